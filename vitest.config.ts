@@ -1,0 +1,26 @@
+import { defineConfig } from 'vitest/config';
+
+const everything = ['test/**/*.test.ts'];
+
+/** Tests that bring a database of their own kind along, or need none: the same whichever one the suite is run over. */
+const indifferent = [
+  'test/{architecture,config,durability,graphiql,migrations,process,schema}.test.ts',
+  'test/{broker,feed,live,nodes,postgres}/**',
+  'test/rest/streaming.test.ts',
+];
+
+// biome-ignore lint/style/noDefaultExport: Vitest reads its configuration from the default export.
+export default defineConfig({
+  // One copy of graphql for the tests and for what they start: its objects do not know those of another.
+  resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
+  test: {
+    include: everything,
+    exclude: process.env['TIDINGS_TEST_DATABASE'] === 'postgres' ? indifferent : [],
+    globalSetup: ['test/kit/template.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    sequence: { shuffle: true },
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+  },
+});
