@@ -1,0 +1,69 @@
+import { mkdirSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { Config } from '../config.ts';
+import { PrismaClient } from '../generated/client/client.ts';
+import { migratePostgres } from './migrate-postgres.ts';
+import { migrateSqlite } from './migrate-sqlite.ts';
+import { createPostgresClient } from './postgres.ts';
+import { SerialSqliteFactory } from './sqlite.ts';
+
+/** The models' client: one shape, whatever the database behind it. */
+export type Database = PrismaClient;
+
+export interface OpenDatabase {
+  readonly client: Database;
+  /** The file that holds the database, absolute; null when it is PostgreSQL. */
+  readonly path: string | null;
+  readonly close: () => Promise<void>;
+}
+
+export interface DatabaseObserver {
+  /** Called with the text of every SQL statement that the client runs. */
+  readonly onStatement?: (sql: string) => void;
+  /** Called after every commit of this process, and sometimes without one. */
+  readonly onCommit?: () => void;
+}
+
+/** Opens the database of the configuration, making and migrating it where that is due. */
+export async function openDatabase(config: Config['database'], observer: DatabaseObserver = {}): Promise<OpenDatabase> {
+  return config.url.startsWith('file:') ? openSqlite(config, observer) : openPostgres(config, observer);
+}
+
+async function openPostgres(
+  config: Config['database'],
+  { onStatement, onCommit = () => undefined }: DatabaseObserver,
+): Promise<OpenDatabase> {
+  await migratePostgres(config.url);
+  const client = createPostgresClient({ ...config, onStatement, onCommit });
+  await client.$connect();
+  return { client, path: null, close: () => client.$disconnect() };
+}
+
+async function openSqlite(
+  config: Config['database'],
+  { onStatement, onCommit }: DatabaseObserver,
+): Promise<OpenDatabase> {
+  const path = resolve(config.url.slice('file:'.length));
+  mkdirSync(dirname(path), { recursive: true });
+  migrateSqlite(path);
+  const client = new PrismaClient({
+    adapter: new SerialSqliteFactory(path, config.synchronous, onCommit ?? (() => undefined)),
+    errorFormat: 'minimal',
+    log: onStatement ? [{ emit: 'event', level: 'query' }] : [],
+  });
+  if (onStatement) {
+    client.$on('query', (event) => onStatement(event.query));
+  }
+  await client.$connect();
+  return { client, path, close: () => client.$disconnect() };
+}
+
+/** Whether the database answers and holds the schema that this program expects. */
+export async function isReady(client: Database): Promise<boolean> {
+  try {
+    await client.user.findFirst({ select: { id: true } });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,183 @@
+import { z } from 'zod';
+import { AppError, ValidationError } from '../errors.ts';
+
+export const DEFAULT_PAGE_SIZE = 20;
+export const MAX_PAGE_SIZE = 100;
+
+/** What a list can be ordered by: the column, and the kind of its values. Such columns are never null. */
+export type OrderColumns = Readonly<Record<string, 'number' | 'text' | 'date'>>;
+
+export interface Order<Column extends string = string> {
+  readonly column: Column;
+  readonly direction: 'asc' | 'desc';
+}
+
+/** What a caller asks of a list, in the terms of the Relay connection specification. */
+export interface PageArguments {
+  readonly first?: number | null | undefined;
+  readonly after?: string | null | undefined;
+  readonly last?: number | null | undefined;
+  readonly before?: string | null | undefined;
+}
+
+export interface Page<Row> {
+  readonly rows: readonly Row[];
+  readonly hasNextPage: boolean;
+  readonly hasPreviousPage: boolean;
+  readonly cursorOf: (row: Row) => string;
+  /** How many rows the list has in all; costs a query of its own. */
+  readonly totalCount: () => Promise<number>;
+}
+
+type KeyValue = number | string | Date;
+
+/** How far a page reads, worked out of the arguments: at most `take` rows in `orderBy`, within `bounds`. */
+export interface PagePlan {
+  readonly take: number;
+  readonly orderBy: readonly Record<string, 'asc' | 'desc'>[];
+  /** Conditions of keyset pagination: they name values, not positions, so they hold while rows come and go. */
+  readonly bounds: readonly object[];
+  readonly order: Order;
+  readonly backward: boolean;
+  readonly startsAfter: boolean;
+  readonly endsBefore: boolean;
+}
+
+/**
+ * Plans a page of a list in the given order; rows with equal values follow by id.
+ *
+ * @throws {ValidationError} when a size is negative or above {@link MAX_PAGE_SIZE}, or both `first` and `last` are given
+ * @throws {AppError} `BAD_CURSOR` when a cursor is malformed or was made for another order
+ */
+export function planPage(page: PageArguments, order: Order, columns: OrderColumns): PagePlan {
+  checkSizes(page);
+  const backward = page.last != null;
+  const direction = backward ? opposite(order.direction) : order.direction;
+  const bounds: object[] = [];
+  if (page.after != null) {
+    bounds.push(beyond(order, order.direction, decodeCursor(page.after, order, columns)));
+  }
+  if (page.before != null) {
+    bounds.push(beyond(order, opposite(order.direction), decodeCursor(page.before, order, columns)));
+  }
+  return {
+    take: page.last ?? page.first ?? DEFAULT_PAGE_SIZE,
+    orderBy: order.column === 'id' ? [{ id: direction }] : [{ [order.column]: direction }, { id: direction }],
+    bounds,
+    order,
+    backward,
+    startsAfter: page.after != null,
+    endsBefore: page.before != null,
+  };
+}
+
+/** Makes the page out of the rows that were read by a plan, with one more than it takes where there are more. */
+export function toPage<Row extends { readonly id: number }>(
+  plan: PagePlan,
+  read: readonly Row[],
+  totalCount: () => Promise<number>,
+): Page<Row> {
+  const more = read.length > plan.take;
+  const rows = read.slice(0, plan.take);
+  return {
+    rows: plan.backward ? rows.reverse() : rows,
+    hasNextPage: plan.backward ? plan.endsBefore : more,
+    hasPreviousPage: plan.backward ? more : plan.startsAfter,
+    cursorOf: (row) => encodeCursor(plan.order, row),
+    totalCount,
+  };
+}
+
+/** The two reads that a list needs; `Where` is the filter type of its model. */
+export interface Listing<Row, Where> {
+  readonly where: Where;
+  readonly columns: OrderColumns;
+  readonly find: (args: {
+    where: Where;
+    orderBy: Record<string, 'asc' | 'desc'>[];
+    take: number;
+  }) => PromiseLike<Row[]>;
+  readonly count: (args: { where: Where }) => PromiseLike<number>;
+}
+
+/** Reads one page of a list; see {@link planPage} for its failures. */
+export async function readPage<Row extends { readonly id: number }, Where extends object>(
+  listing: Listing<Row, Where>,
+  page: PageArguments,
+  order: Order,
+): Promise<Page<Row>> {
+  const plan = planPage(page, order, listing.columns);
+  const read = await listing.find({
+    where: { AND: [listing.where, ...plan.bounds] } as unknown as Where,
+    orderBy: [...plan.orderBy],
+    take: plan.take + 1,
+  });
+  return toPage(plan, read, async () => listing.count({ where: listing.where }));
+}
+
+function checkSizes({ first, last }: PageArguments): void {
+  if (first != null && last != null) {
+    throw new ValidationError([{ path: 'last', message: 'Give either first or last, not both.' }]);
+  }
+  for (const [path, size] of Object.entries({ first, last })) {
+    if (size != null && (size < 0 || size > MAX_PAGE_SIZE)) {
+      throw new ValidationError([{ path, message: `Ensure this value is between 0 and ${MAX_PAGE_SIZE}.` }]);
+    }
+  }
+}
+
+function opposite(direction: 'asc' | 'desc'): 'asc' | 'desc' {
+  return direction === 'asc' ? 'desc' : 'asc';
+}
+
+interface Position {
+  readonly id: number;
+  readonly value: KeyValue;
+}
+
+function beyond({ column }: Order, direction: 'asc' | 'desc', { id, value }: Position): object {
+  const operator = direction === 'asc' ? 'gt' : 'lt';
+  if (column === 'id') {
+    return { id: { [operator]: id } };
+  }
+  return { OR: [{ [column]: { [operator]: value } }, { [column]: value, id: { [operator]: id } }] };
+}
+
+const cursorShape = z.tuple([z.string(), z.int32(), z.union([z.string(), z.int32(), z.null()])]);
+
+function encodeCursor({ column }: Order, row: { readonly id: number }): string {
+  const value = column === 'id' ? null : Reflect.get(row, column);
+  return Buffer.from(JSON.stringify([column, row.id, value])).toString('base64url');
+}
+
+function decodeCursor(cursor: string, { column }: Order, columns: OrderColumns): Position {
+  const parsed = cursorShape.safeParse(parseJson(Buffer.from(cursor, 'base64url').toString('utf8')));
+  if (!parsed.success || parsed.data[0] !== column) {
+    throw new AppError('BAD_CURSOR');
+  }
+  const [, id, value] = parsed.data;
+  return { id, value: column === 'id' ? id : keyValue(value, columns[column]) };
+}
+
+function keyValue(value: string | number | null, kind: OrderColumns[string] | undefined): KeyValue {
+  if (kind === 'number' && typeof value === 'number') {
+    return value;
+  }
+  if (kind === 'text' && typeof value === 'string') {
+    return value;
+  }
+  const date = kind === 'date' && typeof value === 'string' ? new Date(value) : null;
+  // Beyond these years databases differ in what they can hold.
+  if (date && date.getUTCFullYear() >= 1 && date.getUTCFullYear() <= 9999) {
+    return date;
+  }
+  throw new AppError('BAD_CURSOR');
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
