@@ -1,0 +1,127 @@
+import type { Connection, Context, Services, UserViewer, Viewer } from '../context.ts';
+import { acrossOutages } from '../database/outages.ts';
+import { UnauthenticatedError } from '../errors.ts';
+import type { User } from '../generated/client/client.ts';
+import { type ProofFault, proveUser } from './sessions.ts';
+import { digest } from './tokens.ts';
+
+/** What a door knows of a call before anybody has looked at its credential. */
+export interface Call {
+  readonly authorization: string | undefined;
+  readonly requestId: string;
+  readonly address?: string | undefined;
+  readonly connection?: Connection;
+  /** Whether it waits for a database that is away rather than to fail: what stays open for hours can. */
+  readonly waits?: boolean;
+}
+
+/** Makes the context of a call. */
+export type ContextFactory = (call: Call) => Promise<Context>;
+
+/** Makes contexts out of the server's services; a credential that is refused is part of a context, not a failure. */
+export function createContextFactory(services: Services, sharesOwnerless: boolean): ContextFactory {
+  return async ({ authorization, requestId, address = '', connection, waits = false }) => {
+    const read = (): Promise<Identity> => identify(services, sharesOwnerless, authorization);
+    return {
+      ...services,
+      ...(await (waits ? acrossOutages(services.database, read) : read())),
+      requestId,
+      address,
+      cursor: services.feed.cursor,
+      connection: connection ?? null,
+    };
+  };
+}
+
+/** Who the caller is: the viewer, and why the credential that was sent is refused, if it is. */
+type Identity = Pick<Context, 'viewer' | 'refusal'>;
+
+const FAULT_SENTENCES: Readonly<Record<ProofFault, string>> = {
+  expired: 'Signature has expired.',
+  undecodable: 'Error decoding signature.',
+  inapplicable: 'Incorrect authentication credentials.',
+  incomplete: 'Invalid payload.',
+  otherUser: 'Invalid payload.',
+  unknownUser: 'Invalid signature.',
+  inactiveUser: 'User account is disabled.',
+  ended: 'Error decoding signature.',
+};
+
+const KEY = /^[0-9a-f]{40}$/;
+const ASCII = /^[!-~]*$/;
+
+/**
+ * Reads an `Authorization` header: `JWT <jwt>`, `Bearer <jwt or key>` or `Token <key>`, the scheme in any case. Without one,
+ * or with a scheme that is none of these, the caller is anonymous; a credential that is refused never counts as none.
+ */
+async function identify(services: Services, sharesOwnerless: boolean, header: string | undefined): Promise<Identity> {
+  const anonymous: Viewer = { kind: 'anonymous', sharesOwnerless };
+  const [scheme = '', ...words] = (header ?? '').split(/\s+/).filter((word) => word !== '');
+  try {
+    const credential = credentialOf(scheme.toLowerCase(), words);
+    if (credential === null) {
+      return { viewer: anonymous, refusal: null };
+    }
+    const read = credential.kind === 'key' ? viewerOfKey : viewerOfJwt;
+    return { viewer: { ...(await read(services, credential.value)), sharesOwnerless }, refusal: null };
+  } catch (error) {
+    if (error instanceof UnauthenticatedError) {
+      return { viewer: anonymous, refusal: error };
+    }
+    throw error;
+  }
+}
+
+function credentialOf(scheme: string, words: readonly string[]): { kind: 'key' | 'jwt'; value: string } | null {
+  const [value, ...more] = words;
+  if (scheme === 'token') {
+    if (value === undefined) {
+      throw new UnauthenticatedError('Invalid token header. No credentials provided.');
+    }
+    if (more.length > 0) {
+      throw new UnauthenticatedError('Invalid token header. Token string should not contain spaces.');
+    }
+    if (!ASCII.test(value)) {
+      throw new UnauthenticatedError('Invalid token header. Token string should not contain invalid characters.');
+    }
+    return { kind: 'key', value };
+  }
+  if (scheme === 'jwt' || scheme === 'bearer') {
+    if (value === undefined) {
+      throw new UnauthenticatedError('Invalid Authorization header. No credentials provided.');
+    }
+    if (more.length > 0) {
+      throw new UnauthenticatedError('Invalid Authorization header. Credentials string should not contain spaces.');
+    }
+    return { kind: scheme === 'bearer' && KEY.test(value) ? 'key' : 'jwt', value };
+  }
+  return null;
+}
+
+async function viewerOfKey({ database }: Services, key: string): Promise<Omit<UserViewer, 'sharesOwnerless'>> {
+  const token = KEY.test(key)
+    ? await database.authToken.findUnique({ where: { keyHash: digest(key) }, include: { user: true } })
+    : null;
+  if (!token) {
+    throw new UnauthenticatedError('Invalid token.');
+  }
+  if (!token.user.isActive) {
+    throw new UnauthenticatedError('User inactive or deleted.');
+  }
+  return viewerOf(token.user, { kind: 'key', id: token.id });
+}
+
+async function viewerOfJwt(services: Services, jwt: string): Promise<Omit<UserViewer, 'sharesOwnerless'>> {
+  const proof = await proveUser(services, jwt);
+  if (typeof proof === 'string') {
+    throw new UnauthenticatedError(FAULT_SENTENCES[proof]);
+  }
+  return viewerOf(proof.user, { kind: 'session', id: proof.sessionId, expiresAt: proof.expiresAt });
+}
+
+function viewerOf(
+  { id, username, isStaff }: User,
+  credential: UserViewer['credential'],
+): Omit<UserViewer, 'sharesOwnerless'> {
+  return { kind: 'user', id, username, isStaff, credential };
+}

@@ -1,0 +1,275 @@
+import { z } from 'zod';
+import type { Context, Services } from '../context.ts';
+import { findBatched } from '../database/batch.ts';
+import { isUniqueViolation } from '../database/failures.ts';
+import { AppError, CredentialsError, type FieldProblem, ValidationError } from '../errors.ts';
+import type { User } from '../generated/client/client.ts';
+import { text, type Unchecked, unwritableProblem, validate } from '../validation.ts';
+import { limitAttempts } from './attempts.ts';
+import { hashPassword, passwordMatches, passwordProblems } from './passwords.ts';
+import { signedIn, visibleUsers } from './policy.ts';
+import { authenticate, createAuthKey, FAULT_SENTENCES, proveUser, startSession, type TokenPair } from './sessions.ts';
+import { normaliseUsername, usernameKey } from './usernames.ts';
+
+const MAX_USERNAME = 150;
+const MAX_EMAIL = 254;
+const MAX_NAME = 150;
+
+const username = text(MAX_USERNAME)
+  .transform(normaliseUsername)
+  // Once more: NFKC can make a name longer.
+  .pipe(text(MAX_USERNAME, { trim: false }))
+  .superRefine((value, issues) => {
+    if (value !== '' && !/^[\p{L}\p{N}\p{M}_@.+-]+$/u.test(value)) {
+      issues.addIssue({
+        code: 'custom',
+        message: 'Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ characters.',
+      });
+    }
+  });
+
+const email = text(MAX_EMAIL, { blank: true })
+  .refine((value) => value === '' || unwritableProblem(value) || z.email().safeParse(value).success, {
+    error: 'Enter a valid email address.',
+  })
+  .transform(lowerCaseDomain);
+
+export const newAccount = z.object({
+  username,
+  password: z.string({ error: 'This field is required.' }).min(1, { error: 'This field may not be blank.' }),
+  email: email.optional(),
+  firstName: text(MAX_NAME, { blank: true }).optional(),
+  lastName: text(MAX_NAME, { blank: true }).optional(),
+});
+
+const profile = z.object({
+  email: email.optional(),
+  firstName: text(MAX_NAME, { blank: true }).optional(),
+  lastName: text(MAX_NAME, { blank: true }).optional(),
+});
+
+export type NewAccount = Unchecked<z.input<typeof newAccount>>;
+export type Profile = Unchecked<z.input<typeof profile>>;
+
+export interface Login {
+  readonly username: string;
+  readonly password: string;
+}
+
+/**
+ * Makes an account.
+ *
+ * @throws {ValidationError} when the name is taken (in any case of letters) or a field breaks its limits
+ */
+export async function signUp(services: Services, input: NewAccount, { isStaff = false } = {}): Promise<User> {
+  const values = validate(newAccount, input);
+  const account = { ...values, email: values.email ?? '' };
+  refuse(passwordProblems(account.password, account).map((message) => ({ path: 'password', message })));
+  const { password, ...fields } = account;
+  const passwordHash = await hashPassword(password);
+  return orTaken('username', () =>
+    services.database.user.create({
+      data: { ...fields, usernameKey: usernameKey(fields.username), passwordHash, isStaff },
+    }),
+  );
+}
+
+/** What signing in works with: the services, and where the caller calls from where that is known. */
+type Caller = Services & Partial<Pick<Context, 'address'>>;
+
+function signIn(services: Caller, { username, password }: Login): Promise<User> {
+  const { address = '' } = services;
+  return limitAttempts(services, { username, address }, () => authenticate(services, username, password));
+}
+
+/**
+ * Signs in with a username and password.
+ *
+ * @throws {CredentialsError} when they are not those of an active user
+ * @throws {AppError} `RATE_LIMITED` after too many failures
+ */
+export async function obtainToken(services: Caller, login: Login): Promise<TokenPair> {
+  return startSession(services, await signIn(services, login));
+}
+
+/**
+ * Makes an opaque key for programs; it is shown once and lives until it is destroyed.
+ *
+ * @throws {CredentialsError} when the name and password are not those of an active user
+ * @throws {AppError} `RATE_LIMITED` after too many failures
+ */
+export async function createAuthToken(services: Caller, login: Login): Promise<{ authToken: string; user: User }> {
+  const user = await signIn(services, login);
+  return { authToken: await createAuthKey(services, user), user };
+}
+
+/**
+ * Whose an access token is, and until when.
+ *
+ * @throws {CredentialsError} saying why the token proves nothing
+ */
+export async function verifyToken(
+  services: Services,
+  token: string,
+): Promise<{ token: string; user: User; expiresAt: Date }> {
+  const proof = await proveUser(services, token);
+  if (typeof proof === 'string') {
+    throw new CredentialsError(FAULT_SENTENCES[proof]);
+  }
+  return { token, user: proof.user, expiresAt: proof.expiresAt };
+}
+
+/** Who an open connection belongs to from now on, and until when. */
+export interface RenewedConnection {
+  /** When the connection ends unless it is renewed again; null for a key, which does not run out. */
+  readonly expiresAt: Date | null;
+  readonly userId: number;
+}
+
+/**
+ * Puts another credential in the place of the one that the caller's connection was opened with: its subscriptions live on.
+ *
+ * @throws {CredentialsError} when the token is not accepted or is another user's
+ * @throws {AppError} `BAD_INPUT` when the request came over no connection that could be renewed
+ */
+export async function renewConnection({ viewer, connection }: Context, token: string): Promise<RenewedConnection> {
+  signedIn(viewer);
+  if (!connection?.renew) {
+    throw new AppError('BAD_INPUT', 'Only a WebSocket can be renewed.');
+  }
+  const { id: userId, credential } = await connection.renew(token);
+  return { userId, expiresAt: credential.kind === 'session' ? credential.expiresAt : null };
+}
+
+/** Ends the credential that the request came with: an opaque key, or the session of an access token with all its tokens. */
+export async function destroyCredential({ database, viewer }: Context): Promise<void> {
+  const { credential } = signedIn(viewer);
+  if (credential.kind === 'key') {
+    await database.authToken.deleteMany({ where: { id: credential.id } });
+  } else if (credential.id !== null) {
+    await database.session.deleteMany({ where: { id: credential.id } });
+  }
+}
+
+export interface NewPassword {
+  readonly currentPassword: string;
+  readonly newPassword: string;
+}
+
+/**
+ * Sets a new password and ends every credential that was issued before.
+ *
+ * @throws {ValidationError} when the present password is wrong or the new one is refused
+ */
+export async function setPassword(context: Context, input: NewPassword): Promise<User> {
+  const user = await viewerWithPassword(context, input.currentPassword);
+  refuse(passwordProblems(input.newPassword, user).map((message) => ({ path: 'newPassword', message })));
+  const passwordHash = await hashPassword(input.newPassword);
+  return context.database.$transaction(async (transaction) => {
+    // The user first: who signs in at the same moment waits for this row, or has this wait and is found among the sessions.
+    const changed = await transaction.user.update({
+      where: { id: user.id },
+      data: { passwordHash, credentialsChangedAt: new Date() },
+    });
+    await transaction.session.deleteMany({ where: { userId: user.id } });
+    await transaction.authToken.deleteMany({ where: { userId: user.id } });
+    return changed;
+  });
+}
+
+/**
+ * The same, and signs in anew.
+ *
+ * @throws {ValidationError} when the present password is wrong or the new one is refused
+ */
+export async function changePassword(context: Context, input: NewPassword): Promise<TokenPair> {
+  return startSession(context, await setPassword(context, input));
+}
+
+/**
+ * Gives the viewer another username. Access tokens name the old one, and so they end.
+ *
+ * @throws {ValidationError} when the password is wrong, or the name is taken or refused
+ */
+export async function setUsername(
+  context: Context,
+  input: { readonly currentPassword: string; readonly newUsername: string },
+): Promise<User> {
+  const { id } = await viewerWithPassword(context, input.currentPassword);
+  const { newUsername } = validate(z.object({ newUsername: username }), { newUsername: input.newUsername });
+  return orTaken('newUsername', () =>
+    context.database.user.update({
+      where: { id },
+      data: { username: newUsername, usernameKey: usernameKey(newUsername) },
+    }),
+  );
+}
+
+/** The viewer's own row. */
+export async function viewerRow({ database, viewer }: Context): Promise<User> {
+  return database.user.findUniqueOrThrow({ where: { id: signedIn(viewer).id } });
+}
+
+/** Changes what the viewer tells of themselves; fields that are left out stay. */
+export async function updateViewer({ database, viewer }: Context, input: Profile): Promise<User> {
+  const { id } = signedIn(viewer);
+  return database.user.update({ where: { id }, data: validate(profile, input) });
+}
+
+/**
+ * Closes the viewer's account: every credential stops working at once. What the user wrote stays.
+ *
+ * @throws {ValidationError} when the password is wrong
+ */
+export async function deactivateViewer(context: Context, currentPassword: string): Promise<User> {
+  const { id } = await viewerWithPassword(context, currentPassword);
+  return context.database.$transaction(async (transaction) => {
+    const closed = await transaction.user.update({ where: { id }, data: { isActive: false } });
+    await transaction.session.deleteMany({ where: { userId: id } });
+    await transaction.authToken.deleteMany({ where: { userId: id } });
+    return closed;
+  });
+}
+
+/** The user with this name (in any case of letters), if the viewer may know of users. */
+export function findUser({ database, viewer }: Context, name: string): Promise<User | null> {
+  return database.user.findFirst({ where: { AND: [{ usernameKey: usernameKey(name) }, visibleUsers(viewer)] } });
+}
+
+/** The user with this id, if the viewer may know of users; batched. */
+export function findUserById(context: Context, id: string | number): Promise<User | undefined> {
+  const { database, viewer } = context;
+  return findBatched(context, 'User', id, (ids) =>
+    database.user.findMany({ where: { AND: [{ id: { in: ids } }, visibleUsers(viewer)] } }),
+  );
+}
+
+async function orTaken(path: string, write: () => PromiseLike<User>): Promise<User> {
+  try {
+    return await write();
+  } catch (error) {
+    if (isUniqueViolation(error)) {
+      throw new ValidationError([{ path, message: 'A user with that username already exists.' }]);
+    }
+    throw error;
+  }
+}
+
+async function viewerWithPassword(context: Context, currentPassword: string): Promise<User> {
+  const user = await viewerRow(context);
+  if (!(await passwordMatches(user.passwordHash, currentPassword))) {
+    throw new ValidationError([{ path: 'currentPassword', message: 'Invalid password.' }]);
+  }
+  return user;
+}
+
+function refuse(problems: readonly FieldProblem[]): void {
+  if (problems.length > 0) {
+    throw new ValidationError(problems);
+  }
+}
+
+function lowerCaseDomain(address: string): string {
+  const at = address.lastIndexOf('@');
+  return at < 0 ? address : address.slice(0, at) + address.slice(at).toLowerCase();
+}

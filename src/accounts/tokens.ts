@@ -1,0 +1,112 @@
+import { createHash, randomBytes } from 'node:crypto';
+import jwt from 'jsonwebtoken';
+import { z } from 'zod';
+import type { TokenSettings } from '../context.ts';
+import type { User } from '../generated/client/client.ts';
+
+const ALGORITHM = 'HS256';
+const REFRESH_SECRET_BYTES = 32;
+const SID_BYTES = 16;
+const KEY_BYTES = 20;
+/** The last second that a date can stand for. */
+const MAX_TIME_S = 8.64e12;
+
+/** What an access token says: a JWT signed with HS256. Times are in seconds since 1970. */
+export interface AccessClaims {
+  readonly user_id: number;
+  readonly username: string;
+  readonly email?: string | undefined;
+  readonly exp: number;
+  /** When the sign-in happened that this token descends from. */
+  readonly orig_iat?: number | undefined;
+  /** The sign-in; tokens minted elsewhere with the shared secret have none. */
+  readonly sid?: string | undefined;
+}
+
+const claimsShape = z.object({
+  user_id: z.int32(),
+  username: z.string().min(1),
+  email: z.string().optional(),
+  exp: z.number().max(MAX_TIME_S),
+  orig_iat: z.number().optional(),
+  sid: z.string().optional(),
+});
+
+/** Why a JWT is refused, before anybody looks at whose it is. */
+export type TokenFault = 'expired' | 'undecodable' | 'inapplicable' | 'incomplete';
+
+/** Signs an access token that ends `accessTokenLifeS` seconds from `now`. */
+export function signAccessToken(
+  settings: TokenSettings,
+  user: Pick<User, 'id' | 'username' | 'email'>,
+  session: { readonly sid: string | undefined; readonly signedInAt: Date },
+  now: Date,
+): { token: string; expiresAt: Date } {
+  const exp = Math.floor(now.getTime() / 1000) + settings.accessTokenLifeS;
+  const claims: AccessClaims = {
+    user_id: user.id,
+    username: user.username,
+    email: user.email,
+    exp,
+    orig_iat: Math.floor(session.signedInAt.getTime() / 1000),
+    sid: session.sid,
+  };
+  return {
+    // `jti` makes two tokens of one second differ.
+    token: jwt.sign({ ...claims, jti: randomBytes(8).toString('hex') }, settings.secret, {
+      algorithm: ALGORITHM,
+      noTimestamp: true,
+    }),
+    expiresAt: new Date(exp * 1000),
+  };
+}
+
+/** Checks the signature, the algorithm, the times and the shape of an access token. */
+export function readAccessToken(settings: TokenSettings, token: string): AccessClaims | TokenFault {
+  const decoded = jwt.decode(token, { complete: true });
+  if (decoded && decoded.header.alg !== ALGORITHM) {
+    return 'inapplicable';
+  }
+  try {
+    const claims = jwt.verify(token, settings.secret, { algorithms: [ALGORITHM] });
+    if (typeof claims === 'object' && claims.aud !== undefined) {
+      // Our tokens are for nobody in particular: one that names an audience was made for another service.
+      return 'inapplicable';
+    }
+    const parsed = claimsShape.safeParse(claims);
+    return parsed.success ? parsed.data : 'incomplete';
+  } catch (error) {
+    if (error instanceof jwt.TokenExpiredError) {
+      return 'expired';
+    }
+    if (error instanceof jwt.NotBeforeError) {
+      return 'inapplicable';
+    }
+    return 'undecodable';
+  }
+}
+
+/** SHA-256 in hex: enough for secrets that are random themselves, and quick to look up by. */
+export function digest(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex');
+}
+
+/** A new opaque key: 40 hex digits. */
+export function newAuthKey(): string {
+  return randomBytes(KEY_BYTES).toString('hex');
+}
+
+/** A new name for a sign-in. */
+export function newSid(): string {
+  return randomBytes(SID_BYTES).toString('hex');
+}
+
+/** A new refresh token of a sign-in: the sign-in's name, so that a used one is recognised, and a secret. */
+export function newRefreshToken(sid: string): string {
+  return `${sid}.${randomBytes(REFRESH_SECRET_BYTES).toString('base64url')}`;
+}
+
+/** The sign-in that a refresh token names, or null when it is no refresh token. */
+export function sidOfRefreshToken(token: string): string | null {
+  return /^([0-9a-f]{32})\.[\w-]{43}$/.exec(token)?.[1] ?? null;
+}
