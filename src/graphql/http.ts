@@ -1,0 +1,161 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { GraphQLSchema } from 'graphql';
+import { createYoga } from 'graphql-yoga';
+import type { ContextFactory } from '../accounts/credentials.ts';
+import type { Config } from '../config.ts';
+import type { Context } from '../context.ts';
+import { AppError } from '../errors.ts';
+import type { Places } from '../host/sockets.ts';
+import type { UpgradeRouter } from '../host/upgrade.ts';
+import { EventStreams } from './event-stream.ts';
+import { FanOut } from './fan-out.ts';
+import { registerGraphiQL, wantsGraphiQL } from './graphiql.ts';
+import { documentLimits } from './limits.ts';
+import { presentError, useErrorCatalogue, useSyntaxErrorCode } from './mask.ts';
+import { type Engine, isRecord, type OperationRequest } from './operations.ts';
+import { createSocketServer } from './socket.ts';
+
+export const GRAPHQL_PATH = '/graphql';
+
+export interface GraphQLDoor {
+  readonly schema: GraphQLSchema;
+  readonly limits: Config['graphql'];
+  readonly sockets: Config['sockets'];
+  readonly places: Places;
+  /** Works out what a request knows; a refused credential is part of that, not a failure. */
+  readonly contextOf: ContextFactory;
+  readonly upgrades: UpgradeRouter;
+}
+
+interface ServerContext {
+  readonly known: Context;
+}
+
+/**
+ * Mounts GraphQL over HTTP (as the GraphQL-over-HTTP specification has it), over server-sent events and over WebSocket, and GraphiQL for
+ * browsers. Gives what ends the streams that are open.
+ */
+export function registerGraphQL(
+  app: FastifyInstance,
+  { schema, limits, sockets, places, contextOf, upgrades }: GraphQLDoor,
+): () => Promise<void> {
+  const report = (error: unknown, requestId: string | null) =>
+    app.log.error({ err: error, reqId: requestId }, 'unexpected failure');
+  const yoga = createYoga<ServerContext, Context>({
+    schema,
+    graphqlEndpoint: GRAPHQL_PATH,
+    context: ({ known }) => known,
+    plugins: [useSyntaxErrorCode(), ...documentLimits(limits), useErrorCatalogue(report)],
+    maskedErrors: { maskError: (error) => presentError(error, null, report) },
+    logging: app.log,
+    // The host reads and bounds the body, answers preflights and serves GraphiQL.
+    maxRequestBodySize: false,
+    cors: false,
+    graphiql: false,
+    landingPage: false,
+    batching: false,
+    multipart: false,
+  });
+  const live = {
+    engine: () => yoga.getEnveloped() as Engine,
+    fanOut: new FanOut(report),
+    places,
+    contextOf,
+    report,
+    sockets,
+    tokenLimit: limits.tokenLimit,
+  };
+  const streams = new EventStreams(live);
+  const webSockets = createSocketServer(live);
+  upgrades.add((path) => path === GRAPHQL_PATH, webSockets.server);
+  const showGraphiQL = registerGraphiQL(app, GRAPHQL_PATH);
+
+  app.register(async (door) => {
+    // Only JSON bodies: a form or plain text could be sent by any page without a preflight (CSRF).
+    door.removeContentTypeParser('text/plain');
+    door.setErrorHandler<{ statusCode?: number } & Error>((error, request, reply) => {
+      const status = error instanceof AppError ? error.status : (error.statusCode ?? 500);
+      const expected = status < 500 && !(error instanceof AppError);
+      const shown = expected ? { message: error.message } : presentError(error, request.id, report).toJSON();
+      return reply.status(status).send({ errors: [shown] });
+    });
+    door.route({
+      url: GRAPHQL_PATH,
+      method: ['GET', 'POST'],
+      handler: async (request, reply) => {
+        if (wantsGraphiQL(request)) {
+          return showGraphiQL(request, reply);
+        }
+        const operation = operationOf(request);
+        if (streams.wanted(request, operation)) {
+          return streams.answer(request, reply, operation);
+        }
+        preferSpecified(request);
+        const { authorization } = request.headers;
+        const known = await contextOf({ authorization, requestId: request.id, address: request.ip });
+        return answer(await yoga.handleNodeRequestAndResponse(request, reply, { known }), reply);
+      },
+    });
+    door.route({
+      url: GRAPHQL_PATH,
+      method: ['PUT', 'PATCH', 'DELETE'],
+      handler: (request, reply) =>
+        reply
+          .status(405)
+          .header('allow', 'GET, POST')
+          .send({ errors: [{ message: `Method "${request.method}" not allowed.` }] }),
+    });
+  });
+  return async () => {
+    streams.close();
+    await webSockets.close();
+  };
+}
+
+const SPECIFIED_TYPE = 'application/graphql-response+json';
+
+/** Clients that name the specification's type first get it, with its statuses, whatever else they would take. */
+function preferSpecified({ raw }: FastifyRequest): void {
+  if (raw.headers.accept?.trim().toLowerCase().startsWith(`${SPECIFIED_TYPE},`)) {
+    raw.headers.accept = SPECIFIED_TYPE;
+  }
+}
+
+/**
+ * What a request asks to be executed.
+ *
+ * @throws {AppError} `BAD_INPUT` when it is nothing that could be
+ */
+function operationOf({ method, body, query }: FastifyRequest): OperationRequest {
+  if (method === 'POST') {
+    if (!isRecord(body) || Object.keys(body).length === 0) {
+      throw new AppError('BAD_INPUT', 'The body is a JSON object with a query.');
+    }
+    return body;
+  }
+  const { variables, extensions, ...parameters } = query as Record<string, unknown>;
+  readJson('extensions', extensions);
+  return { ...parameters, variables: readJson('variables', variables) };
+}
+
+function readJson(name: string, text: unknown): unknown {
+  if (text === undefined || text === '') {
+    return undefined;
+  }
+  try {
+    return JSON.parse(String(text));
+  } catch {
+    throw new AppError('BAD_INPUT', `The parameter ${name} is no JSON.`);
+  }
+}
+
+async function answer(response: Response, reply: FastifyReply): Promise<FastifyReply> {
+  reply.status(response.status);
+  for (const [name, value] of response.headers) {
+    // How the bytes are framed is the host's affair.
+    if (!/^(connection|transfer-encoding)$/i.test(name)) {
+      reply.header(name, value);
+    }
+  }
+  return reply.send(response.body ? await response.text() : '');
+}

@@ -1,0 +1,29 @@
+import { maxAliasesPlugin } from '@escape.tech/graphql-armor-max-aliases';
+import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth';
+import { maxDirectivesPlugin } from '@escape.tech/graphql-armor-max-directives';
+import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
+import { GraphQLError } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
+import type { Config } from '../config.ts';
+import { ERROR_CATALOGUE } from '../errors.ts';
+
+/**
+ * Refuses documents that are out of all proportion before anything of them runs. What a sound document may cost is the
+ * builder's affair: see its complexity limit.
+ */
+export function documentLimits(limits: Config['graphql']): Plugin[] {
+  const refusal = { onReject: [refuse] };
+  return [
+    maxTokensPlugin({ n: limits.tokenLimit, ...refusal }),
+    // GraphiQL's introspection is deeper than any query needs to be; graphql-js bounds introspection by itself.
+    maxDepthPlugin({ n: limits.depthLimit, ignoreIntrospection: true, flattenFragments: true, ...refusal }),
+    maxAliasesPlugin({ n: limits.aliasLimit, ...refusal }),
+    maxDirectivesPlugin({ n: limits.directiveLimit, ...refusal }),
+  ];
+}
+
+function refuse(_context: unknown, { message }: Error): never {
+  throw new GraphQLError(message, {
+    extensions: { code: 'COMPLEXITY', http: { status: ERROR_CATALOGUE.COMPLEXITY.status, spec: true } },
+  });
+}

@@ -1,0 +1,20 @@
+import { AppError } from '../errors.ts';
+
+/** Makes the Relay global id of an object out of its type and id. */
+export function encodeNodeId(typename: string, id: string | number | bigint): string {
+  return Buffer.from(`${typename}:${id}`).toString('base64url');
+}
+
+/**
+ * Reads a Relay global id.
+ *
+ * @throws {AppError} `BAD_INPUT` when it is none
+ */
+export function decodeNodeId(nodeId: string): { typename: string; id: string } {
+  const match = /^([A-Za-z]+):(.+)$/.exec(Buffer.from(nodeId, 'base64url').toString('utf8'));
+  const [, typename, id] = match ?? [];
+  if (!typename || !id) {
+    throw new AppError('BAD_INPUT', 'The nodeId is malformed.');
+  }
+  return { typename, id };
+}
