@@ -1,0 +1,89 @@
+import { z } from 'zod';
+import { ownerOfNewRow } from '../accounts/policy.ts';
+import type { Context } from '../context.ts';
+import { findBatched } from '../database/batch.ts';
+import { orNotFound } from '../database/failures.ts';
+import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
+import type { TodoList } from '../generated/client/client.ts';
+import { existingId, text, type Unchecked, validate } from '../validation.ts';
+import { visibleTodoLists } from './policy.ts';
+
+const MAX_NAME = 64;
+
+export const TODO_LIST_ORDERS = {
+  id: 'number',
+  name: 'text',
+  createdAt: 'date',
+  updatedAt: 'date',
+} as const satisfies OrderColumns;
+
+const newTodoList = z.object({ name: text(MAX_NAME) });
+const todoListChanges = newTodoList.partial();
+
+export type NewTodoList = Unchecked<z.input<typeof newTodoList>>;
+export type TodoListChanges = Unchecked<z.input<typeof todoListChanges>>;
+
+/** Narrows a list of todo lists; what is left out does not narrow. */
+export interface TodoListFilter {
+  readonly nameContains?: string | null | undefined;
+}
+
+/** One page of the todo lists that the viewer sees. */
+export function listTodoLists(
+  { database, viewer }: Context,
+  filter: TodoListFilter | null | undefined,
+  order: Order<keyof typeof TODO_LIST_ORDERS>,
+  page: PageArguments,
+): Promise<Page<TodoList>> {
+  const name = filter?.nameContains;
+  return readPage(
+    {
+      where: { AND: [visibleTodoLists(viewer), name == null ? {} : { name: { contains: name } }] },
+      columns: TODO_LIST_ORDERS,
+      find: (args) => database.todoList.findMany(args),
+      count: (args) => database.todoList.count(args),
+    },
+    page,
+    order,
+  );
+}
+
+/** The list with this id, when the viewer sees it; batched. */
+export function findTodoList(context: Context, id: string | number): Promise<TodoList | undefined> {
+  const { database, viewer } = context;
+  return findBatched(context, 'TodoList', id, (ids) =>
+    database.todoList.findMany({ where: { AND: [{ id: { in: ids } }, visibleTodoLists(viewer)] } }),
+  );
+}
+
+/** Makes a list that belongs to the viewer, or to everybody when the viewer is anonymous. */
+export async function createTodoList({ database, viewer }: Context, input: NewTodoList): Promise<TodoList> {
+  return database.todoList.create({ data: { ...validate(newTodoList, input), ownerId: ownerOfNewRow(viewer) } });
+}
+
+/**
+ * Changes the fields that are given.
+ *
+ * @throws {NotFoundError} when the viewer sees no such list
+ */
+export async function updateTodoList(
+  { database, viewer }: Context,
+  id: string | number,
+  input: TodoListChanges,
+): Promise<TodoList> {
+  const data = validate(todoListChanges, input);
+  return orNotFound(database.todoList.update({ where: writable(viewer, id), data }));
+}
+
+/**
+ * Deletes a list together with its todos and gives what it was.
+ *
+ * @throws {NotFoundError} when the viewer sees no such list
+ */
+export async function deleteTodoList({ database, viewer }: Context, id: string | number): Promise<TodoList> {
+  return orNotFound(database.todoList.delete({ where: writable(viewer, id) }));
+}
+
+function writable(viewer: Context['viewer'], id: string | number) {
+  return { id: existingId(id), AND: [visibleTodoLists(viewer)] };
+}

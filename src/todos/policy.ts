@@ -1,0 +1,13 @@
+import { ownedRows } from '../accounts/policy.ts';
+import type { Viewer } from '../context.ts';
+import type { Prisma } from '../generated/client/client.ts';
+
+/** The todos that the viewer sees, and may change. */
+export function visibleTodos(viewer: Viewer): Prisma.TodoWhereInput {
+  return ownedRows(viewer);
+}
+
+/** The todo lists that the viewer sees, and may change. */
+export function visibleTodoLists(viewer: Viewer): Prisma.TodoListWhereInput {
+  return ownedRows(viewer);
+}
