@@ -1,0 +1,7 @@
+import type { Post } from '../generated/client/client.ts';
+import { dateBody } from '../rest/dates.ts';
+
+/** A post as the documented paths show it. */
+export function postBody({ id, title, content, createdAt, updatedAt }: Omit<Post, 'authorId'>) {
+  return { id, title, content, created_at: dateBody(createdAt), updated_at: dateBody(updatedAt) };
+}

@@ -1,0 +1,12 @@
+import type { Viewer } from '../context.ts';
+import type { Prisma } from '../generated/client/client.ts';
+
+/** The posts that the viewer may read: all of them once signed in. */
+export function visiblePosts(viewer: Viewer): Prisma.PostWhereInput {
+  return viewer.kind === 'user' ? {} : { id: { in: [] } };
+}
+
+/** Whether the viewer may change or delete the post: its author and staff may. */
+export function canChangePost(viewer: Viewer, post: { readonly authorId: number | null }): boolean {
+  return viewer.kind === 'user' && (viewer.isStaff || viewer.id === post.authorId);
+}

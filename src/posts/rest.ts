@@ -1,0 +1,167 @@
+import { z } from 'zod';
+import type { Config } from '../config.ts';
+import type { Context } from '../context.ts';
+import { NotFoundError } from '../errors.ts';
+import { DJANGO } from '../rest/dialect.ts';
+import { textField } from '../rest/fields.ts';
+import { cursorOf, inBatches, limitOf, neighbours, nextLink, offsetOf } from '../rest/paging.ts';
+import { type Answer, type Call, type Operation, operation, type Resource } from '../rest/resource.ts';
+import { postBody } from './bodies.ts';
+import {
+  changeablePost,
+  countPosts,
+  createPost,
+  deletePost,
+  findPost,
+  newPost,
+  type PostOrder,
+  postChanges,
+  postRuns,
+  postsInOrder,
+  updatePost,
+} from './service.ts';
+
+const MISSING = { 401: 'No credential, or one that is refused.', 404: 'There is no such post.' };
+
+/** The posts app's paths. Its writes are there when the server is told so (`POSTS_WRITABLE`). */
+export function postResources({ postsWritable }: Config['rest']): readonly Resource[] {
+  const shared = { tag: 'Posts', dialect: DJANGO, access: 'signedIn', challenge: 'JWT realm="api"' } as const;
+  return [
+    {
+      ...shared,
+      path: '/api/posts',
+      name: 'Post List',
+      description: 'All posts, by id.',
+      methods: { GET: listing, ...(postsWritable && { POST: creation }) },
+    },
+    {
+      ...shared,
+      path: '/api/posts/:id',
+      name: 'Post Detail',
+      description: 'One post.',
+      methods: { GET: reading, ...(postsWritable && { PUT: replacement, PATCH: change, DELETE: deletion }) },
+    },
+  ];
+}
+
+const COLUMNS = {
+  id: 'id',
+  title: 'title',
+  content: 'content',
+  created_at: 'createdAt',
+  updated_at: 'updatedAt',
+} as const;
+
+const listing: Operation = {
+  summary: 'Lists the posts',
+  query: {
+    limit:
+      'How many, 1 to 1000: answers with an envelope of `count`, `next`, `previous` and `results`. Without it, all posts as an array.',
+    offset: 'How many to leave out, with `limit`.',
+    ordering: 'Names of fields, separated by commas; `-` in front turns one round.',
+    cursor: 'With `limit`: a page by key, as an array; the next one is in the `Link` header. Empty for the first page.',
+  },
+  answers: { 200: 'The posts.', 401: MISSING[401] },
+  handle: async ({ context, url }) => {
+    const limit = limitOf(url);
+    const cursor = limit === null ? null : cursorOf(url);
+    if (limit === null) {
+      return { status: 200, list: { batches: () => allPosts(context, orderingOf(url)) } };
+    }
+    return cursor === null ? pageByOffset(context, url, limit) : pageByKey(context, url, limit, cursor);
+  },
+};
+
+function allPosts(context: Context, orders: readonly PostOrder[]): AsyncIterable<object[]> {
+  return inBatches(postRuns(context, orders), postBody);
+}
+
+async function pageByOffset(context: Context, url: URL, limit: number): Promise<Answer> {
+  const offset = offsetOf(url);
+  const count = await countPosts(context);
+  const posts = offset < count ? await postsInOrder(context, orderingOf(url), { skip: offset, take: limit }) : [];
+  return {
+    status: 200,
+    body: { count, ...neighbours(url, { limit, offset, count }), results: posts.map(postBody) },
+  };
+}
+
+async function pageByKey(context: Context, url: URL, limit: number, afterId: number): Promise<Answer> {
+  const posts = await postsInOrder(context, [], { afterId, take: limit + 1 });
+  const page = posts.slice(0, limit);
+  return {
+    status: 200,
+    headers: nextLink(url, page.at(-1)?.id, posts.length > limit),
+    body: page.map(postBody),
+  };
+}
+
+function orderingOf({ searchParams }: URL): PostOrder[] {
+  const orders = new Map<string, PostOrder>();
+  for (const part of (searchParams.get('ordering') ?? '').split(',')) {
+    const [, minus = '', name = ''] = /^\s*(-?)(\w+)\s*$/.exec(part) ?? [];
+    // What comes later of one column can't change the order any more.
+    if (Object.hasOwn(COLUMNS, name) && !orders.has(name)) {
+      orders.set(name, { column: COLUMNS[name as keyof typeof COLUMNS], direction: minus ? 'desc' : 'asc' });
+    }
+  }
+  return [...orders.values()];
+}
+
+const reading: Operation = {
+  summary: 'Reads a post',
+  answers: { 200: 'The post.', ...MISSING },
+  handle: async ({ context, params }) => {
+    const post = await findPost(context, params['id'] ?? '');
+    if (!post) {
+      throw new NotFoundError();
+    }
+    return { status: 200, body: postBody(post) };
+  },
+};
+
+const postFields = z.object({ title: textField(newPost.shape.title), content: textField(newPost.shape.content) });
+const changedFields = z.object({
+  title: textField(postChanges.shape.title).optional(),
+  content: textField(postChanges.shape.content).optional(),
+});
+
+const creation: Operation = operation({
+  summary: 'Publishes a post',
+  body: postFields,
+  answers: { 201: 'The post.', 400: 'Fields that are refused.', 401: MISSING[401] },
+  handle: async ({ context, body }) => ({ status: 201, body: postBody(await createPost(context, body)) }),
+});
+
+async function written({ context, params, body }: Call<z.infer<typeof changedFields>>): Promise<Answer> {
+  return { status: 200, body: postBody(await updatePost(context, params['id'] ?? '', body)) };
+}
+
+const mayChange: Operation['guard'] = ({ context, params }) => changeablePost(context, params['id'] ?? '');
+
+const WRITES = { 400: 'Fields that are refused.', 403: 'The post is somebody else’s.', ...MISSING };
+
+const replacement: Operation = operation({
+  summary: 'Changes a whole post',
+  body: postFields,
+  guard: mayChange,
+  answers: { 200: 'The post.', ...WRITES },
+  handle: written,
+});
+
+const change: Operation = operation({
+  summary: 'Changes parts of a post',
+  body: changedFields,
+  guard: mayChange,
+  answers: { 200: 'The post.', ...WRITES },
+  handle: written,
+});
+
+const deletion: Operation = {
+  summary: 'Deletes a post',
+  answers: { 204: 'It is gone.', 403: WRITES[403], ...MISSING },
+  handle: async ({ context, params }) => {
+    await deletePost(context, params['id'] ?? '');
+    return { status: 204 };
+  },
+};
