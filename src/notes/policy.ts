@@ -1,0 +1,8 @@
+import { ownedRows } from '../accounts/policy.ts';
+import type { Viewer } from '../context.ts';
+import type { Prisma } from '../generated/client/client.ts';
+
+/** The notes that the viewer sees, and may change. */
+export function visibleNotes(viewer: Viewer): Prisma.NoteWhereInput {
+  return ownedRows(viewer);
+}

@@ -1,0 +1,131 @@
+import { z } from 'zod';
+import { ownerOfNewRow } from '../accounts/policy.ts';
+import type { Context } from '../context.ts';
+import { findBatched } from '../database/batch.ts';
+import { orNotFound } from '../database/failures.ts';
+import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
+import type { Note, Prisma } from '../generated/client/client.ts';
+import { existingId, int32, text, type Unchecked, validate } from '../validation.ts';
+import { visibleNotes } from './policy.ts';
+
+const MAX_TEXT = 50;
+
+export const NOTE_ORDERS = {
+  id: 'number',
+  title: 'text',
+  priority: 'number',
+  createdAt: 'text',
+  insertedAt: 'date',
+  updatedAt: 'date',
+} as const satisfies OrderColumns;
+
+export const newNote = z.object({
+  title: text(MAX_TEXT),
+  description: text(MAX_TEXT, { blank: true }),
+  priority: int32(),
+  createdAt: text(MAX_TEXT, { blank: true }).optional(),
+  createdBy: text(MAX_TEXT, { blank: true }).optional(),
+});
+const noteChanges = newNote.partial();
+
+export type NewNote = Unchecked<z.input<typeof newNote>>;
+export type NoteChanges = Unchecked<z.input<typeof noteChanges>>;
+
+/** Narrows a list of notes; what is left out does not narrow. */
+export interface NoteFilter {
+  readonly titleContains?: string | null | undefined;
+  readonly createdBy?: string | null | undefined;
+  readonly minPriority?: number | null | undefined;
+  readonly maxPriority?: number | null | undefined;
+}
+
+function filterWhere(filter: NoteFilter | null | undefined): Prisma.NoteWhereInput {
+  const { titleContains, createdBy, minPriority, maxPriority } = filter ?? {};
+  return {
+    ...(titleContains != null && { title: { contains: titleContains } }),
+    ...(createdBy != null && { createdBy }),
+    ...((minPriority != null || maxPriority != null) && {
+      priority: { ...(minPriority != null && { gte: minPriority }), ...(maxPriority != null && { lte: maxPriority }) },
+    }),
+  };
+}
+
+/** One page of the notes that the viewer sees. */
+export function listNotes(
+  { database, viewer }: Context,
+  filter: NoteFilter | null | undefined,
+  order: Order<keyof typeof NOTE_ORDERS>,
+  page: PageArguments,
+): Promise<Page<Note>> {
+  return readPage(
+    {
+      where: { AND: [visibleNotes(viewer), filterWhere(filter)] },
+      columns: NOTE_ORDERS,
+      find: (args) => database.note.findMany(args),
+      count: (args) => database.note.count(args),
+    },
+    page,
+    order,
+  );
+}
+
+/** The notes that the viewer sees with an id above this one, by id. */
+export function notesAfter({ database, viewer }: Context, id: number, take: number): Promise<Note[]> {
+  return database.note.findMany({
+    where: { AND: [visibleNotes(viewer), { id: { gt: id } }] },
+    orderBy: { id: 'asc' },
+    take,
+  });
+}
+
+/** The note with this id, when the viewer sees it; batched. */
+export function findNote(context: Context, id: string | number): Promise<Note | undefined> {
+  const { database, viewer } = context;
+  return findBatched(context, 'Note', id, (ids) =>
+    database.note.findMany({ where: { AND: [{ id: { in: ids } }, visibleNotes(viewer)] } }),
+  );
+}
+
+/** Makes a note. Left out, `createdAt` is the present minute in UTC and `createdBy` the viewer's username or empty. */
+export async function createNote({ database, viewer }: Context, input: NewNote): Promise<Note> {
+  const { createdAt, createdBy, ...fields } = validate(newNote, input);
+  return database.note.create({
+    data: {
+      ...fields,
+      createdAt: createdAt ?? presentMinute(),
+      createdBy: createdBy ?? (viewer.kind === 'user' ? [...viewer.username].slice(0, MAX_TEXT).join('') : ''),
+      ownerId: ownerOfNewRow(viewer),
+    },
+  });
+}
+
+/**
+ * Changes the fields that are given.
+ *
+ * @throws {NotFoundError} when the viewer sees no such note
+ */
+export async function updateNote(
+  { database, viewer }: Context,
+  id: string | number,
+  input: NoteChanges,
+): Promise<Note> {
+  const data = validate(noteChanges, input);
+  return orNotFound(database.note.update({ where: writable(viewer, id), data }));
+}
+
+/**
+ * Deletes a note and gives what it was.
+ *
+ * @throws {NotFoundError} when the viewer sees no such note
+ */
+export async function deleteNote({ database, viewer }: Context, id: string | number): Promise<Note> {
+  return orNotFound(database.note.delete({ where: writable(viewer, id) }));
+}
+
+function writable(viewer: Context['viewer'], id: string | number) {
+  return { id: existingId(id), AND: [visibleNotes(viewer)] };
+}
+
+function presentMinute(): string {
+  return new Date().toISOString().slice(0, '2017-08-23T00:00'.length).replace('T', ' ');
+}
