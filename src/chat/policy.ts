@@ -1,0 +1,25 @@
+import type { Memberships } from '../changes/memberships.ts';
+import type { Viewer } from '../context.ts';
+import type { Prisma } from '../generated/client/client.ts';
+
+/** The chats that the viewer takes part in, as owner or member: those whose members and messages they see. Staff have no key to others. */
+export function visibleChats(viewer: Viewer): Prisma.ChatSessionWhereInput {
+  return viewer.kind === 'user'
+    ? { OR: [{ ownerId: viewer.id }, { members: { some: { userId: viewer.id } } }] }
+    : { id: { in: [] } };
+}
+
+/** The messages that the viewer sees: those of the chats that they see. */
+export function visibleMessages(viewer: Viewer): Prisma.ChatMessageWhereInput {
+  return { chatSession: visibleChats(viewer) };
+}
+
+/** The same rule as {@link visibleChats} for live events, over the memberships that the log keeps in memory. */
+export function takesPart(viewer: Viewer, memberships: Memberships, chatId: number): boolean {
+  return viewer.kind === 'user' && memberships.takesPart(chatId, viewer.id);
+}
+
+/** Whether the viewer may take another user out of the chat: its owner may. */
+export function canRemoveMembers(viewer: Viewer, chat: { readonly ownerId: number }): boolean {
+  return viewer.kind === 'user' && viewer.id === chat.ownerId;
+}

@@ -1,0 +1,167 @@
+import { z } from 'zod';
+import { permit, signedIn } from '../accounts/policy.ts';
+import { findUser, viewerRow } from '../accounts/service.ts';
+import { usernameKey } from '../accounts/usernames.ts';
+import type { Context } from '../context.ts';
+import { NotFoundError, ValidationError } from '../errors.ts';
+import type { ChatSession, User } from '../generated/client/client.ts';
+import { DJANGO } from '../rest/dialect.ts';
+import { textField } from '../rest/fields.ts';
+import { cursorOf, inBatches, limitOf, nextLink } from '../rest/paging.ts';
+import { type Answer, type Operation, operation, type Resource } from '../rest/resource.ts';
+import { text } from '../validation.ts';
+import { messageBody, participantBody } from './bodies.ts';
+import { messagesAfter, newMessage, sendMessage } from './messages.ts';
+import { addChatMembers, createChat, heldChat, joinChat, listParticipants } from './service.ts';
+
+const MAX_USERNAME = 150;
+
+const shared = { tag: 'Chat', dialect: DJANGO, access: 'signedIn', challenge: 'Token' } as const;
+const ANSWERS = {
+  401: 'No credential, or one that is refused.',
+  403: 'The caller holds the uri, but does not take part in the chat.',
+  404: 'There is no such chat.',
+};
+
+const opening: Operation = {
+  summary: 'Opens a chat; a body is not looked at',
+  answers: { 200: 'The uri of the chat: 15 hexadecimal digits, its invitation.', 401: ANSWERS[401] },
+  handle: async ({ context }) => {
+    const { uri } = await createChat(context);
+    return { status: 200, body: { status: 'SUCCESS', uri, message: 'New chat session created' } };
+  },
+};
+
+const joining = operation({
+  summary: 'Makes a user a member: oneself with the uri alone, others as one who takes part',
+  body: z.object({ username: textField(text(MAX_USERNAME)) }),
+  guard: ({ context, params }) => heldChat(context, params['uri'] ?? ''),
+  answers: { 200: 'Everybody who takes part, the owner first.', 400: 'There is no such active user.', ...ANSWERS },
+  handle: async ({ context, params, body }) => {
+    const { chat, takesPart } = await heldChat(context, params['uri'] ?? '');
+    const user = await addedUser(context, chat, takesPart, body.username);
+    const members = await listParticipants(context, chat);
+    return {
+      status: 200,
+      body: {
+        status: 'SUCCESS',
+        members: members.map(participantBody),
+        message: `${user.username} joined the chat`,
+        user: participantBody(user),
+      },
+    };
+  },
+});
+
+async function addedUser(context: Context, chat: ChatSession, takesPart: boolean, username: string): Promise<User> {
+  const viewer = signedIn(context.viewer);
+  if (usernameKey(username) === usernameKey(viewer.username)) {
+    await joinChat(context, chat.uri);
+    return viewerRow(context);
+  }
+  permit(takesPart);
+  const user = await findUser(context, username);
+  if (!user?.isActive) {
+    throw new ValidationError([{ path: 'username', message: 'User does not exist.' }]);
+  }
+  await addChatMembers(context, chat.uri, [user.username]);
+  return user;
+}
+
+async function joinedChat(context: Context, uri: string): Promise<ChatSession> {
+  const { chat, takesPart } = await heldChat(context, uri);
+  permit(takesPart);
+  return chat;
+}
+
+const history: Operation = {
+  summary: 'Reads what was said, oldest first',
+  query: {
+    limit: 'How many, 1 to 1000; the next page is in the `Link` header. All of it without.',
+    cursor: 'Where the page starts, out of a `Link` header.',
+  },
+  answers: { 200: 'The messages.', ...ANSWERS },
+  handle: async ({ context, params, url }) => {
+    const chat = await joinedChat(context, params['uri'] ?? '');
+    const limit = limitOf(url);
+    const after = cursorOf(url) ?? 0;
+    const { id, uri } = chat;
+    return limit === null
+      ? { status: 200, list: { head: { id, uri }, name: 'messages', batches: () => allMessages(context, id, after) } }
+      : pageOfHistory(context, chat, url, limit, after);
+  },
+};
+
+type Said = Awaited<ReturnType<typeof messagesAfter>>[number];
+
+const saidBody = ({ user, message }: Said) => messageBody(user, message);
+
+function allMessages(context: Context, chatId: number, afterId: number): AsyncIterable<object[]> {
+  const read = (after: Said | null, take: number) => messagesAfter(context, chatId, after?.id ?? afterId, take);
+  return inBatches(read, saidBody);
+}
+
+async function pageOfHistory(
+  context: Context,
+  { id, uri }: ChatSession,
+  url: URL,
+  limit: number,
+  afterId: number,
+): Promise<Answer> {
+  const read = await messagesAfter(context, id, afterId, limit + 1);
+  const page = read.slice(0, limit);
+  return {
+    status: 200,
+    headers: nextLink(url, page.at(-1)?.id, read.length > limit),
+    body: { id, uri, messages: page.map(saidBody) },
+  };
+}
+
+const speaking = operation({
+  summary: 'Says something',
+  body: z.object({ message: textField(newMessage.shape.message) }),
+  guard: ({ context, params }) => joinedChat(context, params['uri'] ?? ''),
+  answers: { 200: 'What was said, and by whom.', 400: 'A message that is empty or too long.', ...ANSWERS },
+  handle: async ({ context, params, body }) => {
+    const uri = params['uri'] ?? '';
+    const { message } = await sendMessage(context, uri, body.message);
+    return {
+      status: 200,
+      body: { status: 'SUCCESS', uri, message, user: participantBody(await viewerRow(context)) },
+    };
+  },
+});
+
+/** The chat app's paths. */
+export const CHAT_RESOURCES: readonly Resource[] = [
+  {
+    ...shared,
+    path: '/api/chats',
+    name: 'Chat Session',
+    description: 'Manage chat sessions.',
+    methods: {
+      POST: opening,
+      PATCH: {
+        summary: 'Nothing to be joined without a uri',
+        answers: { 404: 'Always.' },
+        handle: async () => {
+          throw new NotFoundError();
+        },
+      },
+    },
+  },
+  {
+    ...shared,
+    path: '/api/chats/:uri',
+    name: 'Chat Session',
+    description: 'Manage chat sessions.',
+    methods: { PATCH: joining },
+  },
+  {
+    ...shared,
+    path: '/api/chats/:uri/messages',
+    name: 'Chat Session Message',
+    description: 'Create and read messages of a chat session.',
+    methods: { GET: history, POST: speaking },
+  },
+];
