@@ -1,0 +1,170 @@
+import { Readable } from 'node:stream';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { ContextFactory } from '../accounts/credentials.ts';
+import type { Context } from '../context.ts';
+import { once } from '../database/idempotency.ts';
+import { AppError, ERROR_CATALOGUE, UnauthenticatedError } from '../errors.ts';
+import { validate } from '../validation.ts';
+import { BODY_TYPES } from './body.ts';
+import { listText } from './list-text.ts';
+import { JSON_TYPE, negotiateIndent } from './negotiation.ts';
+import { type Answer, allowOf, type Call, type Method, type Operation, type Resource } from './resource.ts';
+
+export interface RestDoor {
+  readonly resources: readonly Resource[];
+  readonly contextOf: ContextFactory;
+}
+
+/** Mounts the documented paths. */
+export function registerResources(app: FastifyInstance, { resources, contextOf }: RestDoor): void {
+  app.register(async (door) => {
+    // Bodies are read by the operations, after rights and method: some of them ignore a bad one.
+    door.removeAllContentTypeParsers();
+    door.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+    // The host would refuse what is no type at all; what the client says stays in the request as it came.
+    door.addHook('onRequest', async (request) => {
+      request.headers = { 'content-type': 'application/octet-stream' };
+    });
+    for (const resource of resources) {
+      for (const url of [resource.path, ...(resource.aliases ?? [])]) {
+        door.route({
+          url,
+          method: app.supportedMethods,
+          exposeHeadRoute: false,
+          // What fails before anybody asks the resource: bodies that are too large.
+          errorHandler: (error, request, reply) => {
+            const status = error.statusCode ?? 500;
+            const detail = status < 500 ? error.message : reportDefect(error, request);
+            return answer({ status, body: { detail } }, resource, 0, request, reply);
+          },
+          handler: (request, reply) => serve(resource, contextOf, request, reply),
+        });
+      }
+    }
+  });
+}
+
+async function serve(
+  resource: Resource,
+  contextOf: ContextFactory,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { dialect } = resource;
+  const state = { indent: 0 };
+  let given: Answer;
+  try {
+    given = await answerTo(resource, contextOf, request, state);
+  } catch (error) {
+    const failure = error instanceof AppError ? error : null;
+    if (failure?.code === 'METHOD_NOT_ALLOWED') {
+      reply.header('allow', allowOf(resource));
+    }
+    if (failure?.code === 'UNAUTHENTICATED' && resource.challenge) {
+      reply.header('www-authenticate', resource.challenge);
+    }
+    const body = failure ? dialect.failure(failure) : { detail: reportDefect(error, request) };
+    given = { status: failure?.status ?? 500, body };
+  }
+  return answer(given, resource, state.indent, request, reply);
+}
+
+async function answerTo(
+  resource: Resource,
+  contextOf: ContextFactory,
+  request: FastifyRequest,
+  state: { indent: number },
+): Promise<Answer> {
+  if (resource.dialect.describes) {
+    state.indent = negotiateIndent(request.headers.accept);
+  }
+  const context = await admitted(resource, contextOf, request);
+  if (request.method === 'OPTIONS' && resource.dialect.describes) {
+    return { status: 200, body: descriptionOf(resource) };
+  }
+  const method = request.method === 'HEAD' ? 'GET' : request.method;
+  const operation = resource.methods[method as Method];
+  if (!operation) {
+    throw new AppError('METHOD_NOT_ALLOWED', `Method "${request.method}" not allowed.`);
+  }
+  const place = { ...placeOf(request), context };
+  await operation.guard?.(place);
+  const call = { ...place, body: await bodyOf(resource, operation, request) };
+  const key = method === 'POST' ? request.headers['idempotency-key'] : undefined;
+  const answer = await once(
+    context,
+    { key: typeof key === 'string' ? key : null, request: [method, call.url.pathname, call.body] },
+    (inner) => operation.handle({ ...call, context: inner } as Call<never>),
+  );
+  const shown = answer.asGet ? await resource.methods.GET?.handle(call as Call<never>) : undefined;
+  return shown ? { ...answer, ...shown, status: answer.status } : answer;
+}
+
+async function admitted(
+  { access }: Resource,
+  contextOf: ContextFactory,
+  { headers, id, ip }: FastifyRequest,
+): Promise<Context> {
+  const authorization = access === 'ignored' ? undefined : headers.authorization;
+  const context = await contextOf({ authorization, requestId: id, address: ip });
+  if (context.refusal) {
+    throw context.refusal;
+  }
+  if (access === 'signedIn' && context.viewer.kind === 'anonymous') {
+    throw new UnauthenticatedError();
+  }
+  return context;
+}
+
+function placeOf({ params, headers, url, protocol, host }: FastifyRequest) {
+  const address = `${protocol}://${host}${url}`;
+  return {
+    params: params as Record<string, string>,
+    url: URL.canParse(address) ? new URL(address) : new URL(url, 'http://localhost'),
+    headers,
+  };
+}
+
+async function bodyOf(
+  { dialect }: Resource,
+  { body: shape }: Operation,
+  { body, raw: { headers } }: FastifyRequest,
+): Promise<unknown> {
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0);
+  return shape ? validate(shape as never, await dialect.read(bytes, headers['content-type'])) : undefined;
+}
+
+function descriptionOf({ name, description }: Resource) {
+  return { name, description, renders: [JSON_TYPE], parses: BODY_TYPES };
+}
+
+function answer(
+  { status, body, list, headers = {} }: Answer,
+  resource: Resource,
+  indent: number,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const { dialect } = resource;
+  reply.status(status).headers(headers);
+  if (dialect.describes) {
+    reply.header('allow', allowOf(resource));
+  }
+  const write = (value: unknown): string => dialect.write(value, indent);
+  if (list) {
+    reply.header('content-type', JSON_TYPE);
+    return request.method === 'HEAD'
+      ? reply.send()
+      : reply.send(Readable.from(listText(list, write), { objectMode: false }));
+  }
+  if (body === undefined) {
+    return reply.send();
+  }
+  // As bytes, or the host would add a charset to the type.
+  return reply.header('content-type', JSON_TYPE).send(Buffer.from(write(body)));
+}
+
+function reportDefect(error: unknown, request: FastifyRequest): string {
+  request.log.error({ err: error }, 'unexpected failure');
+  return ERROR_CATALOGUE.INTERNAL.sentence;
+}
