@@ -1,0 +1,230 @@
+import { z } from 'zod';
+import type { Retention } from './changes/retention.ts';
+import type { StreamLimits } from './changes/stream.ts';
+
+const MIN_SECRET_LENGTH = 32;
+const DAY_S = 86_400;
+
+const EXAMPLE_SECRET = /change.?me|example|secret.?key|your.?secret|insecure|^(.)\1*$/i;
+
+const flag = (fallback: boolean) =>
+  z
+    .enum(['true', 'false', '1', '0'], { error: 'is true or false' })
+    .transform((text) => text === 'true' || text === '1')
+    .default(fallback);
+
+const wholeNumber = (fallback: number, { min, max }: { min: number; max: number }) =>
+  z
+    .string()
+    .regex(/^\d{1,15}$/, { error: 'is a whole number' })
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, { error: `lies between ${min} and ${max}` })
+    .default(fallback);
+
+const environment = z.object({
+  HOST: z.string().min(1).default('localhost'),
+  PORT: wholeNumber(8000, { min: 0, max: 65_535 }),
+  WEB_CONCURRENCY: wholeNumber(1, { min: 1, max: 1024 }),
+  DATABASE_URL: z
+    .string()
+    .regex(/^(file:.|postgres(ql)?:\/\/)/, {
+      error: 'is a file: URL, like file:./data/tidings.db, or a postgres:// URL',
+    })
+    .default('file:./data/tidings.db'),
+  DATABASE_POOL_SIZE: wholeNumber(10, { min: 2, max: 1000 }),
+  DATABASE_TIMEOUT_MS: wholeNumber(15_000, { min: 100, max: 3_600_000 }),
+  SQLITE_SYNCHRONOUS: z.enum(['NORMAL', 'FULL'], { error: 'is NORMAL or FULL' }).default('NORMAL'),
+  SECRET_KEY: z
+    .string()
+    .min(MIN_SECRET_LENGTH, { error: `has at least ${MIN_SECRET_LENGTH} characters` })
+    .refine((value) => !EXAMPLE_SECRET.test(value), {
+      error: 'looks like an example: make one with `openssl rand -hex 32`',
+    })
+    .optional(),
+  ACCESS_TOKEN_LIFE_S: wholeNumber(1800, { min: 1, max: 365 * DAY_S }),
+  REFRESH_TOKEN_LIFE_S: wholeNumber(7 * DAY_S, { min: 1, max: 3650 * DAY_S }),
+  MAX_FAILED_SIGN_INS: wholeNumber(20, { min: 1, max: 1_000_000 }),
+  ALLOW_ANONYMOUS: flag(true),
+  TRUST_PROXY: flag(false),
+  CORS_ORIGINS: z
+    .string()
+    .transform((text) =>
+      text
+        .split(',')
+        .map((origin) => origin.trim())
+        .filter(Boolean),
+    )
+    .pipe(z.array(z.string().refine(isOrigin, { error: 'is * or a list of origins, separated by commas' })))
+    .default(['*']),
+  POSTS_WRITABLE: flag(false),
+  BODY_LIMIT_BYTES: wholeNumber(1_048_576, { min: 1024, max: 104_857_600 }),
+  QUERY_DEPTH_LIMIT: wholeNumber(12, { min: 1, max: 1000 }),
+  QUERY_ALIAS_LIMIT: wholeNumber(30, { min: 0, max: 10_000 }),
+  QUERY_TOKEN_LIMIT: wholeNumber(2000, { min: 100, max: 100_000 }),
+  QUERY_DIRECTIVE_LIMIT: wholeNumber(30, { min: 0, max: 10_000 }),
+  QUERY_COMPLEXITY_LIMIT: wholeNumber(20_000, { min: 10, max: 10_000_000 }),
+  CHANGE_RETENTION_S: wholeNumber(7 * DAY_S, { min: 1, max: 3650 * DAY_S }),
+  CHANGE_RETENTION_ROWS: wholeNumber(1_000_000, { min: 1, max: 1_000_000_000 }),
+  STREAM_MAX_EVENTS: wholeNumber(1000, { min: 1, max: 1_000_000 }),
+  STREAM_MAX_BYTES: wholeNumber(1_048_576, { min: 1024, max: 1_073_741_824 }),
+  SOCKET_MAX_SUBSCRIPTIONS: wholeNumber(100, { min: 1, max: 100_000 }),
+  USER_MAX_SOCKETS: wholeNumber(50, { min: 1, max: 100_000 }),
+  SOCKET_MESSAGE_LIMIT_BYTES: wholeNumber(131_072, { min: 1024, max: 104_857_600 }),
+  KEEP_ALIVE_MS: wholeNumber(12_000, { min: 100, max: 3_600_000 }),
+  CHAT_SOCKET_OPEN: flag(false),
+  AMQP_URL: z
+    .string()
+    .refine(isBrokerUrl, { error: 'is an amqp: or amqps: URL, like amqp://guest:guest@localhost:5672' })
+    .optional(),
+  SHUTDOWN_TIMEOUT_MS: wholeNumber(10_000, { min: 0, max: 600_000 }),
+  LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+});
+
+function isOrigin(text: string): boolean {
+  return text === '*' || (URL.canParse(text) && new URL(text).origin === text);
+}
+
+function isBrokerUrl(text: string): boolean {
+  return /^amqps?:\/\/[^/\s]+/.test(text) && URL.canParse(text) && !/%(?![0-9a-f]{2})/i.test(text);
+}
+
+/** What is generated beside a SQLite file, several nodes over PostgreSQL have to share. */
+function needSharedSecret(
+  { DATABASE_URL, SECRET_KEY }: { readonly DATABASE_URL: string; readonly SECRET_KEY?: string | undefined },
+  issues: z.RefinementCtx,
+): void {
+  if (!DATABASE_URL.startsWith('file:') && SECRET_KEY === undefined) {
+    issues.addIssue({
+      code: 'custom',
+      path: ['SECRET_KEY'],
+      message: 'is needed with PostgreSQL, the same for all nodes',
+    });
+  }
+}
+
+/** Everything that an operator can set; README.md lists the variables. */
+export interface Config {
+  readonly listen: { readonly host: string; readonly port: number };
+  /** How many processes serve side by side. */
+  readonly concurrency: number;
+  readonly database: {
+    /** `file:` and the path of a SQLite file, or a `postgres://` URL. */
+    readonly url: string;
+    readonly synchronous: 'NORMAL' | 'FULL';
+    /** How many connections to PostgreSQL a process has at the most. */
+    readonly poolSize: number;
+    /** How long a statement or a connection attempt on PostgreSQL may take, in milliseconds. */
+    readonly timeoutMs: number;
+  };
+  readonly auth: {
+    /** The key that signs access tokens; null asks for one that is generated and kept beside the database. */
+    readonly secret: string | null;
+    readonly accessTokenLifeS: number;
+    readonly refreshTokenLifeS: number;
+    /** How many attempts to sign in with one name from one address may fail within five minutes. */
+    readonly maxFailedSignIns: number;
+    /** Whether todos, lists and notes without an owner are everybody's. */
+    readonly allowAnonymous: boolean;
+  };
+  readonly http: {
+    /** Origins that may call from a browser; `*` alone allows any, without credentials. */
+    readonly corsOrigins: readonly string[];
+    /** Whether the `X-Forwarded-*` headers of a proxy in front are believed. */
+    readonly trustProxy: boolean;
+    readonly bodyLimitBytes: number;
+    /** How long a stop waits for running requests, in milliseconds. */
+    readonly shutdownTimeoutMs: number;
+  };
+  readonly rest: {
+    /** Whether the REST paths of posts take writes; the documented ones only read. */
+    readonly postsWritable: boolean;
+  };
+  readonly graphql: {
+    readonly depthLimit: number;
+    readonly aliasLimit: number;
+    readonly tokenLimit: number;
+    readonly directiveLimit: number;
+    readonly complexityLimit: number;
+  };
+  readonly changes: { readonly retention: Retention; readonly limits: StreamLimits };
+  readonly sockets: {
+    /** How many operations may run on one socket. */
+    readonly maxSubscriptions: number;
+    /** How many sockets and event streams one user may have open; anonymous callers are not counted. */
+    readonly maxPerUser: number;
+    readonly messageLimitBytes: number;
+    /** How often a peer is asked whether it is still there, in milliseconds; one that does not answer in that time is dropped. */
+    readonly keepAliveMs: number;
+    /** Whether the uri of a chat is enough to read along on its socket, without a credential. */
+    readonly chatOpen: boolean;
+  };
+  /** The RabbitMQ through which chat speaks with other programs; null for none. */
+  readonly broker: { readonly url: string } | null;
+  readonly logLevel: z.infer<typeof environment>['LOG_LEVEL'];
+}
+
+/** The environment holds values that Tidings can't run with; the message names every one of them. */
+export class ConfigError extends Error {
+  constructor(problems: readonly string[]) {
+    super(`The configuration is not usable:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.name = 'ConfigError';
+  }
+}
+
+/**
+ * Reads the configuration out of environment variables. An empty variable counts as absent.
+ *
+ * @throws {ConfigError} naming all problems at once
+ */
+export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = environment.superRefine(needSharedSecret).safeParse(present);
+  if (!parsed.success) {
+    throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path[0]?.toString()} ${issue.message}`));
+  }
+  const values = parsed.data;
+  return {
+    listen: { host: values.HOST, port: values.PORT },
+    concurrency: values.WEB_CONCURRENCY,
+    database: {
+      url: values.DATABASE_URL,
+      synchronous: values.SQLITE_SYNCHRONOUS,
+      poolSize: values.DATABASE_POOL_SIZE,
+      timeoutMs: values.DATABASE_TIMEOUT_MS,
+    },
+    auth: {
+      secret: values.SECRET_KEY ?? null,
+      accessTokenLifeS: values.ACCESS_TOKEN_LIFE_S,
+      refreshTokenLifeS: values.REFRESH_TOKEN_LIFE_S,
+      maxFailedSignIns: values.MAX_FAILED_SIGN_INS,
+      allowAnonymous: values.ALLOW_ANONYMOUS,
+    },
+    http: {
+      corsOrigins: values.CORS_ORIGINS,
+      trustProxy: values.TRUST_PROXY,
+      bodyLimitBytes: values.BODY_LIMIT_BYTES,
+      shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
+    },
+    rest: { postsWritable: values.POSTS_WRITABLE },
+    graphql: {
+      depthLimit: values.QUERY_DEPTH_LIMIT,
+      aliasLimit: values.QUERY_ALIAS_LIMIT,
+      tokenLimit: values.QUERY_TOKEN_LIMIT,
+      directiveLimit: values.QUERY_DIRECTIVE_LIMIT,
+      complexityLimit: values.QUERY_COMPLEXITY_LIMIT,
+    },
+    changes: {
+      retention: { ageS: values.CHANGE_RETENTION_S, rows: values.CHANGE_RETENTION_ROWS },
+      limits: { maxEvents: values.STREAM_MAX_EVENTS, maxBytes: values.STREAM_MAX_BYTES },
+    },
+    sockets: {
+      maxSubscriptions: values.SOCKET_MAX_SUBSCRIPTIONS,
+      maxPerUser: values.USER_MAX_SOCKETS,
+      messageLimitBytes: values.SOCKET_MESSAGE_LIMIT_BYTES,
+      keepAliveMs: values.KEEP_ALIVE_MS,
+      chatOpen: values.CHAT_SOCKET_OPEN,
+    },
+    broker: values.AMQP_URL === undefined ? null : { url: values.AMQP_URL },
+    logLevel: values.LOG_LEVEL,
+  };
+}

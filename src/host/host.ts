@@ -1,0 +1,106 @@
+import { randomUUID } from 'node:crypto';
+import { type IncomingMessage, METHODS, maxHeaderSize } from 'node:http';
+import type { Socket } from 'node:net';
+import cors from '@fastify/cors';
+import Fastify, { type FastifyInstance, type FastifyReply, LogController } from 'fastify';
+import type { Config } from '../config.ts';
+import type { Services } from '../context.ts';
+import { isReady } from '../database/open.ts';
+import { ERROR_CATALOGUE } from '../errors.ts';
+
+/** How long a browser need not ask again, in seconds. */
+const PREFLIGHT_LIFE_S = 600;
+
+/** The HTTP server that every door is mounted on. */
+export function createHost({ http, logLevel }: Config): FastifyInstance {
+  const host = Fastify({
+    logger: { level: logLevel },
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: http.bodyLimitBytes,
+    trustProxy: http.trustProxy,
+    genReqId: () => randomUUID(),
+    forceCloseConnections: 'idle',
+    // Text that is no id of anything is answered as an unknown one, however long: the size of headers is bounded.
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: maxHeaderSize },
+    rewriteUrl: ({ url = '/' }) => (isDecodable(url) ? url : url.replaceAll('%', '%25')),
+  });
+  for (const method of METHODS.filter((each) => !host.supportedMethods.includes(each))) {
+    host.addHttpMethod(method, { hasBody: true });
+  }
+  host.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    reply.header('x-content-type-options', 'nosniff');
+  });
+  const anyOrigin = http.corsOrigins.includes('*');
+  host.register(cors, {
+    delegator: (request, done) =>
+      done(null, {
+        origin: anyOrigin ? '*' : [...http.corsOrigins],
+        credentials: !anyOrigin,
+        methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
+        exposedHeaders: ['x-request-id', 'link', 'location', 'allow'],
+        maxAge: PREFLIGHT_LIFE_S,
+        // Other requests with OPTIONS ask a path to describe itself.
+        preflight: 'origin' in request.headers && 'access-control-request-method' in request.headers,
+      }),
+  });
+  const notFound = Buffer.from(JSON.stringify({ detail: ERROR_CATALOGUE.NOT_FOUND.sentence }));
+  const answerNotFound = (reply: FastifyReply): FastifyReply =>
+    reply.status(404).header('content-type', 'application/json').send(notFound);
+  // Before the body: nothing that stands in it makes the path another one. The route that takes preflights of any path is none itself.
+  host.addHook('preParsing', async (request, reply) =>
+    request.is404 || request.routeOptions.url === '*' ? answerNotFound(reply) : undefined,
+  );
+  host.setNotFoundHandler((_request, reply) => answerNotFound(reply));
+  return host;
+}
+
+/** Whether the path of an address is percent-encoded UTF-8, as routing takes it for granted. */
+function isDecodable(url: string): boolean {
+  try {
+    decodeURIComponent(url.split('?', 1)[0] ?? '');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Keeps track of the connections on which nothing was asked yet: those the server itself does not count as idle. */
+export function watchUnused({ server }: FastifyInstance): ReadonlySet<Socket> {
+  const unused = new Set<Socket>();
+  server.on('connection', (socket) => {
+    unused.add(socket);
+    socket.once('close', () => unused.delete(socket));
+  });
+  for (const event of ['request', 'upgrade']) {
+    server.on(event, ({ socket }: IncomingMessage) => unused.delete(socket));
+  }
+  return unused;
+}
+
+/** How often connections that have become idle are closed while the server stops, in milliseconds. */
+const IDLE_CHECK_MS = 50;
+
+/** Lets running requests end, then closes all connections. */
+export async function closeHost(host: FastifyInstance, unused: ReadonlySet<Socket>): Promise<void> {
+  // A connection whose last request ends only now, or on which nothing was asked yet, would otherwise be kept open for a next one.
+  const timer = setInterval(() => {
+    host.server.closeIdleConnections();
+    for (const socket of unused) {
+      socket.destroy();
+    }
+  }, IDLE_CHECK_MS);
+  try {
+    await host.close();
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Adds what tells an operator whether the process lives (`/health`) and can serve (`/ready`). */
+export function registerHealth(host: FastifyInstance, { database }: Services): void {
+  host.get('/health', async () => ({ status: 'ok' }));
+  host.get('/ready', async (_request, reply) =>
+    (await isReady(database)) ? { status: 'ok' } : reply.status(503).send({ status: 'unavailable' }),
+  );
+}
