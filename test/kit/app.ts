@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
+import { inject } from 'vitest';
+import { signUp } from '../../src/accounts/service.ts';
+import { type App, createApp } from '../../src/app.ts';
+import { parseConfig } from '../../src/config.ts';
+import { Person } from './person.ts';
+import { createDatabase, ON_POSTGRES, runSql } from './postgres.ts';
+
+const PASSWORD = 'a good long password';
+
+// biome-ignore lint/suspicious/noExplicitAny: the tests look into rows of many tables, and a wrong column fails the test.
+export type Row = Record<string, any>;
+
+export interface TestApp {
+  readonly url: string;
+  readonly app: App;
+  /** The file that holds the database; empty when that is PostgreSQL. */
+  readonly databasePath: string;
+  /** What another process is started with to serve the same database. */
+  readonly databaseEnv: Readonly<Record<string, string>>;
+  /** Runs one statement over a connection of its own, as a database shell does: `?` stands for a value, references are checked. */
+  readonly sql: (statement: string, ...values: readonly unknown[]) => Promise<readonly Row[]>;
+  /** A caller without credentials. */
+  readonly anonymous: Person;
+  /** Makes an account and signs it in. Names are unique per app: `ann`, `ben`. */
+  readonly signUp: (username: string) => Promise<Person>;
+  /** The same for staff, who are made on the command line only. */
+  readonly signUpStaff: (username: string) => Promise<Person>;
+  /** Counts the SQL statements that `work` causes. Nothing else may run meanwhile. */
+  readonly countStatements: (work: () => Promise<unknown>) => Promise<number>;
+  readonly close: () => Promise<void>;
+}
+
+/** A folder that holds a private, migrated database. */
+export function privateDatabase(): { folder: string; path: string; remove: () => void } {
+  const folder = mkdtempSync(join(tmpdir(), 'tidings-test-'));
+  const path = join(folder, 'tidings.db');
+  copyFileSync(inject('templateDatabase'), path);
+  return { folder, path, remove: () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+/** The same as what a server is started with. */
+function privateFile() {
+  const { path, remove } = privateDatabase();
+  const sql = async (statement: string, ...values: readonly unknown[]): Promise<readonly Row[]> => {
+    const file = new Sqlite(path, { timeout: 5000 });
+    try {
+      file.pragma('foreign_keys = ON');
+      const prepared = file.prepare(statement);
+      const fitting = values.map((value) => (typeof value === 'boolean' ? Number(value) : value));
+      if (prepared.reader) {
+        return prepared.all(...fitting) as Row[];
+      }
+      prepared.run(...fitting);
+      return [];
+    } finally {
+      file.close();
+    }
+  };
+  return { path, env: { DATABASE_URL: `file:${path}` }, sql, remove: async () => remove() };
+}
+
+async function copyOfTemplate() {
+  const { url, remove } = await createDatabase(inject('templateName'));
+  const sql = async (statement: string, ...values: readonly unknown[]): Promise<readonly Row[]> => {
+    let count = 0;
+    return runSql(
+      url,
+      statement.replace(/\?/g, () => `$${++count}`),
+      values,
+    );
+  };
+  return { path: '', env: { DATABASE_URL: url, SECRET_KEY: randomBytes(32).toString('hex') }, sql, remove };
+}
+
+/** Starts the whole server in this process, on a free port and a private database. `env` sets what an operator could set. */
+export async function startApp(env: Record<string, string> = {}): Promise<TestApp> {
+  const database = ON_POSTGRES ? await copyOfTemplate() : privateFile();
+  const statements: string[] = [];
+  const app = await createApp(
+    parseConfig({ ...database.env, PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'silent', ...env }),
+    { onStatement: (sql) => statements.push(sql) },
+  );
+  const url = await app.listen();
+  const anonymous = new Person(url, null, '');
+
+  const enter = async (username: string, isStaff: boolean): Promise<Person> => {
+    await signUp(app.services, { username, password: PASSWORD }, { isStaff });
+    return anonymous.signIn(username, PASSWORD);
+  };
+  const close = async (): Promise<void> => {
+    await app.close();
+    await database.remove();
+  };
+  return {
+    url,
+    app,
+    databasePath: database.path,
+    databaseEnv: database.env,
+    sql: database.sql,
+    anonymous,
+    signUp: (username) => enter(username, false),
+    signUpStaff: (username) => enter(username, true),
+    countStatements: async (work) => {
+      const before = statements.length;
+      await work();
+      return statements.length - before;
+    },
+    close,
+  };
+}

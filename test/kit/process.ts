@@ -1,0 +1,94 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+const START_PATIENCE_MS = 30_000;
+const PACKAGE = new URL('../../package.json', import.meta.url);
+
+export interface Finished {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+export interface ServerProcess {
+  readonly url: string;
+  readonly pid: number;
+  /** What it has written so far, to both outputs. */
+  readonly output: () => string;
+  /** Sends a signal and waits for the end; `SIGKILL` is what a crash is. */
+  readonly stop: (signal?: NodeJS.Signals) => Promise<Finished>;
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly output: () => string;
+  readonly finished: Promise<Finished>;
+}
+
+/** The flags of Node with which `npm start` runs the server. */
+function startFlags(): string[] {
+  return JSON.parse(readFileSync(PACKAGE, 'utf8')).scripts.start.split(' ').slice(1, -1);
+}
+
+function launch(args: readonly string[], env: Readonly<Record<string, string>>, input?: string): Running {
+  const child = spawn(process.execPath, [...startFlags(), MAIN, ...args], {
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
+    stdio: 'pipe',
+  });
+  let output = '';
+  child.stdout.on('data', (chunk) => {
+    output += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    output += chunk;
+  });
+  child.stdin.end(input ?? '');
+  const finished = once(child, 'close').then(([code]) => ({ code: code as number | null, output }));
+  return { child, output: () => output, finished };
+}
+
+/** Runs a command of the real program to its end: `npm test` has built it. */
+export function runCommand(args: readonly string[], env: Record<string, string>, input?: string): Promise<Finished> {
+  return launch(args, env, input).finished;
+}
+
+/** Starts the real program in a process of its own, on a free port, and waits until it listens. */
+export async function startProcess(env: Record<string, string>): Promise<ServerProcess> {
+  const { child, output, finished } = launch(['serve'], { PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'error', ...env });
+  const url = await new Promise<string>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`It does not listen: ${output()}`)), START_PATIENCE_MS);
+    const look = (): void => {
+      const found = /listens on (http:\S+?);/.exec(output())?.[1];
+      if (found) {
+        clearTimeout(timer);
+        resolve(found);
+      }
+    };
+    child.stdout?.on('data', look);
+    child.once('exit', () => {
+      clearTimeout(timer);
+      reject(new Error(`It ended before it listened: ${output()}`));
+    });
+  });
+  return {
+    url,
+    pid: child.pid ?? 0,
+    output,
+    stop: (signal = 'SIGTERM') => {
+      child.kill(signal);
+      return finished;
+    },
+  };
+}
+
+/** A port on which nothing listens. */
+export async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
+  const address = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  return typeof address === 'object' && address ? address.port : 0;
+}
