@@ -1,0 +1,242 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import jwt from 'jsonwebtoken';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { keptSecret } from '../src/accounts/secret.ts';
+import { ConfigError, parseConfig } from '../src/config.ts';
+import { startApp } from './kit/app.ts';
+
+const SECRET = randomBytes(32).toString('hex');
+
+function problemsOf(env: Record<string, string>): string[] {
+  try {
+    parseConfig(env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    const [title, ...problems] = (error as ConfigError).message.split('\n');
+    expect(title).toBe('The configuration is not usable:');
+    return problems.map((problem) => problem.trim());
+  }
+  return [];
+}
+
+describe('the configuration', () => {
+  it('should need nothing to be set', () => {
+    expect(parseConfig({})).toMatchObject({
+      listen: { host: 'localhost', port: 8000 },
+      database: { url: 'file:./data/tidings.db', synchronous: 'NORMAL' },
+      auth: { secret: null, accessTokenLifeS: 1800, refreshTokenLifeS: 604_800, allowAnonymous: true },
+      http: { corsOrigins: ['*'], bodyLimitBytes: 1_048_576, shutdownTimeoutMs: 10_000 },
+      graphql: { depthLimit: 12, aliasLimit: 30, tokenLimit: 2000, directiveLimit: 30, complexityLimit: 20_000 },
+      logLevel: 'info',
+    });
+  });
+
+  it('should take every value that is set', () => {
+    const config = parseConfig({
+      HOST: '0.0.0.0',
+      PORT: '0',
+      DATABASE_URL: 'file:/var/lib/tidings.db',
+      SQLITE_SYNCHRONOUS: 'FULL',
+      SECRET_KEY: SECRET,
+      ACCESS_TOKEN_LIFE_S: '60',
+      REFRESH_TOKEN_LIFE_S: '3600',
+      ALLOW_ANONYMOUS: 'false',
+      CORS_ORIGINS: 'https://one.example, http://localhost:5173',
+      BODY_LIMIT_BYTES: '2048',
+      QUERY_DEPTH_LIMIT: '3',
+      QUERY_ALIAS_LIMIT: '0',
+      QUERY_TOKEN_LIMIT: '100',
+      QUERY_DIRECTIVE_LIMIT: '1',
+      QUERY_COMPLEXITY_LIMIT: '10',
+      SHUTDOWN_TIMEOUT_MS: '1',
+      LOG_LEVEL: 'silent',
+    });
+    expect(config).toMatchObject({
+      listen: { host: '0.0.0.0', port: 0 },
+      database: { url: 'file:/var/lib/tidings.db', synchronous: 'FULL' },
+      auth: { secret: SECRET, accessTokenLifeS: 60, refreshTokenLifeS: 3600, allowAnonymous: false },
+      http: {
+        corsOrigins: ['https://one.example', 'http://localhost:5173'],
+        bodyLimitBytes: 2048,
+        shutdownTimeoutMs: 1,
+      },
+      graphql: { depthLimit: 3, aliasLimit: 0, tokenLimit: 100, directiveLimit: 1, complexityLimit: 10 },
+      logLevel: 'silent',
+    });
+  });
+
+  it('should count an empty variable as absent, and ignore what it does not know', () => {
+    const empty = {
+      PORT: '',
+      SECRET_KEY: '',
+      ALLOW_ANONYMOUS: '',
+      CORS_ORIGINS: '',
+      DATABASE_URL: '',
+      NODE_ENV: 'test',
+    };
+    expect(parseConfig(empty)).toEqual(parseConfig({}));
+    expect(parseConfig({ ...empty, PATH: '/bin', PORTS: 'x' })).toEqual(parseConfig({}));
+  });
+
+  it('should name every problem at once', () => {
+    const problems = problemsOf({
+      PORT: '65536',
+      DATABASE_URL: 'mysql://localhost/tidings',
+      SECRET_KEY: 'short',
+      ALLOW_ANONYMOUS: 'perhaps',
+      BODY_LIMIT_BYTES: '-1',
+      SQLITE_SYNCHRONOUS: 'OFF',
+      LOG_LEVEL: 'loud',
+      HOST: '127.0.0.1',
+    });
+    expect(problems).toHaveLength(7);
+    expect(problems).toEqual(
+      expect.arrayContaining([
+        'PORT lies between 0 and 65535',
+        expect.stringMatching(/^DATABASE_URL is a file: /),
+        'SECRET_KEY has at least 32 characters',
+        'ALLOW_ANONYMOUS is true or false',
+        'BODY_LIMIT_BYTES is a whole number',
+        'SQLITE_SYNCHRONOUS is NORMAL or FULL',
+        expect.stringMatching(/^LOG_LEVEL .*silent/),
+      ]),
+    );
+  });
+
+  it.each(['x', '1.5', '1e3', '0x10', ' 1', '-1', '1_000', '99999999999999999999', 'NaN', 'Infinity'])(
+    'should refuse %j as a number',
+    (value) => {
+      expect(problemsOf({ ACCESS_TOKEN_LIFE_S: value })).toEqual([expect.stringMatching(/^ACCESS_TOKEN_LIFE_S /)]);
+    },
+  );
+
+  it.each([
+    ['true', true],
+    ['1', true],
+    ['false', false],
+    ['0', false],
+  ])('should read the flag %s as %s', (value, expected) => {
+    expect(parseConfig({ ALLOW_ANONYMOUS: value }).auth.allowAnonymous).toBe(expected);
+  });
+
+  it.each([
+    'nonsense',
+    'https://one.example, nonsense',
+    'one.example',
+    'https://one.example/path',
+    'https://one.example/',
+  ])('should refuse %j as a list of origins, for no browser would ever send it', (value) => {
+    expect(problemsOf({ CORS_ORIGINS: value })).toEqual([
+      expect.stringMatching(/^CORS_ORIGINS is \* or a list of origins, separated by commas/),
+    ]);
+  });
+});
+
+describe('the signing secret of the environment', () => {
+  it('should have at least 32 characters', () => {
+    expect(problemsOf({ SECRET_KEY: SECRET.slice(0, 31) })).toEqual(['SECRET_KEY has at least 32 characters']);
+    expect(parseConfig({ SECRET_KEY: SECRET.slice(0, 32) }).auth.secret).toBe(SECRET.slice(0, 32));
+  });
+
+  it.each([
+    'change-me-change-me-change-me-change-me',
+    'CHANGEME0123456789012345678901234567890',
+    'this-is-an-example-of-a-long-enough-key',
+    'django-insecure-0123456789abcdefghijklmn',
+    'your-secret-goes-here-and-is-long-enough',
+    'my_secret_key_my_secret_key_my_secret_key',
+    'x'.repeat(64),
+    ' '.repeat(64),
+  ])('should not look like an example: %j', (value) => {
+    expect(problemsOf({ SECRET_KEY: value })).toEqual([expect.stringMatching(/^SECRET_KEY looks like an example/)]);
+  });
+
+  it('should not be told in the problem that is reported', () => {
+    const value = 'hunter2-hunter2-hunter2';
+    expect(problemsOf({ SECRET_KEY: value }).join()).not.toContain('hunter2');
+  });
+});
+
+describe('the signing secret beside the database', () => {
+  let folder: string;
+  let databasePath: string;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'tidings-secret-'));
+    databasePath = join(folder, 'tidings.db');
+  });
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('should be made once, for the owner only', () => {
+    const secret = keptSecret(databasePath);
+    expect(secret).toMatch(/^[0-9a-f]{64}$/);
+    expect(readdirSync(folder)).toEqual(['tidings.db.secret']);
+    expect(statSync(`${databasePath}.secret`).mode & 0o777).toBe(0o600);
+    expect(keptSecret(databasePath)).toBe(secret);
+    expect(keptSecret(join(folder, 'other.db'))).not.toBe(secret);
+  });
+
+  it('should be refused when somebody made it too short, and not be replaced', () => {
+    writeFileSync(`${databasePath}.secret`, 'short\n');
+    expect(() => keptSecret(databasePath)).toThrow(/shorter than 32 characters/);
+    expect(readFileSync(`${databasePath}.secret`, 'utf8')).toBe('short\n');
+    expect(readdirSync(folder)).toHaveLength(1);
+  });
+
+  it('should be one for all processes that start at the same moment', async () => {
+    const module = new URL('../dist/accounts/secret.js', import.meta.url).href;
+    const program = join(folder, 'creator.mjs');
+    writeFileSync(
+      program,
+      `import { keptSecret } from ${JSON.stringify(module)};
+      process.once('message', (path) => process.send(keptSecret(path), () => process.disconnect()));
+      process.send('ready');`,
+    );
+    const answer = async (child: ChildProcess): Promise<unknown> => (await once(child, 'message'))[0];
+    const creators = Array.from({ length: 6 }, () => fork(program, { execArgv: [] }));
+    await Promise.all(creators.map(answer));
+    const secrets = creators.map(answer);
+    for (const creator of creators) {
+      creator.send(databasePath);
+    }
+    expect(new Set(await Promise.all(secrets))).toEqual(new Set([keptSecret(databasePath)]));
+    expect(readdirSync(folder).toSorted()).toEqual(['creator.mjs', 'tidings.db.secret']);
+  });
+
+  it('should outlive the server, so that tokens do', async () => {
+    const login = '(input: { username: "ann", password: "a good long password" })';
+    const first = await startApp({ DATABASE_URL: `file:${databasePath}` });
+    await first.signUp('ann');
+    const { obtainToken } = await first.anonymous.gql(
+      `mutation { obtainToken${login} { ... on TokenPair { token } } }`,
+    );
+    await first.app.close();
+    expect(() => jwt.verify(obtainToken.token, keptSecret(databasePath), { algorithms: ['HS256'] })).not.toThrow();
+
+    const second = await startApp({ DATABASE_URL: `file:${databasePath}` });
+    try {
+      const ann = second.anonymous.with(`Bearer ${obtainToken.token}`);
+      expect(await ann.gql('{ viewer { username } }')).toEqual({ viewer: { username: 'ann' } });
+    } finally {
+      await second.close();
+      await first.close();
+    }
+  });
+
+  it('should give way to the one of the environment', async () => {
+    const app = await startApp({ DATABASE_URL: `file:${databasePath}`, SECRET_KEY: SECRET });
+    try {
+      const ann = await app.signUp('ann');
+      const token = ann.authorization?.split(' ')[1] ?? '';
+      expect(() => jwt.verify(token, SECRET, { algorithms: ['HS256'] })).not.toThrow();
+      expect(readdirSync(folder)).not.toContain('tidings.db.secret');
+    } finally {
+      await app.close();
+    }
+  });
+});

@@ -1,0 +1,367 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startApp, type TestApp } from './kit/app.ts';
+import type { Person } from './kit/person.ts';
+
+const VIEWERS = ['anonymous', 'owner', 'member', 'other', 'staff'] as const;
+type Viewer = (typeof VIEWERS)[number];
+type Type = 'Todo' | 'TodoList' | 'Note' | 'Post' | 'ChatSession' | 'ChatMessage' | 'User';
+
+interface Door {
+  readonly name: string;
+  readonly query: string;
+  /** What `done` answers with when the change was made. */
+  readonly done: string;
+}
+
+/** The doors to the rows of a type. `$key` is what its own query asks for: the id, the uri or the username. */
+interface Doors {
+  readonly single?: string;
+  readonly list?: string;
+  /** Doors that only signed-in users may knock at. */
+  readonly signedIn: boolean;
+  readonly changes: readonly Door[];
+}
+
+const rowById = (field: string): string => `query ($key: ID!) { row: ${field}(id: $key) { nodeId } }`;
+const rowBy = (arg: string, field: string): string =>
+  `query ($key: String!) { row: ${field}(${arg}: $key) { nodeId } }`;
+const listOf = (field: string): string => `{ rows: ${field}(first: 100) { totalCount nodes { nodeId } } }`;
+const update = (type: string): Door => ({
+  name: `update${type}`,
+  query: `mutation ($key: ID!) {
+    done: update${type}(id: $key, input: { ${type === 'TodoList' ? 'name' : 'title'}: "changed" }) { __typename }
+  }`,
+  done: type,
+});
+const remove = (type: string): Door => ({
+  name: `delete${type}`,
+  query: `mutation ($key: ID!) { done: delete${type}(id: $key) { __typename } }`,
+  done: type,
+});
+const onUri = (field: string, args: string, done: string): Door => ({
+  name: field,
+  query: `mutation ($key: String!) { done: ${field}(uri: $key, ${args}) { __typename } }`,
+  done,
+});
+
+const DOORS: Readonly<Record<Type, Doors>> = {
+  Todo: {
+    single: rowById('todo'),
+    list: listOf('todos'),
+    signedIn: false,
+    changes: [
+      update('Todo'),
+      remove('Todo'),
+      {
+        name: 'updateTodos',
+        query: 'mutation ($key: ID!) { done: updateTodos(ids: [$key], input: { completed: true }) { __typename } }',
+        done: 'UpdatedTodos',
+      },
+      {
+        name: 'deleteTodos',
+        query: 'mutation ($key: ID!) { done: deleteTodos(ids: [$key]) { __typename } }',
+        done: 'DeletedTodos',
+      },
+    ],
+  },
+  TodoList: {
+    single: rowById('todoList'),
+    list: listOf('todoLists'),
+    signedIn: false,
+    changes: [update('TodoList'), remove('TodoList')],
+  },
+  Note: {
+    single: rowById('note'),
+    list: listOf('notes'),
+    signedIn: false,
+    changes: [update('Note'), remove('Note')],
+  },
+  Post: {
+    single: rowById('post'),
+    list: listOf('posts'),
+    signedIn: true,
+    changes: [update('Post'), remove('Post')],
+  },
+  ChatSession: {
+    single: rowBy('uri', 'chatSession'),
+    list: listOf('chatSessions'),
+    signedIn: true,
+    changes: [
+      onUri('sendMessage', 'message: "hello"', 'ChatMessage'),
+      onUri('addChatMembers', 'usernames: ["extra"]', 'ChatSession'),
+    ],
+  },
+  ChatMessage: { signedIn: true, changes: [] },
+  User: { single: rowBy('username', 'user'), signedIn: true, changes: [] },
+};
+
+interface Row {
+  readonly type: Type;
+  readonly id: number;
+  readonly key: string;
+}
+
+interface Kind {
+  readonly type: Type;
+  /** The SQL that makes such a row; `:ann` is the owner's id. */
+  readonly insert: string;
+  readonly see: readonly Viewer[];
+  readonly change: readonly Viewer[];
+}
+
+const NOTE = `"Note" ("title", "description", "priority", "createdAt", "createdBy", "ownerId")`;
+const SIGNED_IN: readonly Viewer[] = ['owner', 'member', 'other', 'staff'];
+const OWNER_AND_STAFF: readonly Viewer[] = ['owner', 'staff'];
+const PARTICIPANTS: readonly Viewer[] = ['owner', 'member'];
+
+/** The rows and who may do what with them; `ownerless` are those who see rows that nobody owns. */
+function kindsOfRows(ownerless: readonly Viewer[]): Readonly<Record<string, Kind>> {
+  const owned = { see: OWNER_AND_STAFF, change: OWNER_AND_STAFF };
+  const shared = { see: ownerless, change: ownerless };
+  return {
+    'an owned todo': { type: 'Todo', insert: `"Todo" ("title", "ownerId") VALUES ('x', :ann)`, ...owned },
+    'an ownerless todo': { type: 'Todo', insert: `"Todo" ("title") VALUES ('x')`, ...shared },
+    'an owned list': { type: 'TodoList', insert: `"TodoList" ("name", "ownerId") VALUES ('x', :ann)`, ...owned },
+    'an ownerless list': { type: 'TodoList', insert: `"TodoList" ("name") VALUES ('x')`, ...shared },
+    'an owned note': { type: 'Note', insert: `${NOTE} VALUES ('x', '', 1, '', '', :ann)`, ...owned },
+    'an ownerless note': { type: 'Note', insert: `${NOTE} VALUES ('x', '', 1, '', '', NULL)`, ...shared },
+    'a post': {
+      type: 'Post',
+      insert: `"Post" ("title", "content", "authorId") VALUES ('x', 'y', :ann)`,
+      see: SIGNED_IN,
+      change: OWNER_AND_STAFF,
+    },
+    'a chat': {
+      type: 'ChatSession',
+      insert: `"ChatSession" ("uri", "ownerId") VALUES (':uri', :ann)`,
+      see: PARTICIPANTS,
+      change: PARTICIPANTS,
+    },
+    'a message': {
+      type: 'ChatMessage',
+      insert: `"ChatMessage" ("message", "chatSessionId", "userId") VALUES ('x', :chat, :ann)`,
+      see: PARTICIPANTS,
+      change: [],
+    },
+    'a user': {
+      type: 'User',
+      insert: `"User" ("username", "usernameKey", "passwordHash")
+        SELECT 'u' || count(*), 'u' || count(*), '!' FROM "User"`,
+      see: SIGNED_IN,
+      change: [],
+    },
+  };
+}
+
+/** Paths from a row to others: nobody sees more through them than by the other doors. */
+const RELATIONS = [
+  {
+    from: 'an ownerless list',
+    to: 'an owned todo',
+    path: '... on TodoList { rows: todos { totalCount nodes { nodeId } } }',
+  },
+  {
+    from: 'an owned list',
+    to: 'an ownerless todo',
+    path: '... on TodoList { rows: todos { totalCount nodes { nodeId } } }',
+  },
+  { from: 'an owned todo', to: 'an ownerless list', path: '... on Todo { row: list { nodeId } }' },
+  { from: 'an ownerless todo', to: 'an owned list', path: '... on Todo { row: list { nodeId } }' },
+  { from: 'a chat', to: 'a message', path: '... on ChatSession { rows: messages { totalCount nodes { nodeId } } }' },
+  { from: 'a message', to: 'a chat', path: '... on ChatMessage { row: chatSession { nodeId } }' },
+] as const;
+
+const NODE = 'query ($nodeId: ID!) { node(nodeId: $nodeId) { nodeId } }';
+const NODES = 'query ($nodeIds: [ID!]!) { nodes(nodeIds: $nodeIds) { nodeId } }';
+const nodeIdOf = ({ type, id }: Row): string => Buffer.from(`${type}:${id}`).toString('base64url');
+
+interface Connection {
+  readonly totalCount: number;
+  readonly nodes: readonly { nodeId: string }[];
+}
+
+/** Whether the row is in the list, whose total must be that of what it shows. */
+function isListed({ totalCount, nodes }: Connection, nodeId: string): boolean {
+  expect(nodes).toHaveLength(totalCount);
+  return nodes.some((node) => node.nodeId === nodeId);
+}
+
+describe.each([
+  { allowed: 'true', ownerless: VIEWERS },
+  { allowed: 'false', ownerless: ['staff'] as const },
+])('rights with ALLOW_ANONYMOUS=$allowed', ({ allowed, ownerless }) => {
+  const kinds = kindsOfRows(ownerless);
+  const standing: Record<string, Row> = {};
+  let app: TestApp;
+  let people: Readonly<Record<Viewer, Person>>;
+  let annId: number;
+
+  async function make({ type, insert }: Kind): Promise<Row> {
+    const statement = insert
+      .replaceAll(':ann', String(annId))
+      .replaceAll(':chat', String(standing['a chat']?.id ?? 'NULL'))
+      .replaceAll(':uri', randomBytes(8).toString('hex').slice(1));
+    const [made] = await app.sql(`INSERT INTO ${statement} RETURNING "id"`);
+    const id = Number(made?.['id']);
+    if (type === 'ChatSession') {
+      await app.sql(
+        `INSERT INTO "ChatMember" ("chatSessionId", "userId") SELECT ${id}, "id" FROM "User" WHERE "username" = 'mel'`,
+      );
+    }
+    const { uri, username } = ((await imageOf({ type, id, key: '' })) ?? {}) as { uri?: string; username?: string };
+    return { type, id, key: uri ?? username ?? String(id) };
+  }
+
+  const imageOf = async ({ type, id }: Row): Promise<unknown> =>
+    (await app.sql(`SELECT * FROM "${type}" WHERE "id" = ${id}`))[0];
+  const everythingIn = (): Promise<unknown> =>
+    Promise.all([...Object.keys(DOORS), 'ChatMember'].map((type) => app.sql(`SELECT * FROM "${type}" ORDER BY "id"`)));
+
+  beforeAll(async () => {
+    app = await startApp({ ALLOW_ANONYMOUS: allowed });
+    people = {
+      anonymous: app.anonymous,
+      owner: await app.signUp('ann'),
+      member: await app.signUp('mel'),
+      other: await app.signUp('ben'),
+      staff: await app.signUpStaff('sue'),
+    };
+    await app.signUp('extra');
+    annId = Number((await people.owner.gql('{ viewer { id } }')).viewer.id);
+    for (const name of ['a chat', ...Object.keys(kinds)]) {
+      const kind = kinds[name];
+      if (kind && !standing[name]) {
+        standing[name] = await make(kind);
+      }
+    }
+    const link = (list: string, todo: string) =>
+      app.sql(`UPDATE "Todo" SET "listId" = ${standing[list]?.id} WHERE "id" = ${standing[todo]?.id}`);
+    await link('an ownerless list', 'an owned todo');
+    await link('an owned list', 'an ownerless todo');
+  });
+  afterAll(async () => {
+    await app.close();
+  });
+
+  function standingRow(name: string): Row {
+    const row = standing[name];
+    if (!row) {
+      throw new Error(`There is no row for ${name}.`);
+    }
+    return row;
+  }
+
+  describe.each(Object.entries(kinds))('%s', (name, { type, see }) => {
+    it.each(VIEWERS)('should be as visible at one door as at any other to: %s', async (viewer) => {
+      const row = standingRow(name);
+      const person = people[viewer];
+      const { single, list, signedIn } = DOORS[type];
+      const nodeId = nodeIdOf(row);
+      const seen: Record<string, boolean> = {
+        node: (await person.gql(NODE, { nodeId })).node?.nodeId === nodeId,
+        nodes: (await person.gql(NODES, { nodeIds: [nodeId] })).nodes[0]?.nodeId === nodeId,
+      };
+      if (signedIn && viewer === 'anonymous') {
+        for (const closed of [single, list]) {
+          expect(closed && (await person.codeOf(closed, { key: row.key }))).toBe(closed && 'UNAUTHENTICATED');
+        }
+      } else {
+        seen['single'] = single
+          ? (await person.gql(single, { key: row.key })).row?.nodeId === nodeId
+          : see.includes(viewer);
+        seen['list'] = list ? isListed((await person.gql(list)).rows, nodeId) : see.includes(viewer);
+      }
+      expect(seen).toEqual(Object.fromEntries(Object.keys(seen).map((door) => [door, see.includes(viewer)])));
+    });
+  });
+
+  it.each(RELATIONS)('should show through $from what a viewer sees of $to, and no more', async ({ from, to, path }) => {
+    const [parent, child] = [standingRow(from), standingRow(to)];
+    const query = `query ($nodeId: ID!) { node(nodeId: $nodeId) { nodeId ${path} } }`;
+    const seen: string[] = [];
+    for (const viewer of VIEWERS) {
+      const { node } = await people[viewer].gql(query, { nodeId: nodeIdOf(parent) });
+      if (node?.row?.nodeId === nodeIdOf(child) || (node?.rows && isListed(node.rows, nodeIdOf(child)))) {
+        seen.push(viewer);
+      }
+    }
+    const both = VIEWERS.filter((viewer) => kinds[from]?.see.includes(viewer) && kinds[to]?.see.includes(viewer));
+    expect(seen).toEqual(both);
+  });
+
+  it('should show users through what they wrote or take part in to signed-in users only', async () => {
+    const paths = {
+      'an owned todo': '... on Todo { user: owner { username } }',
+      'an owned list': '... on TodoList { user: owner { username } }',
+      'an owned note': '... on Note { user: owner { username } }',
+      'a post': '... on Post { user: author { username } }',
+      'a chat': '... on ChatSession { user: owner { username } members { username } }',
+      'a message': '... on ChatMessage { user { username } }',
+    };
+    for (const [name, path] of Object.entries(paths)) {
+      for (const viewer of VIEWERS) {
+        const query = `query ($nodeId: ID!) { node(nodeId: $nodeId) { ${path} } }`;
+        const { node } = await people[viewer].gql(query, { nodeId: nodeIdOf(standingRow(name)) });
+        expect(node?.user?.username).toBe(kinds[name]?.see.includes(viewer) ? 'ann' : undefined);
+      }
+    }
+  });
+
+  describe.each(
+    Object.entries(kinds).flatMap(([name, kind]) =>
+      DOORS[kind.type].changes.map((door) => ({ row: name, kind, ...door })),
+    ),
+  )('$name of $row', ({ kind, query, done }) => {
+    it.each(VIEWERS)('should change the row or, where that is not allowed, nothing at all for: %s', async (viewer) => {
+      const row = await make(kind);
+      const before = await everythingIn();
+      const { data, errors } = await people[viewer].ask(query, { key: row.key });
+      const outcome = data?.done.__typename ?? errors?.[0]?.extensions?.['code'];
+      if (kind.change.includes(viewer)) {
+        expect(outcome).toBe(done);
+        expect(await everythingIn()).not.toEqual(before);
+      } else {
+        const closed = DOORS[kind.type].signedIn && viewer === 'anonymous';
+        const refusal = kind.see.includes(viewer) ? 'FORBIDDEN' : 'NotFoundError';
+        expect(outcome).toBe(closed ? 'UNAUTHENTICATED' : refusal);
+        expect(await everythingIn()).toEqual(before);
+      }
+    });
+  });
+
+  it('should let anonymous callers make rows only where rows without an owner are everybody’s', async () => {
+    const makers = [
+      'mutation { made: createTodo(input: { title: "x" }) { __typename } }',
+      'mutation { made: createTodoList(input: { name: "x" }) { __typename } }',
+      'mutation { made: createNote(input: { title: "x", description: "", priority: 1 }) { __typename } }',
+    ];
+    for (const [index, maker] of makers.entries()) {
+      const before = await everythingIn();
+      if (allowed === 'true') {
+        expect((await app.anonymous.gql(maker)).made.__typename).toBe(['Todo', 'TodoList', 'Note'][index]);
+      } else {
+        expect(await app.anonymous.codeOf(maker)).toBe('UNAUTHENTICATED');
+        expect(await everythingIn()).toEqual(before);
+      }
+      expect((await people.other.gql(maker)).made.__typename).toBe(['Todo', 'TodoList', 'Note'][index]);
+    }
+  });
+
+  it('should tell what concerns only a user to that user and to staff, whatever the path', async () => {
+    const privately = 'user: author { username email isStaff isActive createdAt }';
+    const query = `query ($nodeId: ID!) { node(nodeId: $nodeId) { ... on Post { ${privately} } } }`;
+    for (const viewer of SIGNED_IN) {
+      const path = { nodeId: nodeIdOf(standingRow('a post')) };
+      const direct = await people[viewer].gql(
+        '{ user(username: "ann") { username email isStaff isActive createdAt } }',
+      );
+      expect((await people[viewer].gql(query, path)).node.user).toEqual(direct.user);
+      expect(direct.user).toEqual(
+        OWNER_AND_STAFF.includes(viewer)
+          ? { username: 'ann', email: '', isStaff: false, isActive: true, createdAt: expect.any(String) }
+          : { username: 'ann', email: null, isStaff: null, isActive: null, createdAt: null },
+      );
+    }
+  });
+});
