@@ -1,0 +1,111 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Hold, LeaseLostError, workUnderLease } from '../../src/database/lease.ts';
+import type { Database } from '../../src/database/open.ts';
+import { startApp, type TestApp } from '../kit/app.ts';
+
+describe('a lease', () => {
+  let app: TestApp;
+  let database: Database;
+  beforeAll(async () => {
+    app = await startApp();
+    database = app.app.services.database;
+  });
+  afterAll(() => app.close());
+
+  const failures: unknown[] = [];
+  const onFailure = (error: unknown): void => {
+    failures.push(error);
+  };
+  /** Competes for a lease; `holds` has the present hold, if any. */
+  const compete = (name: string, client = database): { holds: () => Hold | null; stop: () => Promise<void> } => {
+    let present: Hold | null = null;
+    const stop = workUnderLease({ database: client, name, onFailure }, async (hold) => {
+      present = hold;
+      await new Promise((resolve) => hold.signal.addEventListener('abort', resolve));
+      present = null;
+    });
+    return { holds: () => present, stop };
+  };
+
+  it('should be held by one of those who want it, and pass on at once when that one stops', async () => {
+    const rivals = [...Array(5).keys()].map(() => compete('one'));
+    const holders = () => rivals.filter((rival) => rival.holds()?.isValid());
+    await expect.poll(() => holders().length).toBe(1);
+    for (let left = rivals.length; left > 0; left--) {
+      const [holder] = holders();
+      await holder?.stop();
+      expect(holder?.holds()).toBeNull();
+      await expect.poll(() => holders().length, { timeout: 3_000, interval: 20 }).toBe(left > 1 ? 1 : 0);
+    }
+    expect(await database.lease.count({ where: { name: 'one' } })).toBe(0);
+  });
+
+  it('should be given up also when it is taken just as the stop is asked for', async () => {
+    for (let pauseMs = 0; pauseMs < 10; pauseMs++) {
+      const { stop } = compete('hasty');
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      await stop();
+      expect(await database.lease.count({ where: { name: 'hasty' } })).toBe(0);
+    }
+  });
+
+  it('should be renewed as long as the work lasts', async () => {
+    const rivals = [compete('renewed'), compete('renewed')];
+    await expect.poll(() => rivals.filter(({ holds }) => holds()).length).toBe(1);
+    const holder = rivals.find(({ holds }) => holds());
+    const hold = holder?.holds();
+    await new Promise((resolve) => setTimeout(resolve, 7_500));
+    expect(holder?.holds()).toBe(hold);
+    expect(rivals.filter(({ holds }) => holds())).toHaveLength(1);
+    await Promise.all(rivals.map(({ stop }) => stop()));
+  });
+
+  it('should end, and write nothing more, when somebody else has it', async () => {
+    const { holds, stop } = compete('stolen');
+    await expect.poll(holds).not.toBeNull();
+    const hold = holds();
+    const write = (cursor: string): Promise<void> | undefined =>
+      hold?.write(async ({ logPosition }) => {
+        await logPosition.upsert({ where: { name: 'stolen' }, create: { name: 'stolen', cursor }, update: { cursor } });
+      });
+    await write('mine');
+    const expiresAt = new Date(Date.now() + 60_000);
+    await database.lease.update({ where: { name: 'stolen' }, data: { holder: 'thief', expiresAt } });
+    await expect(write('still mine')).rejects.toThrow(LeaseLostError);
+    expect(await database.logPosition.findUnique({ where: { name: 'stolen' } })).toMatchObject({ cursor: 'mine' });
+    await expect.poll(() => hold?.signal.aborted, { timeout: 4_000 }).toBe(true);
+    expect(hold?.isValid()).toBe(false);
+    await stop();
+    expect(await database.lease.findUnique({ where: { name: 'stolen' } })).toMatchObject({ holder: 'thief' });
+  });
+
+  it('should be over before others may take it when it cannot be renewed', async () => {
+    let isStuck = false;
+    const refusing = database.$extends({
+      query: {
+        lease: {
+          updateMany: ({ args, query }) => (isStuck ? Promise.reject(new Error('not now')) : query(args)),
+        },
+      },
+    }) as unknown as Database;
+    const { holds, stop } = compete('stuck', refusing);
+    await expect.poll(holds).not.toBeNull();
+    const hold = holds();
+    isStuck = true;
+    const { expiresAt } = await database.lease.findUniqueOrThrow({ where: { name: 'stuck' } });
+    await expect.poll(() => hold?.signal.aborted, { timeout: 7_000 }).toBe(true);
+    expect(expiresAt.getTime() - Date.now()).toBeGreaterThan(500);
+    await stop();
+  });
+
+  it('should start the work again when it fails', async () => {
+    let tries = 0;
+    const stop = workUnderLease({ database, name: 'failing', onFailure }, async () => {
+      tries++;
+      throw new Error('on purpose');
+    });
+    await expect.poll(() => tries, { timeout: 5_000 }).toBeGreaterThan(1);
+    expect(failures).toContainEqual(new Error('on purpose'));
+    await stop();
+  });
+});
