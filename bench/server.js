@@ -1,0 +1,78 @@
+// What the benchmarks share: a server in a process of its own, and what it costs.
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+/** The flags of Node with which `npm start` runs the server; the peers get them, too. */
+const startFlags = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  .scripts.start.split(' ')
+  .slice(1, -1);
+
+/** Does something in a folder of its own, which is removed afterwards. */
+export async function inFolder(work) {
+  const folder = mkdtempSync(join(tmpdir(), 'tidings-bench-'));
+  try {
+    return await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Starts a server, waits for the address that it prints, and stops it when the work with it is done. */
+export async function withServer(env, work, script = 'dist/main.js') {
+  const child = spawn(process.execPath, [...startFlags, join(root, script)], {
+    env: { ...process.env, PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'error', ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    const url = await new Promise((resolve, reject) => {
+      child.once('exit', () => reject(new Error(`${script} ended before it listened.`)));
+      child.stdout.on('data', (chunk) => {
+        const found = /(http:\/\/127\.0\.0\.1:\d+)/.exec(String(chunk))?.[1];
+        if (found) {
+          resolve(found);
+        }
+      });
+    });
+    return await work(url, child.pid);
+  } finally {
+    child.removeAllListeners('exit');
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await ended;
+  }
+}
+
+/** Sends one operation and gives its data. */
+export async function ask(url, query, variables) {
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query, variables }),
+  });
+  const { data, errors } = await response.json();
+  if (errors) {
+    throw new Error(JSON.stringify(errors));
+  }
+  return data;
+}
+
+/** The processor time that a process has taken so far, in seconds. */
+export function cpuSeconds(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+/** The resident memory of a process, in MiB. */
+export function residentMiB(pid) {
+  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024;
+}
+
+export function report(rows) {
+  process.stdout.write(`Node ${process.version}\n`);
+  // biome-ignore lint/suspicious/noConsole: the report is what a benchmark is for.
+  console.table(rows);
+}
