@@ -112,9 +112,8 @@ export class Feed implements Source {
    * longer reaches back to it
    */
   async subscribe(watch: Watch, after: string | null, onOverflow: () => void): Promise<Stream> {
-    if (after === null) {
-      await this.catchUp();
-    }
+    // Who sees what is known then as it was when the subscriber asked, also to those who resume.
+    await this.catchUp();
     const position = after === null ? this.#position : await this.#resume(after);
     const stream = new Stream(this, watch, position, this.#options.limits, onOverflow);
     this.#open.add(stream);

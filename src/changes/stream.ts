@@ -17,6 +17,11 @@ const PATIENCE_MS = 2_000;
 const REPLAY_RETRIES = 240;
 const RETRY_DELAY_MS = 250;
 
+interface Waiting {
+  readonly event: StreamEvent;
+  readonly size: number;
+}
+
 /** What a stream needs of the feed it belongs to. */
 export interface Source {
   /** The changes after `from` that concern these models, up to the present position of the feed. */
@@ -38,7 +43,7 @@ export class Stream implements AsyncIterableIterator<StreamEvent> {
   readonly #source: Source;
   readonly #limits: StreamLimits;
   readonly #onOverflow: () => void;
-  #queue: { event: StreamEvent; size: number }[] = [];
+  #queue: Waiting[] = [];
   #bytes = 0;
   readonly #startedAfter: number;
   /** Rows that were lost while a replay looked whether the viewer may see them. */
@@ -85,7 +90,7 @@ export class Stream implements AsyncIterableIterator<StreamEvent> {
       if (this.#replayedTo) {
         this.#lost.add(event.id);
       }
-      this.#queue = this.#queue.filter((waiting) => waiting.event.id !== event.id || waiting.event.row === null);
+      this.#queue = withoutRow(this.#queue, event.id);
       this.#bytes = this.#queue.reduce((sum, waiting) => sum + waiting.size, 0);
     }
     if (this.#replayedTo === null) {
@@ -174,11 +179,14 @@ export class Stream implements AsyncIterableIterator<StreamEvent> {
     if (this.#ended) {
       return;
     }
-    const events: { event: StreamEvent; size: number }[] = [];
+    let events: Waiting[] = [];
     for (const change of changes) {
       const event = this.#translate(change);
       if (this.#ended) {
         return;
+      }
+      if (event?.rightLost) {
+        events = withoutRow(events, event.id);
       }
       if (event) {
         events.push({ event, size: change.size });
@@ -289,3 +297,8 @@ export class Stream implements AsyncIterableIterator<StreamEvent> {
 }
 
 const NOTHING: ReadonlySet<number> = new Set();
+
+/** Leaves out what a row was like while the viewer could see it. */
+function withoutRow(events: readonly Waiting[], id: number): Waiting[] {
+  return events.filter(({ event }) => event.id !== id || event.row === null);
+}

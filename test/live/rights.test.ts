@@ -270,14 +270,17 @@ describe('a row that left the viewer’s sight', () => {
     expect(shown).toBeLessThan(500);
   });
 
-  it('should not be shown as it was when they resume from before', async () => {
+  it.each([
+    ['lives on', `UPDATE "Todo" SET "title" = 'ann’s'`],
+    ['was deleted since', 'DELETE FROM "Todo"'],
+  ])('should not be shown as it was when they resume from before and it %s', async (_what, statement) => {
     const before = await endOfLog(app);
     const id = database
       .prepare('INSERT INTO "Todo" ("title", "ownerId") VALUES (?, ?)')
       .run('first', idOf(ben)).lastInsertRowid;
     database.exec(`UPDATE "Todo" SET "title" = 'second' WHERE "id" = ${id}`);
     database.exec(`UPDATE "Todo" SET "ownerId" = ${idOf(ann)} WHERE "id" = ${id}`);
-    database.exec(`UPDATE "Todo" SET "title" = 'ann’s' WHERE "id" = ${id}`);
+    database.exec(`${statement} WHERE "id" = ${id}`);
     database.exec(`INSERT INTO "Todo" ("title") VALUES ('last')`);
     const todos = (await connect(ben)).start(TODOS, { after: before });
     expect(await todos.event()).toEqual({ action: 'DELETED', todo: null });
