@@ -12,9 +12,13 @@ const SETTLE_MS = 2000;
 const WARM_UP_S = 2;
 const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
 
-function send(url, { method, path, body }) {
+function send(url, { method, path, body, headers }) {
   return new Promise((resolve, reject) => {
-    const outgoing = request(`${url}${path}`, { method, agent, headers: { 'content-type': 'application/json' } });
+    const outgoing = request(`${url}${path}`, {
+      method,
+      agent,
+      headers: { 'content-type': 'application/json', ...headers },
+    });
     outgoing.once('error', reject);
     outgoing.once('response', (incoming) => {
       incoming.resume();
@@ -65,14 +69,24 @@ function subscribe(url) {
   });
 }
 
+async function signIn(url) {
+  const input = '{ username: "bench", password: "a good long one" }';
+  await ask(url, `mutation { signUp(input: ${input}) { __typename } }`);
+  const { obtainToken } = await ask(url, `mutation { obtainToken(input: ${input}) { ... on TokenPair { token } } }`);
+  return { authorization: `JWT ${obtainToken.token}` };
+}
+
 async function measureCalls(url, pid) {
   const ids = [];
   while (ids.length < CONNECTIONS) {
     const { createTodo } = await ask(url, 'mutation { createTodo(input: { title: "bench" }) { ... on Todo { id } } }');
     ids.push(createTodo.id);
   }
+  const headers = await signIn(url);
+  const queryOne = (id) => graphql(`{ todo(id: "${id}") { id title completed } }`);
   const calls = {
-    'query: one todo': (id) => graphql(`{ todo(id: "${id}") { id title completed } }`),
+    'query: one todo': queryOne,
+    'query: one todo, signed in': (id) => ({ ...queryOne(id), headers }),
     'query: a page of 20 todos with their lists': () => graphql('{ todos { nodes { id title list { name } } } }'),
     'mutation: createTodo': () => graphql('mutation { createTodo(input: { title: "t" }) { ... on Todo { id } } }'),
     'REST: PATCH a todo': (id) => ({ method: 'PATCH', path: `/api/todos/${id}`, body: '{"completed":true}' }),

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import type { Feed } from './changes/feed.ts';
 import type { TypingSignals } from './chat/typing.ts';
 import type { Database } from './database/open.ts';
@@ -32,7 +33,8 @@ export type Credential =
 
 /** How credentials are issued. */
 export interface TokenSettings {
-  readonly secret: string;
+  /** As a key object: a string would be tried as a public key of every format first, for each token. */
+  readonly secret: KeyObject;
   readonly accessTokenLifeS: number;
   readonly refreshTokenLifeS: number;
   /** How many attempts to sign in with one name from one address may fail within five minutes. */

@@ -1,3 +1,4 @@
+import { createSecretKey } from 'node:crypto';
 import { forgetAttempts } from './accounts/attempts.ts';
 import { keptSecret } from './accounts/secret.ts';
 import { Feed } from './changes/feed.ts';
@@ -65,7 +66,7 @@ export async function openServices(
       database: database.client,
       lastingly: (write) => write(database.client),
       tokens: {
-        secret: secret ?? keptSecret(database.path ?? ''),
+        secret: createSecretKey(secret ?? keptSecret(database.path ?? ''), 'utf8'),
         accessTokenLifeS,
         refreshTokenLifeS,
         maxFailedSignIns,

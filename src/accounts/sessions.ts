@@ -178,7 +178,10 @@ export async function proveUser({ database, tokens }: Services, token: string): 
   if (typeof claims === 'string') {
     return claims;
   }
-  const user = await database.user.findUnique({ where: { usernameKey: usernameKey(claims.username) } });
+  const user = await database.user.findUnique({
+    where: { usernameKey: usernameKey(claims.username) },
+    include: { sessions: { where: { sid: claims.sid ?? '' } } },
+  });
   if (!user) {
     return 'unknownUser';
   }
@@ -193,8 +196,8 @@ export async function proveUser({ database, tokens }: Services, token: string): 
     const stillGood = (claims.orig_iat ?? 0) * 1000 >= user.credentialsChangedAt.getTime();
     return stillGood ? { user, sessionId: null, expiresAt } : 'ended';
   }
-  const session = await database.session.findUnique({ where: { sid: claims.sid } });
-  return session?.userId === user.id ? { user, sessionId: session.id, expiresAt } : 'ended';
+  const [session] = user.sessions;
+  return session ? { user, sessionId: session.id, expiresAt } : 'ended';
 }
 
 function pairOf(tokens: TokenSettings, user: User, session: Session, refreshToken: string, now: Date): TokenPair {

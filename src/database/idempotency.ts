@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, type KeyObject, randomBytes } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
 import type { Context } from '../context.ts';
 import { AppError, ValidationError } from '../errors.ts';
@@ -101,7 +101,7 @@ function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
-function cipherKey(secret: string, name: string): Buffer {
+function cipherKey(secret: KeyObject, name: string): Buffer {
   return Buffer.from(hkdfSync('sha256', secret, name, 'tidings idempotency', CIPHER_KEY_BYTES));
 }
 

@@ -3,40 +3,44 @@ import type Sqlite from 'better-sqlite3';
 /** How many statements a connection keeps prepared: more than a busy server uses, and some megabytes of memory. */
 const MAX_KEPT = 500;
 
-type Statement = Sqlite.Statement<unknown[], unknown>;
+interface Prepared {
+  readonly statement: Sqlite.Statement<unknown[], unknown>;
+  /** What it gives, once somebody has asked; telling it takes as long as a small query. */
+  columns: Sqlite.ColumnDefinition[] | null;
+}
 
 /**
  * Has a connection prepare each statement once and keep it. Prisma's adapter prepares anew for every query, which costs time, and memory that
  * the garbage collector knows nothing of.
  */
 export function keepStatements(client: Sqlite.Database): void {
-  const prepare = client.prepare.bind(client) as (sql: string) => Statement;
-  const kept = new Map<string, Statement>();
+  const prepare = client.prepare.bind(client) as (sql: string) => Prepared['statement'];
+  const kept = new Map<string, Prepared>();
   const keep = (sql: string): KeptStatement => {
-    const statement = kept.get(sql) ?? prepare(sql);
+    const prepared = kept.get(sql) ?? { statement: prepare(sql), columns: null };
     // In the order of their last use: the one that was not used for longest goes first.
     kept.delete(sql);
-    kept.set(sql, statement);
+    kept.set(sql, prepared);
     const [oldest] = kept.keys();
     if (kept.size > MAX_KEPT && oldest !== undefined) {
       kept.delete(oldest);
     }
-    return new KeptStatement(statement);
+    return new KeptStatement(prepared);
   };
   Object.assign(client, { prepare: keep });
 }
 
 /** One use of a statement, with what the adapter calls of it: binding a statement itself would be for good. */
 class KeptStatement {
-  readonly #statement: Statement;
+  readonly #prepared: Prepared;
   #values: unknown[] = [];
 
-  constructor(statement: Statement) {
-    this.#statement = statement;
+  constructor(prepared: Prepared) {
+    this.#prepared = prepared;
   }
 
   get reader(): boolean {
-    return this.#statement.reader;
+    return this.#prepared.statement.reader;
   }
 
   bind(values: unknown[]): this {
@@ -45,19 +49,20 @@ class KeptStatement {
   }
 
   columns(): Sqlite.ColumnDefinition[] {
-    return this.#statement.columns();
+    this.#prepared.columns ??= this.#prepared.statement.columns();
+    return this.#prepared.columns;
   }
 
   raw(): this {
-    this.#statement.raw(true);
+    this.#prepared.statement.raw(true);
     return this;
   }
 
   all(): unknown[] {
-    return this.#statement.all(this.#values);
+    return this.#prepared.statement.all(this.#values);
   }
 
   run(): Sqlite.RunResult {
-    return this.#statement.run(this.#values);
+    return this.#prepared.statement.run(this.#values);
   }
 }
