@@ -180,7 +180,7 @@ const near = fc
     const asForm = form && /^\/a(uth|pi\/(posts|chats))/.test(path);
     const type = { 'content-type': asForm ? FORM_TYPE : JSON_TYPE };
     const text = asForm
-      ? new URLSearchParams(right.map(([name, inner]) => [name, String(inner).toWellFormed()])).toString()
+      ? new URLSearchParams(right.map(([name, inner]) => [name, asText(inner).toWellFormed()])).toString()
       : JSON.stringify(Object.fromEntries(right));
     return {
       method,
@@ -189,6 +189,9 @@ const near = fc
       ...(fields && { body: text.replace('THE-ID', String(id)) }),
     };
   });
+
+/** As a form would hold it. */
+const asText = (inner: unknown): string => (typeof inner === 'string' ? inner : JSON.stringify(inner));
 
 const withoutNothing = (fields: Readonly<Record<string, unknown>>) =>
   Object.fromEntries(Object.entries(fields).filter(([, inner]) => inner !== undefined));

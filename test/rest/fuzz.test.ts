@@ -5,14 +5,16 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from '../kit/app.ts';
 import { DEFECT, INSIDES } from '../kit/insides.ts';
+import { ON_POSTGRES } from '../kit/postgres.ts';
 import { among, request, URI } from './arbitraries.ts';
 import { JSON_TYPE, PASSWORD, perform, type Received, type Sent, send } from './wire.ts';
 
 /** Requests of one run, which go out together. */
 const AT_ONCE = 50;
-const RUNS = 400;
-/** How many of the requests with a body must have been carried out. */
-const LEAST_DONE = 1_000;
+/** What the database has to do with it shows in fewer. */
+const RUNS = ON_POSTGRES ? 100 : 400;
+/** How many of the requests with a body must have been carried out, in each run on average. */
+const LEAST_DONE = 2.5;
 const RAW_RUNS = 1_500;
 const TIMEOUT_MS = 240_000;
 const PATIENCE_MS = 10_000;
@@ -140,7 +142,7 @@ describe('whatever is sent', () => {
     );
     await fc.assert(property, { numRuns: RUNS, endOnFailure: true });
     // Requests that are all refused at the door would prove nothing of what is behind it.
-    expect(done).toBeGreaterThan(LEAST_DONE);
+    expect(done).toBeGreaterThan(LEAST_DONE * RUNS);
     await expectUnharmed();
   });
 
