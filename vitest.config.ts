@@ -18,6 +18,8 @@ export default defineConfig({
     exclude: process.env['TIDINGS_TEST_DATABASE'] === 'postgres' ? indifferent : [],
     globalSetup: ['test/kit/template.ts'],
     pool: 'forks',
+    // Files share what they import, and nothing that they write: each starts a server over a database of its own.
+    isolate: false,
     maxWorkers: 2,
     sequence: { shuffle: true },
     testTimeout: 30_000,
