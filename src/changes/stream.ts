@@ -17,11 +17,6 @@ const PATIENCE_MS = 2_000;
 const REPLAY_RETRIES = 240;
 const RETRY_DELAY_MS = 250;
 
-interface Waiting {
-  readonly event: StreamEvent;
-  readonly size: number;
-}
-
 /** What a stream needs of the feed it belongs to. */
 export interface Source {
   /** The changes after `from` that concern these models, up to the present position of the feed. */
@@ -43,10 +38,10 @@ export class Stream implements AsyncIterableIterator<StreamEvent> {
   readonly #source: Source;
   readonly #limits: StreamLimits;
   readonly #onOverflow: () => void;
-  #queue: Waiting[] = [];
+  #queue: { event: StreamEvent; size: number }[] = [];
   #bytes = 0;
   readonly #startedAfter: number;
-  /** Rows that were lost while a replay looked whether the viewer may see them. */
+  /** Rows that were lost, by what the feed has read, while older changes are replayed. */
   readonly #lost = new Set<number>();
   /** How far it is in the log, while it is not live. */
   #replayedTo: Position | null;
@@ -86,11 +81,11 @@ export class Stream implements AsyncIterableIterator<StreamEvent> {
     if (this.#ended) {
       return;
     }
+    if (event && this.#replayedTo) {
+      noteLoss(this.#lost, event);
+    }
     if (event?.rightLost) {
-      if (this.#replayedTo) {
-        this.#lost.add(event.id);
-      }
-      this.#queue = withoutRow(this.#queue, event.id);
+      this.#queue = this.#queue.filter((waiting) => waiting.event.id !== event.id || waiting.event.row === null);
       this.#bytes = this.#queue.reduce((sum, waiting) => sum + waiting.size, 0);
     }
     if (this.#replayedTo === null) {
@@ -179,27 +174,27 @@ export class Stream implements AsyncIterableIterator<StreamEvent> {
     if (this.#ended) {
       return;
     }
-    let events: Waiting[] = [];
+    const events: { event: StreamEvent; size: number }[] = [];
+    const lost = new Set<number>();
     for (const change of changes) {
       const event = this.#translate(change);
       if (this.#ended) {
         return;
       }
-      if (event?.rightLost) {
-        events = withoutRow(events, event.id);
-      }
       if (event) {
+        noteLoss(lost, event);
         events.push({ event, size: change.size });
       }
     }
-    this.#lost.clear();
     const rows = events.flatMap(({ event }) => (event.row ? [event.id] : []));
     const hidden = rows.length > 0 ? await this.watch.hiddenNow([...new Set(rows)]) : NOTHING;
     if (this.#ended) {
       return;
     }
+    const isHidden = ({ id, row }: StreamEvent): boolean =>
+      row !== null && (hidden.has(id) || lost.has(id) || this.#lost.has(id));
     for (const { event, size } of events) {
-      if (!this.#ended && (event.row === null || !(hidden.has(event.id) || this.#lost.has(event.id)))) {
+      if (!this.#ended && !isHidden(event)) {
         this.#append(event, size);
       }
     }
@@ -212,7 +207,11 @@ export class Stream implements AsyncIterableIterator<StreamEvent> {
     }
     this.#replayedTo = this.#source.isBeyond(position) ? position : null;
     this.#noted = position;
-    if (this.#replayedTo === null && this.watch.finite) {
+    if (this.#replayedTo) {
+      return;
+    }
+    this.#lost.clear();
+    if (this.watch.finite) {
       this.#finish();
     }
   }
@@ -298,7 +297,11 @@ export class Stream implements AsyncIterableIterator<StreamEvent> {
 
 const NOTHING: ReadonlySet<number> = new Set();
 
-/** Leaves out what a row was like while the viewer could see it. */
-function withoutRow(events: readonly Waiting[], id: number): Waiting[] {
-  return events.filter(({ event }) => event.id !== id || event.row === null);
+/** Keeps the rows that the viewer lost the right to see and has not got back since; they may be gone altogether by now. */
+function noteLoss(lost: Set<number>, { id, row, rightLost }: StreamEvent): void {
+  if (rightLost) {
+    lost.add(id);
+  } else if (row !== null) {
+    lost.delete(id);
+  }
 }
