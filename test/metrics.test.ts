@@ -28,14 +28,14 @@ describe('/metrics', () => {
   });
 
   it('should tell of requests by their route, never by what somebody wrote in its place', async () => {
-    await app.anonymous.fetch('/notes/4711');
+    await app.anonymous.fetch('/notes/secret');
     await app.anonymous.fetch('/nope/secret');
     const text = await scrape();
     expect(text).toContain(
       'tidings_http_request_duration_seconds_count{method="GET",route="/notes/:id",status="404"} 1',
     );
     expect(text).toContain('route="unknown",status="404"');
-    expect(text).not.toMatch(/4711|secret/);
+    expect(text).not.toContain('secret');
   });
 
   it('should tell how many subscriptions are open, and how far the log is read', async () => {
