@@ -39,6 +39,17 @@ describeWith('rabbitmq', 'several processes that share a database', (brokerUrl) 
         return running;
       };
     };
+    /** Stops a process, but not in the middle of a write, which would keep all others from writing to a SQLite file. */
+    const standStill = async ({ pid }: ServerProcess): Promise<void> => {
+      for (;;) {
+        process.kill(pid, 'SIGSTOP');
+        await pause(LOAD_INTERVAL_MS);
+        if (await room.shell.isWritable()) {
+          return;
+        }
+        process.kill(pid, 'SIGCONT');
+      }
+    };
     const expectAll = async (): Promise<void> => {
       const committed = await room.committed();
       await consumer.waitFor(committed.length);
@@ -93,7 +104,7 @@ describeWith('rabbitmq', 'several processes that share a database', (brokerUrl) 
       const first = await room.holder();
       const stop = talk();
       await consumer.waitFor(20);
-      process.kill(holder.pid, 'SIGSTOP');
+      await standStill(holder);
       await expect.poll(() => room.holder(), { timeout: 12_000 }).not.toBe(first);
       const second = await room.holder();
       await consumer.waitFor(consumer.distinct.length + 20);

@@ -27,6 +27,8 @@ export interface Shell {
   /** Runs statements, all of them in one transaction. */
   readonly execute: (...statements: readonly string[]) => Promise<void>;
   readonly rows: (statement: string) => Promise<Record<string, unknown>[]>;
+  /** Whether the database takes writes at present: a SQLite file takes none while somebody else is in the middle of one. */
+  readonly isWritable: () => Promise<boolean>;
   readonly close: () => Promise<void>;
 }
 
@@ -36,13 +38,26 @@ export function openShell(url: string): Promise<Shell> {
 
 async function sqliteShell(path: string): Promise<Shell> {
   const database = new Sqlite(path, { timeout: 5_000 });
+  const impatient = new Sqlite(path, { timeout: 100 });
   database.pragma('foreign_keys = ON');
   return {
     execute: async (...statements) => {
       database.transaction(() => database.exec(statements.join(';\n'))).immediate();
     },
     rows: async (statement) => database.prepare<[], Record<string, unknown>>(statement).all(),
+    isWritable: async () => {
+      try {
+        impatient.exec('BEGIN IMMEDIATE; ROLLBACK');
+        return true;
+      } catch (error) {
+        if (error instanceof Sqlite.SqliteError && error.code === 'SQLITE_BUSY') {
+          return false;
+        }
+        throw error;
+      }
+    },
     close: async () => {
+      impatient.close();
       database.close();
     },
   };
@@ -57,6 +72,7 @@ async function postgresShell(url: string): Promise<Shell> {
       await client.query(statements.join(';\n'));
     },
     rows: async (statement) => (await client.query(statement)).rows,
+    isWritable: async () => true,
     close: () => client.end(),
   };
 }
