@@ -92,9 +92,8 @@ describeWith('rabbitmq', 'several processes that share a database', (brokerUrl) 
       const stop = talk();
       await consumer.waitFor(20);
       expect(await holder.stop('SIGTERM')).toMatchObject({ code: 0 });
-      const stopped = performance.now();
-      await expect.poll(async () => (await room.holder()) ?? first, { timeout: 5_000 }).not.toBe(first);
-      expect(performance.now() - stopped).toBeLessThan(3_000);
+      // It gave the lease back and did not leave it to run out.
+      expect(await room.holder()).not.toBe(first);
       await consumer.waitFor(consumer.distinct.length + 20);
       await stop();
       await expectAll();

@@ -21,7 +21,8 @@ let proxyUrl: string;
 let server: ServerProcess;
 let ann: Person;
 
-const start = (): Promise<ServerProcess> => startProcess({ DATABASE_URL: `file:${database.path}` });
+const start = (env: Record<string, string> = {}): Promise<ServerProcess> =>
+  startProcess({ DATABASE_URL: `file:${database.path}`, ...env });
 
 beforeAll(async () => {
   server = await start();
@@ -145,14 +146,12 @@ describe('an EventSource', () => {
 
 describe('a server that stops', () => {
   it('should not wait for connections on which nothing was asked', async () => {
-    const other = await start();
+    const other = await start({ SHUTDOWN_TIMEOUT_MS: '600000' });
     const stream = await EventStream.open(other.url, { query: WATCH });
     const idle = connect(Number(new URL(other.url).port), '127.0.0.1');
     await once(idle, 'connect');
-    const begun = Date.now();
     const { code } = await other.stop();
     expect(code).toBe(0);
-    expect(Date.now() - begun).toBeLessThan(8000);
     await stream.ended;
     idle.destroy();
   });
