@@ -63,6 +63,9 @@ export function sqliteStorage(): Storage {
 /** Two that wait for each other's rows, of which one is undone, and what a server does that stops: as happens to any program. */
 const UNDONE: readonly (string | undefined)[] = ['40P01', '57P01', '57P02', '57P03'];
 
+/** How the driver says that there is no connection, or none any more: while a statement runs, and before it is sent. */
+const CUT = /^(Connection terminated|Client has encountered a connection error)|ECONNREFUSED|ECONNRESET|EPIPE/;
+
 /** A PostgreSQL server of its own, which can be stopped. */
 export async function postgresStorage(): Promise<Storage> {
   const server = await startOwnServer();
@@ -71,7 +74,7 @@ export async function postgresStorage(): Promise<Storage> {
     try {
       return await runSql(url, statement);
     } catch (error) {
-      const isCut = error instanceof Error && error.message.startsWith('Connection terminated');
+      const isCut = error instanceof Error && CUT.test(error.message);
       if (isCut || (error instanceof pg.DatabaseError && UNDONE.includes(error.code))) {
         return [];
       }
