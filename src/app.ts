@@ -9,15 +9,16 @@ import { registerGraphQL } from './graphql/http.ts';
 import { closeInOrder } from './host/closing.ts';
 import { closeHost, createHost, registerHealth, watchUnused } from './host/host.ts';
 import { registerMetrics } from './host/metrics.ts';
-import { Places } from './host/sockets.ts';
-import { UpgradeRouter } from './host/upgrade.ts';
+import { registerLegacySocket } from './legacy-socket/server.ts';
 import { registerRest } from './rest/door.ts';
-import { registerLiveSockets } from './rest/live.ts';
 import { buildSchema } from './schema.ts';
 import { openServices } from './services.ts';
+import { Admission } from './sockets/admission.ts';
+import { ConnectionLimiter } from './sockets/connection-limiter.ts';
+import { UpgradeRouter } from './sockets/upgrade.ts';
 
 export interface App {
-  /** What the doors work with; for commands and tests that need no door. */
+  /** What the transports work with; for commands and tests that need none. */
   readonly services: Services;
   /** Starts to accept requests; gives the URL. */
   readonly listen: () => Promise<string>;
@@ -25,40 +26,44 @@ export interface App {
   readonly close: () => Promise<void>;
 }
 
-/** Opens the database and mounts every door; nothing is accepted before `listen`. */
+/** Opens the database and mounts every transport; nothing is accepted before `listen`. */
 export async function createApp(config: Config, observer: Omit<DatabaseObserver, 'onCommit'> = {}): Promise<App> {
   const http = createHost(config);
   const onFailure = (error: unknown): void => http.log.error({ err: error }, 'failure in the background');
   const { services, close: closeServices } = await openServices(config, {
     ...observer,
     onFailure,
+    onWarning: (message, details) => http.log.warn(details, message),
   });
   const contextOf = createContextFactory(services, config.auth.allowAnonymous);
   registerHealth(http, services);
   registerMetrics(http, services);
   const unused = watchUnused(http);
   const upgrades = new UpgradeRouter();
-  const places = new Places(config.sockets.maxPerUser);
+  const connections = new ConnectionLimiter(config.sockets.maxPerUser);
+  const admission = new Admission();
   const closeStreams = registerGraphQL(http, {
     schema: buildSchema(config.graphql),
     limits: config.graphql,
     sockets: config.sockets,
-    places,
+    connections,
+    admission,
     contextOf,
     upgrades,
   });
   registerRest(http, { config: config.rest, contextOf });
-  const socketDoor = {
+  const socketTransport = {
     upgrades,
     contextOf,
     sockets: config.sockets,
     origins: config.http.corsOrigins,
-    places,
+    connections,
+    admission,
     report: (error: unknown, requestId: string | null) =>
       http.log.error({ err: error, reqId: requestId }, 'unexpected failure'),
   };
-  const closeLive = registerLiveSockets(socketDoor);
-  const closeChat = registerChatSocket(socketDoor);
+  const closeLegacy = registerLegacySocket(socketTransport);
+  const closeChat = registerChatSocket(socketTransport);
   if (config.sockets.chatOpen) {
     http.log.warn(OPEN_CHAT_WARNING);
   }
@@ -76,7 +81,7 @@ export async function createApp(config: Config, observer: Omit<DatabaseObserver,
     close: () => {
       closing ??= closeInOrder([
         closeStreams,
-        closeLive,
+        closeLegacy,
         closeChat,
         () => closeHost(http, unused),
         async () => closeBroker?.(),

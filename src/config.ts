@@ -1,9 +1,8 @@
 import { z } from 'zod';
-import type { Retention } from './changes/retention.ts';
-import type { StreamLimits } from './changes/stream.ts';
 
 const MIN_SECRET_LENGTH = 32;
 const DAY_S = 86_400;
+const GIB = 1_073_741_824;
 
 const EXAMPLE_SECRET = /change.?me|example|secret.?key|your.?secret|insecure|^(.)\1*$/i;
 
@@ -64,9 +63,11 @@ const environment = z.object({
   QUERY_DIRECTIVE_LIMIT: wholeNumber(30, { min: 0, max: 10_000 }),
   QUERY_COMPLEXITY_LIMIT: wholeNumber(20_000, { min: 10, max: 10_000_000 }),
   CHANGE_RETENTION_S: wholeNumber(7 * DAY_S, { min: 1, max: 3650 * DAY_S }),
-  CHANGE_RETENTION_ROWS: wholeNumber(1_000_000, { min: 1, max: 1_000_000_000 }),
+  CHANGE_RETENTION_BYTES: wholeNumber(4 * GIB, { min: 1, max: 1024 * GIB }),
   STREAM_MAX_EVENTS: wholeNumber(1000, { min: 1, max: 1_000_000 }),
-  STREAM_MAX_BYTES: wholeNumber(1_048_576, { min: 1024, max: 1_073_741_824 }),
+  STREAM_MAX_BYTES: wholeNumber(1_048_576, { min: 1024, max: GIB }),
+  DELIVERY_MAX_BYTES: wholeNumber(64 * 1_048_576, { min: 1_048_576, max: 64 * GIB }),
+  READY_MAX_LAG_S: wholeNumber(60, { min: 1, max: DAY_S }),
   SOCKET_MAX_SUBSCRIPTIONS: wholeNumber(100, { min: 1, max: 100_000 }),
   USER_MAX_SOCKETS: wholeNumber(50, { min: 1, max: 100_000 }),
   SOCKET_MESSAGE_LIMIT_BYTES: wholeNumber(131_072, { min: 1024, max: 104_857_600 }),
@@ -146,7 +147,16 @@ export interface Config {
     readonly directiveLimit: number;
     readonly complexityLimit: number;
   };
-  readonly changes: { readonly retention: Retention; readonly limits: StreamLimits };
+  readonly changes: {
+    /** How long a change is kept, in seconds, and how many bytes the log may have. */
+    readonly retention: { readonly ageS: number; readonly bytes: number };
+    /** How many events, and how many bytes of them, may wait for one slow reader. */
+    readonly limits: { readonly maxEvents: number; readonly maxBytes: number };
+    /** How many bytes of events may wait for all readers together. */
+    readonly maxWaitingBytes: number;
+    /** With a lag beyond this the process is not ready, in milliseconds. */
+    readonly maxLagMs: number;
+  };
   readonly sockets: {
     /** How many operations may run on one socket. */
     readonly maxSubscriptions: number;
@@ -214,8 +224,10 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       complexityLimit: values.QUERY_COMPLEXITY_LIMIT,
     },
     changes: {
-      retention: { ageS: values.CHANGE_RETENTION_S, rows: values.CHANGE_RETENTION_ROWS },
+      retention: { ageS: values.CHANGE_RETENTION_S, bytes: values.CHANGE_RETENTION_BYTES },
       limits: { maxEvents: values.STREAM_MAX_EVENTS, maxBytes: values.STREAM_MAX_BYTES },
+      maxWaitingBytes: values.DELIVERY_MAX_BYTES,
+      maxLagMs: values.READY_MAX_LAG_S * 1000,
     },
     sockets: {
       maxSubscriptions: values.SOCKET_MAX_SUBSCRIPTIONS,

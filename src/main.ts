@@ -26,8 +26,8 @@ async function serve(config: Config): Promise<void> {
   stopOnSignal(config, app.close);
   if (cluster.isWorker) {
     const { typing } = app.services;
-    typing.passTo((message) => process.send?.(message));
-    process.on('message', (message) => typing.take(message));
+    typing.passTo((_chatId, message) => process.send?.(message));
+    process.on('message', (message) => typing.receive(message));
   }
   const url = await app.listen();
   if (cluster.isPrimary) {

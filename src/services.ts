@@ -1,12 +1,17 @@
 import { createSecretKey } from 'node:crypto';
 import { forgetAttempts } from './accounts/attempts.ts';
 import { keptSecret } from './accounts/secret.ts';
+import { forgetSessions } from './accounts/sessions.ts';
 import { Feed } from './changes/feed.ts';
 import type { ChangeLog } from './changes/log.ts';
+import { type LoggedModels, loggedModels } from './changes/logged-models.ts';
 import { PostgresLog } from './changes/postgres-log.ts';
+import { installPostgresTriggers } from './changes/postgres-triggers.ts';
 import { retainChanges } from './changes/retention.ts';
 import { SqliteLog } from './changes/sqlite-log.ts';
-import { TypingSignals } from './chat/typing.ts';
+import { installSqliteTriggers } from './changes/sqlite-triggers.ts';
+import { chatScope } from './chat/slice.ts';
+import { TypingSignals, typingTopic } from './chat/typing.ts';
 import type { Config } from './config.ts';
 import type { Services } from './context.ts';
 import { repeat } from './database/housekeeping.ts';
@@ -14,15 +19,17 @@ import { forgetAnswers } from './database/idempotency.ts';
 import { type DatabaseObserver, type OpenDatabase, openDatabase } from './database/open.ts';
 import { PostgresPeers } from './database/postgres-peers.ts';
 import { closeInOrder } from './host/closing.ts';
+import { SLICES } from './slices.ts';
 
-/** How often answers and counts that have had their time are removed, in milliseconds. */
+/** How often expired answers, counts and sessions are removed, in milliseconds. */
 const FORGET_INTERVAL_MS = 10 * 60 * 1000;
-/** What the nodes call their news of who is typing. */
-const TYPING_TOPIC = 'typing';
+/** The bytes of rendered events that are kept for subscriptions that have not sent them yet. */
+const MAX_RESULT_BYTES = 16 * 1024 * 1024;
 
 export interface ServicesObserver extends Omit<DatabaseObserver, 'onCommit'> {
-  /** Takes note of work in the background that failed; it is tried again. */
+  /** Work in the background failed; it is tried again. */
   readonly onFailure?: (error: unknown) => void;
+  readonly onWarning?: (message: string, details: Record<string, unknown>) => void;
 }
 
 export interface OpenServices {
@@ -33,14 +40,28 @@ export interface OpenServices {
 /** Opens what the services of every domain work with: the database, migrated, and the way credentials are issued. */
 export async function openServices(
   config: Config,
-  { onFailure = () => undefined, ...observer }: ServicesObserver = {},
+  { onFailure = () => undefined, onWarning = () => undefined, ...observer }: ServicesObserver = {},
 ): Promise<OpenServices> {
   let onCommit = (): void => undefined;
-  const database = await openDatabase(config.database, { ...observer, onCommit: () => onCommit() });
+  const models = loggedModels(Object.assign({}, ...SLICES.map(({ log }) => log)));
+  const database = await openDatabase(
+    config.database,
+    {
+      sqlite: (file) => installSqliteTriggers(file, models),
+      postgres: (client) => installPostgresTriggers(client, models),
+    },
+    { ...observer, onCommit: () => onCommit() },
+  );
   const { secret, accessTokenLifeS, refreshTokenLifeS, maxFailedSignIns } = config.auth;
   const peers = database.path === null ? new PostgresPeers(config.database.url, config.database.timeoutMs) : null;
-  const log = await openLog(config, database, peers);
-  const feed = await Feed.start(log, { limits: config.changes.limits, onFailure });
+  const log = await openLog(config, database, models, peers);
+  const feed = await Feed.start(log, {
+    ...config.changes,
+    maxResultBytes: MAX_RESULT_BYTES,
+    memberships: SLICES.flatMap(({ memberships }) => memberships ?? []),
+    onFailure,
+    onWarning,
+  });
   onCommit = () => {
     feed.wake();
     log.announce();
@@ -48,23 +69,21 @@ export async function openServices(
   const stopRetention = retainChanges(database.client, config.changes.retention, onFailure);
   const stopForgetting = repeat({
     intervalMs: FORGET_INTERVAL_MS,
-    work: async () => {
-      await forgetAnswers(database.client);
-      await forgetAttempts({ database: database.client });
+    work: async (stopping) => {
+      await forgetAnswers(database.client, stopping);
+      await forgetAttempts(database.client, stopping);
+      await forgetSessions(database.client, accessTokenLifeS, stopping);
     },
     onFailure,
   });
   const typing = new TypingSignals();
-  if (peers) {
-    typing.passTo((message) => peers.tell(TYPING_TOPIC, message));
-    peers.listen(TYPING_TOPIC, (message) => typing.take(message));
-  }
+  connectTyping(typing, feed, peers);
   return {
     services: {
       feed,
       typing,
       database: database.client,
-      lastingly: (write) => write(database.client),
+      runOutsideTransaction: (write) => write(database.client),
       tokens: {
         secret: createSecretKey(secret ?? keptSecret(database.path ?? ''), 'utf8'),
         accessTokenLifeS,
@@ -84,11 +103,29 @@ export async function openServices(
   };
 }
 
+/** A message ends the typing of its author; nodes exchange the signals of the chats that somebody there listens to. */
+function connectTyping(typing: TypingSignals, feed: Feed, peers: PostgresPeers | null): void {
+  typing.whileListening(async (chatId) =>
+    feed.onChangeOf({ model: 'ChatMessage', scope: chatScope(chatId) }, ({ before, after }) => {
+      if (before === null && after !== null) {
+        typing.stop(chatId, after['userId'] as number);
+      }
+    }),
+  );
+  if (peers) {
+    typing.passTo((chatId, message) => peers.send(typingTopic(chatId), message));
+    typing.whileListening((chatId) => peers.listen(typingTopic(chatId), (message) => typing.receive(message)));
+  }
+}
+
 function openLog(
   { auth, database: { url, timeoutMs } }: Config,
   { path }: OpenDatabase,
+  models: LoggedModels,
   peers: PostgresPeers | null,
 ): Promise<ChangeLog> | ChangeLog {
-  const rules = `anonymous:${auth.allowAnonymous}`;
-  return peers ? PostgresLog.open({ url, timeoutMs, rules, peers }) : new SqliteLog(path ?? '', rules);
+  const settings = `anonymous:${auth.allowAnonymous}`;
+  return peers
+    ? PostgresLog.open({ url, timeoutMs, settings, models, peers })
+    : new SqliteLog({ path: path ?? '', settings, models });
 }

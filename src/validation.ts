@@ -63,7 +63,7 @@ export function int32() {
   return z.int32({ error: missingOr('A valid integer is required.') });
 }
 
-/** An input as a door hands it over: null where a value is wanted is told to the caller, not to the compiler. */
+/** An input before validation, where every field may be null; `validate` reports it. */
 export type Unchecked<Values> = { [Key in keyof Values]: Values[Key] | null };
 
 /** The values of a checked input: a field that was left out is absent, never undefined. */
@@ -109,4 +109,14 @@ export function existingId(id: string | number): number {
     throw new NotFoundError();
   }
   return key;
+}
+
+/** No row has it: the value of a text that is no id. */
+const NO_ID = 0;
+
+/** The columns that a subscriber asked for and the ids that they have to hold, without those that were left out. */
+export function wantedIds(ids: Readonly<Record<string, string | null | undefined>>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(ids).flatMap(([column, id]) => (id == null ? [] : [[column, parseId(id) ?? NO_ID]])),
+  );
 }

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { SLICES as SLICES_OF_MODELS } from '../src/slices.ts';
 
 const SOURCES = fileURLToPath(new URL('../src', import.meta.url));
 const TESTS = fileURLToPath(new URL('.', import.meta.url));
@@ -30,13 +31,21 @@ function importsOf({ path, text }: Source): Import[] {
 const SLICES = ['accounts', 'todos', 'posts', 'chat', 'notes'];
 const slice = `(${SLICES.join('|')})`;
 /** Files that speak GraphQL, HTTP or WebSocket; all others know nothing of them. */
-const DOOR = new RegExp(
-  `^(app|main|schema)\\.ts$|^(graphql|rest|host|chat/broker)/|^${slice}/([\\w-]*schema|subscriptions|[\\w-]*rest|socket|live-models)\\.ts$`,
+const TRANSPORT = new RegExp(
+  `^(app|main|schema)\\.ts$|^(graphql|rest|host|sockets|legacy-socket|chat/broker)/|^${slice}/([\\w-]*schema|subscriptions|[\\w-]*rest|socket|legacy-socket)\\.ts$`,
 );
-const TRANSPORTS =
+const TRANSPORT_PACKAGES =
   /^(graphql$|graphql-|@pothos\/|@graphql|@escape\.tech|fastify|@fastify\/|ws$|node:(http|net|cluster)$|negotiator|rabbitmq-client)/;
 
-/** A rule of the architecture: what a source may not do, told as what is wrong with it. */
+const MODELS = SLICES_OF_MODELS.flatMap(({ log }) => Object.keys(log));
+/** The name of a model in quotes, and a client's access to its table. */
+const NAMED_MODEL = new RegExp(`["'\`](${MODELS.join('|')})["'\`]`, 'g');
+const NAMED_TABLE = new RegExp(
+  `\\.(${MODELS.map((name) => name.charAt(0).toLowerCase() + name.slice(1)).join('|')})\\.(find|create|update|upsert|delete|count|aggregate|groupBy)`,
+  'g',
+);
+
+/** A rule of the architecture: what a source may not do, expressed as what is wrong with it. */
 interface Rule {
   readonly name: string;
   readonly faults: (source: Source) => string[];
@@ -74,22 +83,22 @@ const RULES: readonly Rule[] = [
     },
   ),
   noImport(
-    'services import no door',
-    new RegExp(`^${slice}/(?!broker/|.*(schema|subscriptions|rest|socket|live-models)\\.ts$)`),
-    (target) => DOOR.test(target) && target !== 'rest/dates.ts',
+    'services import no transport',
+    new RegExp(`^${slice}/(?!broker/|.*(schema|subscriptions|rest|socket)\\.ts$)`),
+    (target) => TRANSPORT.test(target) && target !== 'rest/dates.ts',
     {
       path: 'todos/service.ts',
       text: "import { createBuilder } from '../graphql/builder.ts';",
     },
   ),
   {
-    name: 'what is no door imports no transport',
+    name: 'files that are no transport import no package of one',
     faults: (source) =>
-      DOOR.test(source.path) || source.path.startsWith('generated/')
+      TRANSPORT.test(source.path) || source.path.startsWith('generated/')
         ? []
         : importsOf(source)
             .map(({ target }) => target)
-            .filter((target) => TRANSPORTS.test(target)),
+            .filter((target) => TRANSPORT_PACKAGES.test(target)),
     proof: { path: 'todos/service.ts', text: "import { GraphQLError } from 'graphql';" },
   },
   noImport(
@@ -105,6 +114,14 @@ const RULES: readonly Rule[] = [
     path: 'changes/feed.ts',
     text: "import { visibleTodos } from '../todos/policy.ts';",
   }),
+  {
+    name: 'changes/ and database/ name no model of a domain',
+    faults: ({ path, text }) =>
+      /^(changes|database)\//.test(path)
+        ? [...text.matchAll(NAMED_MODEL), ...text.matchAll(NAMED_TABLE)].map(([use]) => use)
+        : [],
+    proof: { path: 'changes/feed.ts', text: "if (model === 'ChatMember') { await database.chatMember.findMany(); }" },
+  },
   noImport('nothing imports the process', /^(?!main\.ts$)/, /^main\.ts$/, {
     path: 'todos/service.ts',
     text: "import { run } from '../main.ts';",

@@ -16,9 +16,9 @@ describe('the server as a process', () => {
     const status = async (path: string): Promise<number> => (await fetch(`${app.url}${path}`)).status;
     expect([await status('/health'), await status('/ready')]).toEqual([200, 200]);
     const file = new Sqlite(app.databasePath);
-    file.exec('ALTER TABLE "User" RENAME TO "Elsewhere"');
+    file.exec('ALTER TABLE "Lease" RENAME TO "Elsewhere"');
     expect([await status('/health'), await status('/ready')]).toEqual([200, 503]);
-    file.exec('ALTER TABLE "Elsewhere" RENAME TO "User"');
+    file.exec('ALTER TABLE "Elsewhere" RENAME TO "Lease"');
     file.close();
     expect(await status('/ready')).toBe(200);
     await app.close();

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Services } from '../context.ts';
+import { removeInBatches } from '../database/cleanup.ts';
 import type { Database } from '../database/open.ts';
 import { AppError, CredentialsError } from '../errors.ts';
 import { usernameKey } from './usernames.ts';
@@ -20,7 +21,7 @@ export interface Attempt {
  * @throws {AppError} `RATE_LIMITED` after too many failures, until the window has passed
  */
 export async function limitAttempts<Result>(
-  { database, tokens, lastingly }: Services,
+  { database, tokens, runOutsideTransaction }: Services,
   { username, address }: Attempt,
   attempt: () => Promise<Result>,
 ): Promise<Result> {
@@ -35,7 +36,7 @@ export async function limitAttempts<Result>(
     return await attempt();
   } catch (error) {
     if (error instanceof CredentialsError) {
-      await lastingly((lasting) => countFailure(lasting, key, now));
+      await runOutsideTransaction((lasting) => countFailure(lasting, key, now));
     }
     throw error;
   }
@@ -51,6 +52,13 @@ async function countFailure(database: Database, key: string, now: Date): Promise
 }
 
 /** Forgets the counts whose window has passed. */
-export async function forgetAttempts({ database }: Pick<Services, 'database'>): Promise<void> {
-  await database.rateLimit.deleteMany({ where: { resetsAt: { lt: new Date() } } });
+export async function forgetAttempts({ rateLimit }: Database, stopping: AbortSignal): Promise<void> {
+  const where = { resetsAt: { lt: new Date() } };
+  await removeInBatches(
+    {
+      find: async (take) => (await rateLimit.findMany({ where, take, select: { key: true } })).map(({ key }) => key),
+      remove: (keys) => rateLimit.deleteMany({ where: { key: { in: keys }, ...where } }),
+    },
+    stopping,
+  );
 }

@@ -1,7 +1,8 @@
-import type { Connection, Context, Services, UserViewer, Viewer } from '../context.ts';
+import type { Connection, Context, Services } from '../context.ts';
 import { acrossOutages } from '../database/outages.ts';
 import { UnauthenticatedError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
+import type { UserViewer, Viewer } from '../viewer.ts';
 import { type ProofFault, proveUser } from './sessions.ts';
 import { digest } from './tokens.ts';
 
@@ -21,13 +22,15 @@ export type ContextFactory = (call: Call) => Promise<Context>;
 /** Makes contexts out of the server's services; a credential that is refused is part of a context, not a failure. */
 export function createContextFactory(services: Services, sharesOwnerless: boolean): ContextFactory {
   return async ({ authorization, requestId, address = '', connection, waits = false }) => {
+    // Before the identity is read: what is changed about it afterwards lies after this position.
+    const { cursor } = services.feed;
     const read = (): Promise<Identity> => identify(services, sharesOwnerless, authorization);
     return {
       ...services,
       ...(await (waits ? acrossOutages(services.database, read) : read())),
       requestId,
       address,
-      cursor: services.feed.cursor,
+      cursor,
       connection: connection ?? null,
     };
   };

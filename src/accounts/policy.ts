@@ -1,6 +1,6 @@
-import type { Viewer } from '../context.ts';
 import { AppError, UnauthenticatedError } from '../errors.ts';
 import type { Prisma } from '../generated/client/client.ts';
+import { isViewer, type Viewer } from '../viewer.ts';
 
 type SignedIn = Extract<Viewer, { kind: 'user' }>;
 
@@ -23,7 +23,7 @@ export function visibleUsers(viewer: Viewer): Prisma.UserWhereInput {
 
 /** Whether the viewer may see what concerns only the user: the email address, the standing, when the account was made. */
 export function canSeePrivateFields(viewer: Viewer, user: { readonly id: number }): boolean {
-  return viewer.kind === 'user' && (viewer.isStaff || viewer.id === user.id);
+  return viewer.kind === 'user' && (viewer.isStaff || isViewer(viewer, user.id));
 }
 
 interface OwnedWhere {

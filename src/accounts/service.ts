@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Context, Services } from '../context.ts';
-import { findBatched } from '../database/batch.ts';
+import { findBatched, loadRelated } from '../database/batch.ts';
 import { isUniqueViolation } from '../database/failures.ts';
 import { AppError, CredentialsError, type FieldProblem, ValidationError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
@@ -242,6 +242,11 @@ export function findUserById(context: Context, id: string | number): Promise<Use
   return findBatched(context, 'User', id, (ids) =>
     database.user.findMany({ where: { AND: [{ id: { in: ids } }, visibleUsers(viewer)] } }),
   );
+}
+
+/** The user that an object names which the viewer may see; batched. */
+export function loadUser(context: Context, id: number): Promise<User | undefined> {
+  return loadRelated(context, 'User', id, (ids) => context.database.user.findMany({ where: { id: { in: ids } } }));
 }
 
 async function orTaken(path: string, write: () => PromiseLike<User>): Promise<User> {

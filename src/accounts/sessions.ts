@@ -1,4 +1,5 @@
 import type { Services, TokenSettings } from '../context.ts';
+import { removeInBatches } from '../database/cleanup.ts';
 import type { Database } from '../database/open.ts';
 import { CredentialsError } from '../errors.ts';
 import type { Prisma, Session, User } from '../generated/client/client.ts';
@@ -203,4 +204,20 @@ export async function proveUser({ database, tokens }: Services, token: string): 
 function pairOf(tokens: TokenSettings, user: User, session: Session, refreshToken: string, now: Date): TokenPair {
   const access = signAccessToken(tokens, user, { sid: session.sid, signedInAt: session.createdAt }, now);
   return { ...access, refreshToken, refreshExpiresAt: session.expiresAt, user };
+}
+
+/** Removes the sessions that can no longer be renewed and whose last access token has expired as well. */
+export async function forgetSessions(
+  { session }: Database,
+  accessTokenLifeS: number,
+  stopping: AbortSignal,
+): Promise<void> {
+  const where = { expiresAt: { lt: new Date(Date.now() - accessTokenLifeS * 1000) } };
+  await removeInBatches(
+    {
+      find: async (take) => (await session.findMany({ where, take, select: { id: true } })).map(({ id }) => id),
+      remove: (ids) => session.deleteMany({ where: { id: { in: ids } } }),
+    },
+    stopping,
+  );
 }

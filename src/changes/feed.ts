@@ -1,278 +1,312 @@
 import { AppError } from '../errors.ts';
-import { decodeCursor, encodeCursor, type Position } from './cursor.ts';
-import { InterestIndex } from './interest.ts';
-import type { Change, ChangeLog } from './log.ts';
-import { Memberships } from './memberships.ts';
-import { type Source, Stream, type StreamLimits } from './stream.ts';
-import type { IndexKey, Watch } from './watch.ts';
+import { type AccessListener, AccessListeners } from './access-listeners.ts';
+import { type Change, type RowChange, UnreadableChangeError } from './change.ts';
+import { decodeLogCursor, encodeLogCursor, type LogPosition } from './cursor.ts';
+import { DeliveryLoop } from './delivery-loop.ts';
+import type { FeedLag, FeedReports } from './feed-lag.ts';
+import type { Interest, SubscriptionFilter } from './filter.ts';
+import type { ChangeLog, ReadLimits, ReplayBatch } from './log.ts';
+import { LogPoller, type PollHandler } from './log-poller.ts';
+import { type MembershipRule, Memberships } from './memberships.ts';
+import { Replays } from './replays.ts';
+import { ResultStore } from './results.ts';
+import { SharedFilters } from './shared-filters.ts';
+import { Stream, type StreamLimits, type StreamSource } from './stream.ts';
 
-/** How many changes are read at once. */
-const BATCH = 500;
+/** How much is read at once on behalf of a caller. */
+const READ: ReadLimits = { rows: 500, bytes: 1024 * 1024 };
 
-/** Finds the subscriptions to all chats of a user: which ones those are changes while the subscription lasts. */
-export function participantKey(userId: number): IndexKey {
-  return { model: 'ChatSession', column: 'participant', value: userId };
-}
-
-/** Is told of a change that its keys meet, in the turn in which the feed reads it. */
-type Listener = (change: Change) => void;
-
-export interface FeedOptions {
+export interface FeedOptions extends FeedReports {
   readonly limits: StreamLimits;
-  /** Takes note of a read that failed, once until one succeeds; the next wake-up tries again. */
-  readonly onFailure: (error: unknown) => void;
+  /** The bytes of events that may wait in all streams together. */
+  readonly maxWaitingBytes: number;
+  /** The bytes of results that are kept for streams that have not sent them yet. */
+  readonly maxResultBytes: number;
+  /** With a lag beyond this the process is not ready, in milliseconds. */
+  readonly maxLagMs: number;
+  readonly memberships: readonly MembershipRule[];
 }
 
-/** Reads the log once for all subscribers of this process and hands each change to those whom it may concern. */
-export class Feed implements Source {
+/** Reads the log once for all subscriptions of this process and passes each change to those that it may concern. */
+export class Feed implements StreamSource, PollHandler {
   readonly memberships: Memberships;
+  readonly limits: StreamLimits;
+  readonly loop: DeliveryLoop;
+  readonly replays: Replays;
   readonly #log: ChangeLog;
   readonly #options: FeedOptions;
-  readonly #streams = new InterestIndex<Stream>();
-  readonly #listeners = new InterestIndex<Listener>();
-  readonly #open = new Set<Stream>();
-  readonly #onLost = new Set<() => void>();
-  /** The last change of each row that was heeded before its turn. */
-  readonly #foreseen = new Map<string, number>();
-  #position: Position;
-  #changes = 0;
-  #pumping: Promise<boolean> | null = null;
-  #wokenAgain = false;
-  #scheduled = false;
-  #failing = false;
-  #closed = false;
+  readonly #poller: LogPoller;
+  readonly #filters = new SharedFilters();
+  readonly #access = new AccessListeners();
+  readonly #modelListeners = new Map<string, Set<() => void>>();
+  readonly #lossListeners = new Set<() => void>();
+  /** The streams that have not ended, with what stops their notification of access changes. */
+  readonly #streams = new Map<Stream, () => void>();
+  readonly #counts = { changes: 0, unreadable: 0, resyncs: 0 };
 
-  private constructor(log: ChangeLog, options: FeedOptions, memberships: Memberships, position: Position) {
+  private constructor(log: ChangeLog, options: FeedOptions, position: LogPosition) {
     this.#log = log;
     this.#options = options;
-    this.memberships = memberships;
-    this.#position = position;
+    this.limits = options.limits;
+    this.loop = new DeliveryLoop(new ResultStore(options.maxResultBytes), options.maxWaitingBytes);
+    this.replays = new Replays(
+      log,
+      () => this.#poller.head,
+      (change, stream) => {
+        this.#reportUnreadable(change);
+        this.#resync([stream]);
+      },
+    );
+    this.memberships = new Memberships(options.memberships, () => this.wake());
+    this.#poller = new LogPoller(log, position, this, options);
   }
 
   /** Starts to read the log from its present end. */
   static async start(log: ChangeLog, options: FeedOptions): Promise<Feed> {
-    const snapshot = await log.snapshotChats();
-    const feed = new Feed(log, options, new Memberships(snapshot), snapshot.position);
-    log.onWake(() => feed.wake());
-    return feed;
+    return new Feed(log, options, await log.begin());
   }
 
-  /** The position up to which every change has been handed out; what is read from the database now includes all of them. */
+  get position(): LogPosition {
+    return this.#poller.position;
+  }
+
+  /** The position up to which every change was offered to subscriptions; what is read from the database now includes all of them. */
   get cursor(): string {
-    return encodeCursor(this.#log.epoch, this.#position);
+    return this.#poller.cursor;
   }
 
-  /** What there is to do: open streams, the number of the last change that was handed out, and how many were since the start. */
-  get load(): { readonly streams: number; readonly position: number; readonly changes: number } {
-    return { streams: this.#open.size, position: this.#position.seq, changes: this.#changes };
+  get lag(): FeedLag {
+    return this.#poller.lag;
   }
 
-  /** Says that something may have been committed; the log is read soon, once however often this is called meanwhile. */
-  wake(): void {
-    if (this.#scheduled || this.#closed) {
-      return;
+  /** Writes a position as clients receive it. */
+  cursorOf(position: LogPosition): string {
+    return encodeLogCursor(this.#log.epoch, position);
+  }
+
+  /** Counts for operators: open streams, those of them that catch up, and since the start changes read, unreadable changes and resyncs. */
+  get counts() {
+    const catchingUp = [...this.#streams.keys()].filter(({ isLive }) => !isLive).length;
+    return { ...this.#counts, streams: this.#streams.size, catchingUp };
+  }
+
+  /** Why subscriptions cannot rely on the feed at present; null when they can. */
+  get problem(): string | null {
+    if (this.lag.failingMs > this.#options.maxLagMs) {
+      return 'The change log cannot be read.';
     }
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      if (this.#closed) {
-        return;
-      }
-      if (this.#pumping) {
-        this.#wokenAgain = true;
-        return;
-      }
-      this.#start();
-    });
+    return this.lag.ms > this.#options.maxLagMs ? 'Subscribers receive changes too late.' : null;
   }
 
-  /** Reads one batch, or waits for the one that is being read; tells whether there is more. */
-  #start(): Promise<boolean> {
-    this.#wokenAgain = false;
-    this.#pumping ??= this.#pump().finally(() => {
-      this.#pumping = null;
-    });
-    return this.#pumping;
+  /** Says that something may have been committed; the log is polled soon, once however often this is called meanwhile. */
+  wake(): void {
+    this.#poller.wake();
   }
 
   /**
-   * Waits until everything that was committed before the call has been handed out, but for what a transaction that still runs keeps back;
-   * of that, who may see what is known as well.
+   * Waits for a poll that begins after this call: what decides about access is known then, and everything that was committed before is in
+   * the log up to the position that it returns, apart from what a transaction that still runs keeps back.
    */
-  async catchUp(): Promise<void> {
-    // A read that runs already may have looked before the commit.
-    await this.#pumping;
-    while (await this.#start()) {}
+  refresh(): Promise<LogPosition> {
+    return this.#poller.refresh();
   }
 
   /**
-   * The events of a watch: those after the cursor, then those to come.
+   * A subscription to the changes after the cursor `after`, or to those to come. `since` is a cursor from before the viewer of the filter was
+   * read. The filter is released with the subscription, also when this fails.
    *
    * @throws {AppError} `BAD_CURSOR` when the cursor is malformed; `RESYNC_REQUIRED` when it belongs to another log, lies in the future, or the log no
    * longer reaches back to it
    */
-  async subscribe(watch: Watch, after: string | null, onOverflow: () => void): Promise<Stream> {
-    // Who sees what is known then as it was when the subscriber asked, also to those who resume.
-    await this.catchUp();
-    const position = after === null ? this.#position : await this.#resume(after);
-    const stream = new Stream(this, watch, position, this.#options.limits, onOverflow);
-    this.#open.add(stream);
-    // Already while it replays: then, too, a lost right takes back what waits.
-    this.#streams.add(watch.keys, stream);
-    stream.start();
-    return stream;
+  async open(filter: SubscriptionFilter, after: string | null, since: string): Promise<Stream> {
+    try {
+      const cursor = after === null ? null : decodeLogCursor(after);
+      const head = await this.refresh();
+      if (cursor && (cursor.epoch !== this.#log.epoch || !(await this.#log.holds(cursor)))) {
+        throw new AppError('RESYNC_REQUIRED');
+      }
+      await this.#expectNoBarrier(filter, cursor ?? decodeLogCursor(since), head);
+      return this.#create(filter, cursor ?? head);
+    } catch (error) {
+      filter.release();
+      throw error;
+    }
+  }
+
+  /** Calls back for the access changes of these scopes until the function that it returns is called. */
+  onAccess(scopes: readonly string[], listener: AccessListener): () => void {
+    return this.#access.add(scopes, listener);
+  }
+
+  /** Calls back for each change that an interest selects, in log order, until the function that it returns is called. */
+  onChangeOf(interest: Interest, listener: (change: RowChange) => void): () => void {
+    return this.#filters.listen(interest, listener);
+  }
+
+  /** Calls back soon after changes of a model were read, until the function that it returns is called. */
+  onModel(model: string, listener: () => void): () => void {
+    const listeners = this.#modelListeners.get(model) ?? new Set();
+    this.#modelListeners.set(model, listeners);
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }
+
+  /** Calls back when changes are gone that this process has not read, until the function that it returns is called. */
+  whenLost(listener: () => void): () => void {
+    this.#lossListeners.add(listener);
+    return () => this.#lossListeners.delete(listener);
   }
 
   /**
-   * Calls back for every change that the keys meet, until the function that it gives is called; for changes of rights as soon as they are
-   * committed, be it before their turn. `onLost` is called when changes are gone that nobody has read.
+   * Reads the changes of models after a position, or from it on, up to what the feed has read.
+   *
+   * @throws {AppError} `RESYNC_REQUIRED` when the log does not hold the position
    */
-  listen(keys: readonly IndexKey[], listener: Listener, onLost: () => void = () => undefined): () => void {
-    // Each registration is one of its own, whoever else is called back by the same function.
-    const lost = (): void => onLost();
-    this.#listeners.add(keys, listener);
-    this.#onLost.add(lost);
-    return () => {
-      this.#listeners.remove(keys, listener);
-      this.#onLost.delete(lost);
-    };
+  read(models: readonly string[], from: LogPosition, includesFrom = false): Promise<ReplayBatch> {
+    return this.#log.replay({ models }, { from, until: this.position, includesFrom }, READ);
   }
 
-  replay(from: Position, models: readonly string[]): Promise<{ changes: readonly Change[]; upTo: Position }> {
-    return this.#log.read(from, { limit: BATCH, models, until: this.#position });
+  /** Ends every subscription and stops reading. */
+  async close(): Promise<void> {
+    for (const stream of [...this.#streams.keys()]) {
+      stream.close();
+    }
+    this.memberships.fail(new Error('The server is closing.'));
+    await this.#poller.close();
   }
 
-  isBeyond(position: Position): boolean {
-    return position.seq < this.#position.seq;
+  attach(stream: Stream): void {
+    this.#filters.add(stream);
   }
 
   detach(stream: Stream): void {
-    this.#streams.remove(stream.watch.keys, stream);
-    this.#open.delete(stream);
+    this.#filters.remove(stream);
+    this.#streams.get(stream)?.();
+    this.#streams.delete(stream);
   }
 
-  /** Ends every stream and stops reading. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    for (const stream of [...this.#open]) {
-      await stream.return();
-    }
-    await this.#pumping;
-    await this.#log.close();
+  setLive(stream: Stream, isLive: boolean): void {
+    this.#filters.setLive(stream, isLive);
   }
 
-  async #resume(after: string): Promise<Position> {
-    const cursor = decodeCursor(after);
-    if (cursor.epoch !== this.#log.epoch || !(await this.#log.holds(cursor))) {
-      throw new AppError('RESYNC_REQUIRED');
-    }
-    return cursor;
+  requestReplay(stream: Stream): void {
+    this.replays.request(stream);
   }
 
-  async #pump(): Promise<boolean> {
-    try {
-      const { changes, ahead, upTo, more } = await this.#log.read(this.#position, { limit: BATCH });
-      this.#failing = false;
-      this.#foresee(ahead);
-      this.#publish(changes);
-      this.#changes += changes.length;
-      this.#position = upTo;
-      if (more || this.#wokenAgain) {
-        // Through a new turn of the event loop, so that a long log does not keep sockets waiting.
-        this.wake();
+  needsImages(change: Change): boolean {
+    return this.#filters.concerns(change);
+  }
+
+  onAccessChanges(changes: readonly Change[]): void {
+    for (const change of changes) {
+      const readable = isReadable(change);
+      if (readable) {
+        this.memberships.apply(change);
+      } else {
+        this.#reportUnreadable(change);
+        this.memberships.reload();
       }
-      return more;
-    } catch (error) {
-      if (error instanceof AppError && error.code === 'RESYNC_REQUIRED') {
-        return this.#startOver();
+      for (const listener of this.#access.find(change)) {
+        this.#guard(() => listener(readable ? change : null));
       }
-      if (!this.#failing) {
-        this.#failing = true;
+    }
+  }
+
+  onBegin(): void {
+    this.loop.beginWave();
+  }
+
+  onChange(change: Change, previous: LogPosition): void {
+    this.#counts.changes += 1;
+    for (const { streams, error } of this.#filters.offer(change, previous)) {
+      if (error instanceof UnreadableChangeError) {
+        this.#reportUnreadable(change);
+        this.#resync(streams);
+      } else {
         this.#options.onFailure(error);
-      }
-      return false;
-    }
-  }
-
-  /** Goes on from the present end of a log that no longer holds the place where this was, and has every subscriber start over, too. */
-  async #startOver(): Promise<boolean> {
-    const { seq } = this.#position;
-    this.#options.onFailure(new Error(`The log does not hold change ${seq}, up to which it was read: all start over.`));
-    try {
-      const snapshot = await this.#log.snapshotChats();
-      this.#foreseen.clear();
-      this.memberships.startOver(snapshot);
-      this.#position = snapshot.position;
-    } catch (error) {
-      this.#options.onFailure(error);
-      return false;
-    }
-    for (const onLost of [...this.#onLost]) {
-      onLost();
-    }
-    for (const stream of [...this.#open]) {
-      stream.fail(new AppError('RESYNC_REQUIRED'));
-    }
-    return true;
-  }
-
-  /** Heeds changes of rights that are committed, although others have to be told first. */
-  #foresee(ahead: readonly Change[]): void {
-    for (const change of ahead) {
-      const row = rowOf(change);
-      if (change.seq > (this.#foreseen.get(row) ?? 0)) {
-        this.#foreseen.set(row, change.seq);
-        this.#heed(change);
-        for (const stream of this.#streams.find(change)) {
-          stream.foresee(change);
+        for (const stream of streams) {
+          this.#guard(() => stream.fail(error as Error));
         }
       }
     }
   }
 
-  #wasForeseen(change: Change): boolean {
-    if (this.#foreseen.size === 0) {
-      return false;
-    }
-    const row = rowOf(change);
-    const foreseen = this.#foreseen.get(row);
-    if (foreseen === change.seq) {
-      this.#foreseen.delete(row);
-    }
-    return foreseen !== undefined && change.seq <= foreseen;
-  }
-
-  #heed(change: Change): void {
-    this.memberships.apply(change);
-    for (const listener of this.#listeners.find(change)) {
-      listener(change);
+  onEnd(models: ReadonlySet<string>): void {
+    for (const model of models) {
+      for (const listener of this.#modelListeners.get(model) ?? []) {
+        this.#guard(listener);
+      }
     }
   }
 
-  /** Hands out a batch without giving way: nobody can attach between two of its changes. */
-  #publish(changes: readonly Change[]): void {
+  onLoss(): void {
+    this.replays.clear();
+    this.memberships.reload();
+    for (const listener of [...this.#lossListeners]) {
+      this.#guard(listener);
+    }
+    this.#resync([...this.#streams.keys()]);
+  }
+
+  #create(filter: SubscriptionFilter, position: LogPosition): Stream {
+    const stream = new Stream(this, filter, position);
+    const ignore = this.#access.add(filter.accessScopes, (change) => {
+      stream.onAccessChange(change);
+      this.#filters.reroute(stream);
+    });
+    this.#streams.set(stream, ignore);
+    stream.checkAccess();
+    return stream;
+  }
+
+  /** @throws {AppError} `RESYNC_REQUIRED` when something happened after the position that changed what the viewer sees without events */
+  async #expectNoBarrier(
+    { barrier, isBarrier }: SubscriptionFilter,
+    from: LogPosition,
+    head: LogPosition,
+  ): Promise<void> {
+    if (!barrier || !isBarrier || from.seq >= head.seq) {
+      return;
+    }
+    const { changes } = await this.#log.replay({ scoped: [barrier] }, { from, until: head }, READ);
     for (const change of changes) {
-      if (!this.#wasForeseen(change)) {
-        this.#heed(change);
-      }
-      for (const stream of this.#concerned(change)) {
-        stream.offer(change);
+      if (!isReadable(change) || isBarrier(change)) {
+        throw new AppError('RESYNC_REQUIRED');
       }
     }
   }
 
-  /** The streams that a change may concern; what happens to a chat concerns all who take part in it. */
-  #concerned(change: Change): ReadonlySet<Stream> {
-    const streams = this.#streams.find(change);
-    for (const userId of this.memberships.participantsIn(change)) {
-      for (const stream of this.#streams.at(participantKey(userId))) {
-        streams.add(stream);
-      }
+  #resync(streams: readonly Stream[]): void {
+    for (const stream of streams) {
+      this.#counts.resyncs += 1;
+      this.#guard(() => stream.fail(new AppError('RESYNC_REQUIRED')));
     }
-    return streams;
+  }
+
+  #reportUnreadable({ seq, model, rowId, scope }: Change): void {
+    this.#counts.unreadable += 1;
+    this.#options.onWarning('A change cannot be read; its subscribers have to start over.', {
+      seq,
+      model,
+      rowId,
+      scope,
+    });
+  }
+
+  /** A listener that fails harms nobody else. */
+  #guard(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#options.onFailure(error);
+    }
   }
 }
 
-function rowOf({ model, rowId }: Change): string {
-  return `${model} ${rowId}`;
+function isReadable(change: Change): boolean {
+  try {
+    return [change.before, change.after].length > 0;
+  } catch {
+    return false;
+  }
 }

@@ -1,53 +1,99 @@
-import type { Position } from './cursor.ts';
-import type { ChangeAction, RowImage } from './models.ts';
+import type { Change } from './change.ts';
+import type { LogPosition } from './cursor.ts';
+import type { MembershipLoad, MembershipRow } from './memberships.ts';
 
-/** One committed change of one row. */
-export interface Change extends Position {
-  /** The position, as clients are told it. */
-  readonly cursor: string;
-  readonly model: string;
-  readonly rowId: number;
-  readonly action: ChangeAction;
-  readonly before: RowImage | null;
-  readonly after: RowImage | null;
-  /** About how much memory the change takes, in bytes. */
-  readonly size: number;
+/** How much one read of the log may return. */
+export interface ReadLimits {
+  readonly rows: number;
+  /** Bytes of row images; one change is returned however large it is. */
+  readonly bytes: number;
 }
 
-/** The changes between two places of the log, up to and including `upTo`. */
-export interface Slice {
+/** What the feed asks of the log in one turn. */
+export interface PollRequest {
+  /** The position up to which the feed has read. */
+  readonly after: LogPosition;
+  readonly limits: ReadLimits;
+  /** Whether somebody here needs the images of a change. */
+  readonly needsImages: (change: Change) => boolean;
+  /** Memberships to be read as they are at the instant of this poll. */
+  readonly loads: readonly MembershipLoad[];
+}
+
+/** A transaction that still runs and keeps back changes that are committed. */
+export interface HorizonHolder {
+  /** The process of the database that runs it. */
+  readonly pid: number;
+  /** How long it has been running, in seconds. */
+  readonly ageS: number;
+}
+
+export interface Poll {
+  /** The changes after the requested position, in log order. */
   readonly changes: readonly Change[];
-  readonly upTo: Position;
-  /** Whether the log holds more of them. */
-  readonly more: boolean;
-  /**
-   * What is committed beyond `upTo` already and decides about rights, where a transaction that still runs keeps back its place in the
-   * order: it will be among the changes later.
-   */
-  readonly ahead: readonly Change[];
+  /** The position up to which the log has now been read. */
+  readonly upTo: LogPosition;
+  /** The newest position that can be read; no change can still appear before it. */
+  readonly head: LogPosition;
+  /** Changes that decide about access and that no poll has returned before, wherever in the log they are. */
+  readonly accessChanges: readonly Change[];
+  /** Whether there are more of those. Then the poll returns nothing else: they come first. */
+  readonly hasMoreAccessChanges: boolean;
+  /** What the requested memberships are, all `accessChanges` included. */
+  readonly memberships: readonly MembershipRow[];
+  /** When the oldest committed change was written that a transaction keeps back that still runs, in milliseconds since 1970; null when none is. */
+  readonly heldBackSince: number | null;
 }
 
-/** What must be known of chats to decide who takes part in them, read at one instant. */
-export interface ChatSnapshot {
-  readonly position: Position;
-  readonly chats: readonly RowImage[];
-  readonly members: readonly RowImage[];
+/** A model within one scope. */
+export interface ScopedModel {
+  readonly model: string;
+  readonly scope: string;
 }
 
-/** The change log of one database. Reads see committed changes only, and never skip one. */
+/** Which changes a replay reads: those of models within scopes, or all those of models. */
+export type ReplaySelection = { readonly scoped: readonly ScopedModel[] } | { readonly models: readonly string[] };
+
+/** The changes after `from`, or from it on with `includesFrom`, up to `until`. */
+export interface ReplayRange {
+  readonly from: LogPosition;
+  readonly until: LogPosition;
+  readonly includesFrom?: boolean;
+}
+
+export interface ReplayBatch {
+  readonly changes: readonly Change[];
+  /** The position up to which the selection has been read. */
+  readonly upTo: LogPosition;
+}
+
+/** The change log of one database. Reads return committed changes only, and never skip one. */
 export interface ChangeLog {
   readonly epoch: string;
+  /** How many replays may read at the same time. */
+  readonly replayConcurrency: number;
+  /** The shortest time between two polls while there is nothing left to read, in milliseconds. */
+  readonly minPollIntervalMs: number;
+  /** Identifies the log anew and returns its present end, from which access changes are reported. */
+  begin(): Promise<LogPosition>;
   /**
-   * The changes after `from`, in the order of commits, at most `limit` of them. With `models` only theirs, while `upTo` still tells how far the
-   * log was searched; never beyond `until`.
+   * Reads what is new.
    *
-   * @throws {AppError} `RESYNC_REQUIRED` when the log does not hold `from`, so that something after it may be gone
+   * @throws {AppError} `RESYNC_REQUIRED` when the log does not hold the position `after`, so that changes after it may be gone
    */
-  read(from: Position, options: { limit: number; models?: readonly string[]; until?: Position }): Promise<Slice>;
-  /** Whether the change that the position names is in the log (or the position is the origin and nothing was removed since). */
-  holds(position: Position): Promise<boolean>;
-  /** All chats and members, together with the position up to which they are true. */
-  snapshotChats(): Promise<ChatSnapshot>;
+  poll(request: PollRequest): Promise<Poll>;
+  /** Reads the images of changes that were returned without. */
+  loadImages(changes: readonly Change[]): Promise<void>;
+  /**
+   * Reads the selected changes of a range, in log order.
+   *
+   * @throws {AppError} `RESYNC_REQUIRED` when the log does not hold the position `from`
+   */
+  replay(selection: ReplaySelection, range: ReplayRange, limits: ReadLimits): Promise<ReplayBatch>;
+  /** Whether the change at this position is in the log, or the position is the start and nothing was removed since. */
+  holds(position: LogPosition): Promise<boolean>;
+  /** The transaction that keeps changes back for longest, where one does. */
+  findHorizonHolder(): Promise<HorizonHolder | null>;
   /** Calls back soon after any commit of another process; sometimes without need. */
   onWake(wake: () => void): void;
   /** Says that this process has committed something, so that others are woken. */

@@ -1,96 +1,261 @@
-import type { Change, ChatSnapshot } from './log.ts';
-import type { RowImage } from './models.ts';
+import type { Change, RowImage } from './change.ts';
+import { scopeName } from './scopes.ts';
 
-/** Who takes part in which chat, kept in memory and fed by the log, so that no event costs a query a subscriber. */
+/** Which rows say that a user belongs to a group. */
+export interface MembershipSource {
+  readonly model: string;
+  /** The column that holds the group's id. */
+  readonly group: string;
+  /** The column that holds the user's id. */
+  readonly user: string;
+}
+
+/** A kind of group: a scope like `chat:7` is visible to the users that any of its sources names. */
+export interface MembershipRule {
+  /** The prefix of the groups' scopes. */
+  readonly prefix: string;
+  readonly sources: readonly MembershipSource[];
+}
+
+/** Memberships that somebody here needs and that are not known yet: all of a group, or all of a user. */
+export interface MembershipLoad {
+  readonly rule: MembershipRule;
+  readonly of: 'group' | 'user';
+  readonly id: number;
+}
+
+/** That a user belongs to a group, by one row, read for a load of that group or of that user. */
+export interface MembershipRow {
+  readonly of: MembershipLoad['of'];
+  readonly prefix: string;
+  readonly model: string;
+  readonly group: number;
+  readonly user: number;
+}
+
+/** The users of a group, or the groups of a user, for as long as it is in use. */
+export interface MembershipSet {
+  /** Whether the id is in the set at present: by a row of any model, or of the given one. */
+  has(id: number, model?: string): boolean;
+  readonly isEmpty: boolean;
+  ids(): readonly number[];
+  /** Says that it is no longer needed; calling it again changes nothing. */
+  release(): void;
+}
+
+class Entry {
+  readonly load: MembershipLoad;
+  /** For each model, the ids that its rows put into the set, with the number of those rows. */
+  counts = new Map<string, Map<number, number>>();
+  uses = 0;
+  isLoaded = false;
+  readonly whenLoaded: Promise<void>;
+  resolve: () => void = () => undefined;
+  reject: (error: Error) => void = () => undefined;
+
+  constructor(load: MembershipLoad) {
+    this.load = load;
+    this.whenLoaded = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    // A failure is reported to those who wait for it; there may be none any more.
+    this.whenLoaded.catch(() => undefined);
+  }
+
+  add(model: string, id: number, count: 1 | -1): void {
+    const counts = this.counts.get(model) ?? new Map<number, number>();
+    this.counts.set(model, counts);
+    const sum = (counts.get(id) ?? 0) + count;
+    if (sum > 0) {
+      counts.set(id, sum);
+    } else {
+      counts.delete(id);
+    }
+  }
+
+  has(id: number, model?: string): boolean {
+    if (model !== undefined) {
+      return this.counts.get(model)?.has(id) ?? false;
+    }
+    for (const counts of this.counts.values()) {
+      if (counts.has(id)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  ids(): number[] {
+    return [...new Set([...this.counts.values()].flatMap((counts) => [...counts.keys()]))];
+  }
+}
+
+/**
+ * Who belongs to which group, kept in memory for the groups and users that somebody here is subscribed to. An entry is read at the instant of a
+ * poll of the log and kept current by the access changes of the polls that follow, so that no event costs a query for each subscriber.
+ */
 export class Memberships {
-  readonly #chats = new Map<number, RowImage>();
-  readonly #members = new Map<number, Set<number>>();
+  readonly #rules: readonly MembershipRule[];
+  readonly #entries = new Map<string, Entry>();
+  readonly #requestPoll: () => void;
+  #pending = new Set<Entry>();
 
-  constructor(snapshot: ChatSnapshot) {
-    this.startOver(snapshot);
+  /** `requestPoll` is called when there is something to load. */
+  constructor(rules: readonly MembershipRule[], requestPoll: () => void) {
+    this.#rules = rules;
+    this.#requestPoll = requestPoll;
   }
 
-  /** Forgets everything for what a snapshot says. */
-  startOver({ chats, members }: ChatSnapshot): void {
-    this.#chats.clear();
-    this.#members.clear();
-    for (const chat of chats) {
-      this.#chats.set(chat.id, chat);
-    }
-    for (const member of members) {
-      this.#join(member);
-    }
+  /** How many groups and users are held. */
+  get size(): number {
+    return this.#entries.size;
   }
 
-  /** Takes note of a change that the feed has just read. */
-  apply({ model, rowId, before, after }: Change): void {
-    if (model === 'ChatSession') {
-      if (after) {
-        this.#chats.set(rowId, after);
-      } else {
-        this.#chats.delete(rowId);
+  /** The users of a group. */
+  useGroup(prefix: string, id: number): Promise<MembershipSet> {
+    return this.#use(this.#load(prefix, 'group', id));
+  }
+
+  /** The groups of a user. */
+  useUser(prefix: string, id: number): Promise<MembershipSet> {
+    return this.#use(this.#load(prefix, 'user', id));
+  }
+
+  /** Takes what has to be loaded with the next poll. */
+  takeLoads(): MembershipLoad[] {
+    const loads = [...this.#pending].map(({ load }) => load);
+    this.#pending = new Set();
+    return loads;
+  }
+
+  /** Puts back what a poll could not load. */
+  putBack(loads: readonly MembershipLoad[]): void {
+    for (const load of loads) {
+      const entry = this.#entries.get(keyOf(load));
+      if (entry) {
+        this.#pending.add(entry);
       }
     }
-    if (model === 'ChatMember') {
-      if (before) {
-        this.#leave(before);
+  }
+
+  /** Takes over what a poll has loaded. */
+  loaded(loads: readonly MembershipLoad[], rows: readonly MembershipRow[]): void {
+    const entries = new Map<string, Entry>();
+    for (const load of loads) {
+      const entry = this.#entries.get(keyOf(load));
+      if (entry) {
+        entry.counts = new Map();
+        entries.set(keyOf(load), entry);
       }
-      if (after) {
-        this.#join(after);
-      }
+    }
+    for (const { of, prefix, model, group, user } of rows) {
+      const [owner, member] = of === 'group' ? [group, user] : [user, group];
+      entries.get(`${of} ${scopeName(prefix, owner)}`)?.add(model, member, 1);
+    }
+    for (const entry of entries.values()) {
+      entry.isLoaded = true;
+      entry.resolve();
     }
   }
 
-  /** The chat as it is at present. */
-  chat(id: number): RowImage | undefined {
-    return this.#chats.get(id);
-  }
-
-  /** Whether the user has a member row of the chat; its owner has none. */
-  isMember(chatId: number, userId: number): boolean {
-    return this.#members.get(chatId)?.has(userId) ?? false;
-  }
-
-  /** Whether the user takes part in the chat at present, as its owner or as a member. */
-  takesPart(chatId: number, userId: number): boolean {
-    return this.#chats.get(chatId)?.['ownerId'] === userId || this.isMember(chatId, userId);
-  }
-
-  /** Everybody who takes part in the chat that a change is about, or did so until it. */
-  participantsIn({ model, rowId, before, after }: Change): ReadonlySet<number> {
-    const participants = new Set<number>();
-    if (model !== 'ChatSession' && model !== 'ChatMember') {
-      return participants;
-    }
-    for (const image of [before, after]) {
-      if (image) {
-        const chatId = model === 'ChatSession' ? rowId : (image['chatSessionId'] as number);
-        participants.add(image[model === 'ChatSession' ? 'ownerId' : 'userId'] as number);
-        const owner = this.#chats.get(chatId)?.['ownerId'];
-        if (typeof owner === 'number') {
-          participants.add(owner);
+  /**
+   * Applies a change that decides about access.
+   *
+   * @throws {UnreadableChangeError}
+   */
+  apply(change: Change): void {
+    for (const { prefix, sources } of this.#rules) {
+      for (const source of sources) {
+        if (source.model === change.model) {
+          this.#add(prefix, source, change.before, -1);
+          this.#add(prefix, source, change.after, 1);
         }
-        for (const userId of this.#members.get(chatId) ?? []) {
-          participants.add(userId);
-        }
       }
     }
-    return participants;
   }
 
-  #join(member: RowImage): void {
-    const chatId = member['chatSessionId'] as number;
-    const users = this.#members.get(chatId) ?? new Set();
-    users.add(member['userId'] as number);
-    this.#members.set(chatId, users);
+  /** Has everything read anew, since a change of it could not be read. */
+  reload(): void {
+    this.#pending = new Set(this.#entries.values());
+    this.#requestPoll();
   }
 
-  #leave(member: RowImage): void {
-    const chatId = member['chatSessionId'] as number;
-    const users = this.#members.get(chatId);
-    users?.delete(member['userId'] as number);
-    if (users?.size === 0) {
-      this.#members.delete(chatId);
+  /** Fails whoever waits for something to be loaded. */
+  fail(error: Error): void {
+    for (const entry of this.#entries.values()) {
+      if (!entry.isLoaded) {
+        entry.reject(error);
+      }
     }
   }
+
+  #load(prefix: string, of: MembershipLoad['of'], id: number): MembershipLoad {
+    const rule = this.#rules.find((each) => each.prefix === prefix);
+    if (!rule) {
+      throw new Error(`No slice declares memberships of ${prefix}.`);
+    }
+    return { rule, of, id };
+  }
+
+  async #use(load: MembershipLoad): Promise<MembershipSet> {
+    const key = keyOf(load);
+    const entry = this.#entries.get(key) ?? new Entry(load);
+    this.#entries.set(key, entry);
+    entry.uses += 1;
+    if (entry.uses === 1) {
+      this.#pending.add(entry);
+      this.#requestPoll();
+    }
+    let isReleased = false;
+    const release = (): void => {
+      if (!isReleased) {
+        isReleased = true;
+        this.#release(key, entry);
+      }
+    };
+    try {
+      await entry.whenLoaded;
+    } catch (error) {
+      release();
+      throw error;
+    }
+    return {
+      has: (id, model) => entry.has(id, model),
+      get isEmpty() {
+        return entry.ids().length === 0;
+      },
+      ids: () => entry.ids(),
+      release,
+    };
+  }
+
+  #release(key: string, entry: Entry): void {
+    entry.uses -= 1;
+    if (entry.uses === 0) {
+      this.#entries.delete(key);
+      this.#pending.delete(entry);
+    }
+  }
+
+  #add(prefix: string, { model, group, user }: MembershipSource, row: RowImage | null, count: 1 | -1): void {
+    if (row === null) {
+      return;
+    }
+    const [groupId, userId] = [row[group] as number, row[user] as number];
+    for (const [key, id] of [
+      [`group ${scopeName(prefix, groupId)}`, userId],
+      [`user ${scopeName(prefix, userId)}`, groupId],
+    ] as const) {
+      const entry = this.#entries.get(key);
+      // What is not loaded yet will be, with this change in it.
+      if (entry?.isLoaded) {
+        entry.add(model, id, count);
+      }
+    }
+  }
+}
+
+function keyOf({ rule, of, id }: MembershipLoad): string {
+  return `${of} ${scopeName(rule.prefix, id)}`;
 }

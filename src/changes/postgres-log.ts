@@ -1,62 +1,106 @@
 import pg from 'pg';
-import { aloneInTransaction } from '../database/migrate-postgres.ts';
 import type { PostgresPeers } from '../database/postgres-peers.ts';
 import { AppError } from '../errors.ts';
-import { epochOf, ORIGIN, type Position } from './cursor.ts';
-import type { Change, ChangeLog, ChatSnapshot, Slice } from './log.ts';
-import { type LoggedModel, loggedModels, type RowImage, readImage } from './models.ts';
-import { CHANGES_TOPIC, image, installPostgresTriggers, OF_RIGHTS } from './postgres-triggers.ts';
-import { PostgresWaker } from './postgres-waker.ts';
-import { type LogRow, positionOf, readChange } from './rows.ts';
+import { Change, type Images, type LogHeader, positionOf } from './change.ts';
+import { epochOf, LOG_START, type LogPosition } from './cursor.ts';
+import type {
+  ChangeLog,
+  HorizonHolder,
+  Poll,
+  PollRequest,
+  ReadLimits,
+  ReplayBatch,
+  ReplayRange,
+  ReplaySelection,
+} from './log.ts';
+import type { LoggedModels } from './logged-models.ts';
+import type { MembershipLoad, MembershipRow } from './memberships.ts';
+import { loadMemberships } from './postgres-memberships.ts';
+import { HEADER, type ReplayRow, replayQuery } from './postgres-replay.ts';
+import { CHANGES_TOPIC, decidesAccess, FLOORS } from './postgres-triggers.ts';
+import { PostgresWakeups } from './postgres-wakeups.ts';
 
-/** Reads of the log by this process that may run at a time. */
-const CONNECTIONS = 4;
+/** How many replays read at the same time. The feed reads over a connection of its own, which they cannot keep waiting. */
+const REPLAY_CONNECTIONS = 3;
+/** The shortest time between two polls: a busy log is read in larger batches rather than more often. */
+const MIN_POLL_INTERVAL_MS = 4;
+/** How many access changes one poll returns. */
+const MAX_ACCESS_CHANGES = 1_000;
 /** How much longer than the server itself a statement may take before its connection counts as dead, in milliseconds. */
 const GRACE_MS = 5_000;
 
 export interface PostgresLogOptions {
   readonly url: string;
   readonly timeoutMs: number;
-  /** Names the settings that decide who sees what: cursors made under others are not continued. */
-  readonly rules: string;
+  /** The settings that decide who sees what: a cursor that was made under others is not continued. */
+  readonly settings: string;
+  readonly models: LoggedModels;
   /** The other processes that read and write this log. */
   readonly peers: PostgresPeers;
 }
 
-/** The last change to which nothing can be added in front any more, and whether there are others beyond it. */
 interface Head {
-  readonly position: Position;
-  readonly isLagging: boolean;
+  /** The newest position that can be read: no change can still appear before it. */
+  readonly position: LogPosition;
+  /** The last number that any transaction drew. */
+  readonly drawn: number;
+  /** Whether a transaction that still runs keeps back numbers that were drawn. */
+  readonly isHeldBack: boolean;
 }
 
-/** The change log of a PostgreSQL database, read below the horizon that {@link installPostgresTriggers} explains. */
-export class PostgresLog implements ChangeLog {
-  readonly #pool: pg.Pool;
-  readonly #waker = new PostgresWaker();
-  readonly #peers: PostgresPeers;
-  readonly #rules: string;
-  readonly #models: ReadonlyMap<string, LoggedModel> = loggedModels();
-  #epoch = '';
+interface HeaderRow extends LogHeader {
+  /** The bytes of both images. */
+  readonly bytes: number;
+}
 
-  private constructor({ url, timeoutMs, rules, peers }: PostgresLogOptions) {
+type Queryable = Pick<pg.ClientBase, 'query'>;
+
+/** The change log of a PostgreSQL database, read below the horizon that `postgres-triggers.ts` explains. */
+export class PostgresLog implements ChangeLog {
+  readonly replayConcurrency = REPLAY_CONNECTIONS;
+  readonly minPollIntervalMs = MIN_POLL_INTERVAL_MS;
+  readonly #feedPool: pg.Pool;
+  readonly #replayPool: pg.Pool;
+  readonly #wakeups = new PostgresWakeups();
+  readonly #peers: PostgresPeers;
+  readonly #settings: string;
+  readonly #models: LoggedModels;
+  readonly #decidesAccess: string;
+  #epoch = '';
+  /** Every access change up to here was reported. */
+  #accessReadTo = 0;
+  /** The access changes beyond it that were reported: their transactions overtook others that still run. */
+  readonly #accessReadBeyond = new Set<number>();
+  #drawn = 0;
+
+  private constructor({ url, timeoutMs, settings, models, peers }: PostgresLogOptions) {
     this.#peers = peers;
-    this.#rules = rules;
-    this.#pool = new pg.Pool({
-      connectionString: url,
-      max: CONNECTIONS,
-      connectionTimeoutMillis: timeoutMs,
-      statement_timeout: timeoutMs,
-      query_timeout: timeoutMs + GRACE_MS,
-      keepAlive: true,
-    });
-    // A connection that breaks is told by the query that needs it; the pool makes another one.
-    this.#pool.on('error', () => undefined);
+    this.#settings = settings;
+    this.#models = models;
+    this.#decidesAccess = decidesAccess(models);
+    const connections = (max: number): pg.Pool => {
+      const pool = new pg.Pool({
+        connectionString: url,
+        max,
+        connectionTimeoutMillis: timeoutMs,
+        statement_timeout: timeoutMs,
+        query_timeout: timeoutMs + GRACE_MS,
+        keepAlive: true,
+      });
+      // The query that needs a broken connection reports it; the pool makes another one.
+      pool.on('error', ignore);
+      pool.on('connect', (client) => {
+        client.query(PLANNING).catch(ignore);
+      });
+      return pool;
+    };
+    this.#feedPool = connections(1);
+    this.#replayPool = connections(REPLAY_CONNECTIONS);
   }
 
   static async open(options: PostgresLogOptions): Promise<PostgresLog> {
-    await aloneInTransaction(options.url, installPostgresTriggers);
     const log = new PostgresLog(options);
-    await log.#identify(log.#pool);
+    await log.#identify();
     return log;
   }
 
@@ -64,127 +108,243 @@ export class PostgresLog implements ChangeLog {
     return this.#epoch;
   }
 
-  async read(
-    from: Position,
-    { limit, models, until }: { limit: number; models?: readonly string[]; until?: Position },
-  ): Promise<Slice> {
-    const head = until ? { position: until, isLagging: false } : await this.#head();
+  async begin(): Promise<LogPosition> {
+    await this.#identify();
+    await this.#feedPool.query(ENSURE_BEGINNING);
+    const { position } = await this.#head();
+    this.#accessReadTo = position.seq;
+    this.#accessReadBeyond.clear();
+    return position;
+  }
+
+  async poll(request: PollRequest): Promise<Poll> {
+    const { after, loads } = request;
+    const { position, drawn, isHeldBack } = await this.#head();
     // A writer that was held up may bring the horizon back to where the log has been read already.
-    const end = head.position.seq > from.seq ? head.position : from;
-    const [rows, ahead] = await Promise.all([
-      this.#rowsBetween(from, end, limit, models),
-      head.isLagging ? this.#rightsBeyond(end) : [],
-    ]);
-    const [first, ...following] = rows;
-    if (!first || Number(first.seq) !== from.seq || positionOf(first).at !== from.at) {
+    const head = position.seq > after.seq ? position : after;
+    const isIdle = head.seq === after.seq && drawn === this.#drawn && !isHeldBack;
+    if (isIdle && loads.length === 0) {
+      return { ...NOTHING_NEW, upTo: head, head };
+    }
+    const client = await this.#feedPool.connect();
+    // The query that waits on a connection that breaks fails by itself.
+    client.on('error', ignore);
+    let isUsable = false;
+    try {
+      const access = await this.#readAccess(client, loads);
+      isUsable = true;
+      const heldBackSince = isHeldBack ? await this.#oldestBeyond(client, head) : null;
+      if (access.hasMoreAccessChanges) {
+        return { ...access, head, heldBackSince, changes: [], upTo: after };
+      }
+      this.#forgetAccessUpTo(head.seq);
+      const read = await this.#readHeaders(client, after, head, request);
+      this.#drawn = isHeldBack ? 0 : drawn;
+      return { ...access, head, heldBackSince, ...read };
+    } finally {
+      client.off('error', ignore);
+      client.release(!isUsable);
+    }
+  }
+
+  async loadImages(changes: readonly Change[]): Promise<void> {
+    await this.#loadImages(this.#feedPool, changes);
+  }
+
+  async replay(
+    selection: ReplaySelection,
+    { from, until, includesFrom = false }: ReplayRange,
+    limits: ReadLimits,
+  ): Promise<ReplayBatch> {
+    const start = includesFrom ? from.seq - 1 : from.seq;
+    const { rows } = await this.#replayPool.query<ReplayRow>(replayQuery(selection, start, until.seq, limits));
+    // Asked afterwards: the oldest changes are removed first, so while this one is there, none was missing behind it.
+    if (!(await this.holds(from))) {
       throw new AppError('RESYNC_REQUIRED');
     }
-    const last = following.at(-1);
-    const more = following.length === limit;
-    return { changes: this.#changesOf(following), upTo: last && more ? positionOf(last) : end, more, ahead };
+    const changes = rows.flatMap((row) => {
+      const change = this.#changeOf(row);
+      change?.setImages(row);
+      return change ?? [];
+    });
+    const last = rows.at(-1);
+    const isCut = last !== undefined && (rows.length === limits.rows || Number(last.found) > rows.length);
+    return { changes, upTo: isCut ? positionOf(last) : until };
   }
 
-  async holds(position: Position): Promise<boolean> {
-    const [row] = await this.#rowsBetween(position, position, 0);
-    return row !== undefined && positionOf(row).at === position.at;
+  async holds(position: LogPosition): Promise<boolean> {
+    const { rows } = await this.#replayPool.query<LogHeader>({
+      name: 'log-holds',
+      text: 'SELECT "seq", "at" FROM "Change" WHERE "seq" = $1',
+      values: [position.seq],
+    });
+    return rows[0] !== undefined && positionOf(rows[0]).at === position.at;
   }
 
-  async snapshotChats(): Promise<ChatSnapshot> {
-    const client = await this.#pool.connect();
-    // What breaks is told by the query that waits.
-    client.on('error', ignore);
-    try {
-      await this.#identify(client);
-      await client.query(ENSURE_BEGINNING);
-      // First the position, then the rows: what they hold beyond it is told once more, in order, which changes nothing.
-      const { position } = await this.#head();
-      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-      const chats = await this.#rowsOf(client, 'ChatSession');
-      const members = await this.#rowsOf(client, 'ChatMember');
-      await client.query('COMMIT');
-      client.off('error', ignore);
-      client.release();
-      return { position, chats, members };
-    } catch (error) {
-      client.release(true);
-      throw error;
-    }
+  async findHorizonHolder(): Promise<HorizonHolder | null> {
+    const { rows } = await this.#replayPool.query<{ pid: number; age: number }>(
+      `SELECT a.pid, extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS "age"
+       FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+       WHERE ${FLOORS} ORDER BY l.classid, l.objid LIMIT 1`,
+    );
+    return rows[0] ? { pid: rows[0].pid, ageS: Math.max(0, rows[0].age) } : null;
   }
 
   onWake(wake: () => void): void {
-    this.#waker.start(this.#peers, wake);
+    this.#wakeups.start(this.#peers, wake);
   }
 
   announce(): void {
-    this.#peers.tell(CHANGES_TOPIC, '');
+    this.#peers.send(CHANGES_TOPIC, '');
   }
 
   async close(): Promise<void> {
-    this.#waker.stop();
-    await this.#pool.end();
+    this.#wakeups.stop();
+    await this.#feedPool.end();
+    await this.#replayPool.end();
   }
 
-  /** Which log this is; another one may have taken its place under the same address. */
-  async #identify(client: pg.Pool | pg.PoolClient): Promise<void> {
-    const { rows } = await client.query<{ epoch: string }>('SELECT "epoch" FROM "ChangeEpoch" WHERE "id" = 1');
-    this.#epoch = epochOf(rows[0]?.epoch ?? '', this.#rules);
+  /** Reads which log this is; another one may have taken its place under the same address. */
+  async #identify(): Promise<void> {
+    const { rows } = await this.#feedPool.query<{ epoch: string }>('SELECT "epoch" FROM "ChangeEpoch" WHERE "id" = 1');
+    this.#epoch = epochOf(rows[0]?.epoch ?? '', this.#settings);
   }
 
   async #head(): Promise<Head> {
-    const { rows: horizons } = await this.#pool.query<{ horizon: string; drawn: string }>(
-      'SELECT "horizon", "drawn" FROM tidings_horizon()',
-    );
-    const [{ horizon, drawn } = { horizon: '0', drawn: '0' }] = horizons;
-    const isLagging = horizon !== drawn;
-    this.#waker.setLagging(isLagging);
-    const { rows } = await this.#pool.query<LogRow>(
-      'SELECT "seq", "at" FROM "Change" WHERE "seq" <= $1 ORDER BY "seq" DESC LIMIT 1',
-      [horizon],
-    );
-    return { position: rows[0] ? positionOf(rows[0]) : ORIGIN, isLagging };
+    // The statement sees rows as they were before the horizon was read, so it may miss the last ones; the next poll reads them.
+    const { rows } = await this.#feedPool.query<LogHeader & { horizon: string; drawn: string }>({
+      name: 'log-head',
+      text: `SELECT h."horizon", h."drawn", c."seq", c."at" FROM tidings_horizon() AS h LEFT JOIN LATERAL
+        (SELECT "seq", "at" FROM "Change" WHERE "seq" <= h."horizon" ORDER BY "seq" DESC LIMIT 1) AS c ON true`,
+    });
+    const [row] = rows;
+    const isHeldBack = row !== undefined && row.horizon !== row.drawn;
+    this.#wakeups.setHeldBack(isHeldBack);
+    return { position: row?.seq == null ? LOG_START : positionOf(row), drawn: Number(row?.drawn ?? 0), isHeldBack };
   }
 
-  /** The row at `from`, if it is there still, and those of some models that follow. */
-  async #rowsBetween(
-    from: Position,
-    to: Position,
-    limit: number,
-    models: readonly string[] | null = null,
-  ): Promise<LogRow[]> {
-    const { rows } = await this.#pool.query<LogRow>(
-      `SELECT * FROM "Change"
-       WHERE "seq" BETWEEN $1 AND $2 AND ($3::text[] IS NULL OR "model" = ANY($3) OR "seq" = $1)
-       ORDER BY "seq" LIMIT $4`,
-      [from.seq, to.seq, models, limit + 1],
-    );
-    return rows;
-  }
-
-  async #rightsBeyond({ seq }: Position): Promise<Change[]> {
-    const { rows } = await this.#pool.query<LogRow>(
-      `SELECT * FROM "Change" WHERE "seq" > $1 AND ${OF_RIGHTS} ORDER BY "seq"`,
-      [seq],
-    );
-    return this.#changesOf(rows);
-  }
-
-  #changesOf(rows: readonly LogRow[]): Change[] {
-    return rows.flatMap((row) => readChange(row, this.#models, this.epoch) ?? []);
-  }
-
-  async #rowsOf(client: pg.PoolClient, name: string): Promise<RowImage[]> {
-    const model = this.#models.get(name);
-    if (!model) {
-      return [];
+  /** Reads the access changes that were not reported, and memberships as they are with all of them: both in one snapshot. */
+  async #readAccess(
+    client: pg.PoolClient,
+    loads: readonly MembershipLoad[],
+  ): Promise<Pick<Poll, 'accessChanges' | 'hasMoreAccessChanges' | 'memberships'>> {
+    if (loads.length > 0) {
+      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
     }
-    const { rows } = await client.query<{ image: string }>(
-      `SELECT ${image(model, 'r')} AS "image" FROM "${name}" AS r ORDER BY "id"`,
-    );
-    return rows.map((row) => readImage(model, row.image));
+    const { rows } = await client.query<LogHeader & Images>({
+      name: 'log-access',
+      text: `SELECT ${HEADER}, "before", "after" FROM "Change"
+        WHERE "seq" > $1 AND ${this.#decidesAccess} AND "seq" <> ALL ($2::bigint[]) ORDER BY "seq" LIMIT $3`,
+      values: [this.#accessReadTo, [...this.#accessReadBeyond], MAX_ACCESS_CHANGES],
+    });
+    const hasMoreAccessChanges = rows.length === MAX_ACCESS_CHANGES;
+    const memberships: MembershipRow[] = [];
+    if (!hasMoreAccessChanges) {
+      memberships.push(...(await loadMemberships(client, loads)));
+    }
+    if (loads.length > 0) {
+      await client.query('COMMIT');
+    }
+    const accessChanges = rows.flatMap((row) => {
+      this.#accessReadBeyond.add(Number(row.seq));
+      const change = this.#changeOf(row);
+      change?.setImages(row);
+      return change ?? [];
+    });
+    return { accessChanges, hasMoreAccessChanges, memberships };
+  }
+
+  /** When the oldest committed change beyond a position was written. */
+  async #oldestBeyond(client: Queryable, { seq }: LogPosition): Promise<number | null> {
+    const { rows } = await client.query<LogHeader>({
+      name: 'log-oldest-beyond',
+      text: 'SELECT "seq", "at" FROM "Change" WHERE "seq" > $1 ORDER BY "seq" LIMIT 1',
+      values: [seq],
+    });
+    return rows[0] ? positionOf(rows[0]).at : null;
+  }
+
+  #forgetAccessUpTo(seq: number): void {
+    this.#accessReadTo = Math.max(this.#accessReadTo, seq);
+    for (const reported of this.#accessReadBeyond) {
+      if (reported <= seq) {
+        this.#accessReadBeyond.delete(reported);
+      }
+    }
+  }
+
+  async #readHeaders(
+    client: Queryable,
+    after: LogPosition,
+    end: LogPosition,
+    { needsImages, limits }: PollRequest,
+  ): Promise<ReplayBatch> {
+    const { rows } = await client.query<HeaderRow>({
+      name: 'log-headers',
+      text: `SELECT ${HEADER}, coalesce(octet_length("before"), 0) + coalesce(octet_length("after"), 0) AS "bytes"
+        FROM "Change" WHERE "seq" BETWEEN $1 AND $2 ORDER BY "seq" LIMIT $3`,
+      values: [after.seq, end.seq, limits.rows + 1],
+    });
+    const [first, ...following] = rows;
+    if (!first || Number(first.seq) !== after.seq || positionOf(first).at !== after.at) {
+      throw new AppError('RESYNC_REQUIRED');
+    }
+    const changes: Change[] = [];
+    const needed: Change[] = [];
+    let upTo = following.length === limits.rows ? positionOf(following.at(-1) ?? first) : end;
+    let bytes = 0;
+    for (const row of following) {
+      const change = this.#changeOf(row);
+      if (change) {
+        changes.push(change);
+        if (needsImages(change)) {
+          needed.push(change);
+          bytes += row.bytes;
+        }
+      }
+      if (bytes >= limits.bytes) {
+        upTo = positionOf(row);
+        break;
+      }
+    }
+    await this.#loadImages(client, needed);
+    return { changes, upTo };
+  }
+
+  async #loadImages(client: Queryable, changes: readonly Change[]): Promise<void> {
+    if (changes.length === 0) {
+      return;
+    }
+    const { rows } = await client.query<Images & { seq: string }>({
+      name: 'log-images',
+      text: 'SELECT "seq", "before", "after" FROM "Change" WHERE "seq" = ANY($1::bigint[])',
+      values: [changes.map(({ seq }) => seq)],
+    });
+    const found = new Map(rows.map((row) => [Number(row.seq), row]));
+    for (const change of changes) {
+      change.setImages(found.get(change.seq) ?? { before: null, after: null });
+    }
+  }
+
+  /** The change of a row; null when it is one of a model that this program does not log. */
+  #changeOf(row: LogHeader): Change | null {
+    const model = this.#models.get(row.model);
+    return model ? new Change(row, model, this.#epoch) : null;
   }
 }
 
-/** A log that somebody has emptied gets a change to stand at: one without any would have no place that tells it from others. */
+const NOTHING_NEW: Omit<Poll, 'upTo' | 'head'> = {
+  changes: [],
+  accessChanges: [],
+  hasMoreAccessChanges: false,
+  memberships: [],
+  heldBackSince: null,
+};
+
+/** Plans are kept, and those that were made while the log was short would read all of it when it is long. */
+const PLANNING = 'SET enable_seqscan = off; SET enable_bitmapscan = off';
+
+/** A log that somebody has emptied gets a change to stand at: one without any would have no position that distinguishes it from others. */
 const ENSURE_BEGINNING = `
   DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM "Change") THEN

@@ -1,129 +1,276 @@
 import Sqlite from 'better-sqlite3';
 import { BUSY_TIMEOUT_MS } from '../database/migrate-sqlite.ts';
 import { AppError } from '../errors.ts';
-import { epochOf, ORIGIN, type Position } from './cursor.ts';
-import type { ChangeLog, ChatSnapshot, Slice } from './log.ts';
-import { type LoggedModel, loggedModels, type RowImage, readImage } from './models.ts';
-import { type LogRow, positionOf, readChange } from './rows.ts';
-import { installSqliteTriggers } from './sqlite-triggers.ts';
+import { Change, type Images, type LogHeader, positionOf } from './change.ts';
+import { epochOf, LOG_START, type LogPosition } from './cursor.ts';
+import type {
+  ChangeLog,
+  HorizonHolder,
+  Poll,
+  PollRequest,
+  ReadLimits,
+  ReplayBatch,
+  ReplayRange,
+  ReplaySelection,
+} from './log.ts';
+import { accessModels, type LoggedModels } from './logged-models.ts';
+import type { MembershipLoad, MembershipRow } from './memberships.ts';
 
-/** How often the database is asked whether another connection wrote; asking takes about two microseconds. */
-const POLL_INTERVAL_MS = 20;
+/** How often the database is asked whether another connection wrote, in milliseconds; asking takes about two microseconds. */
+const WAKE_INTERVAL_MS = 20;
+/** How many access changes one poll returns. */
+const MAX_ACCESS_CHANGES = 1_000;
+const HEADER = '"seq", "at", "model", "rowId", "action", "scope", "otherScope"';
+
+export interface SqliteLogOptions {
+  readonly path: string;
+  /** The settings that decide who sees what: a cursor that was made under others is not continued. */
+  readonly settings: string;
+  readonly models: LoggedModels;
+}
 
 /** The change log of a SQLite file, over a connection of its own. SQLite commits one writer at a time, so `seq` is the order of commits. */
 export class SqliteLog implements ChangeLog {
-  readonly epoch: string;
+  /** Reads block the process, so a second one at the same time would gain nothing. */
+  readonly replayConcurrency = 1;
+  readonly minPollIntervalMs = 0;
   readonly #database: Sqlite.Database;
-  readonly #models: ReadonlyMap<string, LoggedModel> = loggedModels();
+  readonly #models: LoggedModels;
+  readonly #settings: string;
   readonly #statements = new Map<string, Sqlite.Statement>();
-  #poll: NodeJS.Timeout | null = null;
+  readonly #accessModels: string;
+  #epoch = '';
+  /** The position up to which access changes were reported. */
+  #accessReadTo = 0;
+  #wakeTimer: NodeJS.Timeout | null = null;
 
-  /** `rules` names the settings that decide who sees what: cursors made under others are not continued. */
-  constructor(path: string, rules: string) {
+  constructor({ path, settings, models }: SqliteLogOptions) {
     this.#database = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS });
-    installSqliteTriggers(this.#database);
-    const identity = this.#one<{ epoch: string }>('SELECT "epoch" FROM "ChangeEpoch" WHERE "id" = 1')?.epoch;
-    this.epoch = epochOf(identity ?? '', rules);
+    this.#settings = settings;
+    this.#models = models;
+    this.#accessModels = accessModels(models)
+      .map((name) => `'${name}'`)
+      .join(', ');
+    this.#identify();
   }
 
-  async read(from: Position, options: { limit: number; models?: readonly string[]; until?: Position }): Promise<Slice> {
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  async begin(): Promise<LogPosition> {
+    this.#identify();
+    const head = this.#head();
+    this.#accessReadTo = head.seq;
+    return head;
+  }
+
+  async poll(request: PollRequest): Promise<Poll> {
+    return this.#database.transaction(() => this.#poll(request))();
+  }
+
+  async loadImages(changes: readonly Change[]): Promise<void> {
+    for (const change of changes) {
+      change.setImages(this.#imagesOf(change));
+    }
+  }
+
+  async replay(
+    selection: ReplaySelection,
+    { from, until, includesFrom = false }: ReplayRange,
+    limits: ReadLimits,
+  ): Promise<ReplayBatch> {
     return this.#database.transaction(() => {
-      if (!this.#holds(from)) {
-        throw new AppError('RESYNC_REQUIRED');
+      this.#expect(from);
+      const seqs = this.#select(selection, includesFrom ? from.seq - 1 : from.seq, until.seq, limits.rows);
+      const changes: Change[] = [];
+      let bytes = 0;
+      let last: LogPosition = until;
+      for (const [index, seq] of seqs.entries()) {
+        const header = this.#one<LogHeader>(`SELECT ${HEADER} FROM "Change" WHERE "seq" = ?`, seq);
+        const change = header && this.#changeOf(header);
+        if (change) {
+          change.setImages(this.#imagesOf(change));
+          changes.push(change);
+          bytes += change.size;
+        }
+        const isFull = bytes >= limits.bytes || index === limits.rows - 1;
+        if (isFull && header) {
+          last = positionOf(header);
+          break;
+        }
       }
-      return this.#read(from, options);
+      return { changes, upTo: last };
     })();
   }
 
-  #read(
-    from: Position,
-    { limit, models, until }: { limit: number; models?: readonly string[]; until?: Position },
-  ): Slice {
-    const head = until ?? this.#head();
-    const named = models ? `AND "model" IN (${models.map((model) => `'${model}'`).join(', ')})` : '';
-    const rows = this.#all<LogRow>(
-      `SELECT * FROM "Change" WHERE "seq" > ? AND "seq" <= ? ${named} ORDER BY "seq" LIMIT ?`,
-      from.seq,
-      head.seq,
-      limit,
-    );
-    const changes = rows.flatMap((row) => readChange(row, this.#models, this.epoch) ?? []);
-    const last = rows.at(-1);
-    const more = rows.length === limit;
-    return { changes, upTo: last && more ? positionOf(last) : head, more, ahead: [] };
-  }
-
-  async holds(position: Position): Promise<boolean> {
+  async holds(position: LogPosition): Promise<boolean> {
     return this.#holds(position);
   }
 
-  #holds(position: Position): boolean {
-    if (position.seq === 0) {
-      const first = this.#one<{ seq: number | null }>('SELECT min("seq") AS "seq" FROM "Change"')?.seq ?? null;
-      return first === null || first === 1;
-    }
-    const row = this.#one<{ seq: number; at: string }>(
-      'SELECT "seq", "at" FROM "Change" WHERE "seq" = ?',
-      position.seq,
-    );
-    return row !== undefined && positionOf(row).at === position.at;
-  }
-
-  async snapshotChats(): Promise<ChatSnapshot> {
-    return this.#database.transaction(() => ({
-      position: this.#head(),
-      chats: this.#rowsOf('ChatSession'),
-      members: this.#rowsOf('ChatMember'),
-    }))();
+  async findHorizonHolder(): Promise<HorizonHolder | null> {
+    return null;
   }
 
   onWake(wake: () => void): void {
     let seen = this.#dataVersion();
-    this.#poll = setInterval(() => {
+    this.#wakeTimer = setInterval(() => {
       const version = this.#dataVersion();
       if (version !== seen) {
         seen = version;
         wake();
       }
-    }, POLL_INTERVAL_MS);
-    this.#poll.unref();
+    }, WAKE_INTERVAL_MS);
+    this.#wakeTimer.unref();
   }
 
   announce(): void {
-    // Others see it in the file itself.
+    // The other processes see it in the file itself.
   }
 
   async close(): Promise<void> {
-    if (this.#poll) {
-      clearInterval(this.#poll);
+    if (this.#wakeTimer) {
+      clearInterval(this.#wakeTimer);
     }
     this.#database.close();
   }
 
-  #head(): Position {
-    const row = this.#one<{ seq: number; at: string }>('SELECT "seq", "at" FROM "Change" ORDER BY "seq" DESC LIMIT 1');
-    return row ? positionOf(row) : ORIGIN;
+  #poll({ after, limits, needsImages, loads }: PollRequest): Poll {
+    this.#expect(after);
+    const head = this.#head();
+    const accessRows = this.#all<LogHeader>(
+      `SELECT ${HEADER} FROM "Change" WHERE "model" IN (${this.#accessModels}) AND "seq" > ? ORDER BY "seq" LIMIT ?`,
+      this.#accessReadTo,
+      MAX_ACCESS_CHANGES,
+    );
+    const hasMoreAccessChanges = accessRows.length === MAX_ACCESS_CHANGES;
+    const lastAccess = accessRows.at(-1);
+    this.#accessReadTo = hasMoreAccessChanges && lastAccess ? Number(lastAccess.seq) : head.seq;
+    const accessChanges = accessRows.flatMap((row) => this.#changeOf(row) ?? []);
+    for (const change of accessChanges) {
+      change.setImages(this.#imagesOf(change));
+    }
+    const common = { head, accessChanges, hasMoreAccessChanges, heldBackSince: null };
+    if (hasMoreAccessChanges) {
+      return { ...common, changes: [], upTo: after, memberships: [] };
+    }
+    const memberships = loads.flatMap((load) => this.#loadMemberships(load));
+    const { changes, upTo } = this.#readHeaders(after, head, limits, needsImages);
+    return { ...common, changes, upTo, memberships };
+  }
+
+  #readHeaders(
+    after: LogPosition,
+    head: LogPosition,
+    limits: ReadLimits,
+    needsImages: PollRequest['needsImages'],
+  ): ReplayBatch {
+    const rows = this.#all<LogHeader>(
+      `SELECT ${HEADER} FROM "Change" WHERE "seq" > ? AND "seq" <= ? ORDER BY "seq" LIMIT ?`,
+      after.seq,
+      head.seq,
+      limits.rows,
+    );
+    const changes: Change[] = [];
+    let bytes = 0;
+    for (const row of rows) {
+      const change = this.#changeOf(row);
+      if (change) {
+        changes.push(change);
+        if (needsImages(change)) {
+          change.setImages(this.#imagesOf(change));
+          bytes += change.size;
+        }
+      }
+      if (bytes >= limits.bytes) {
+        return { changes, upTo: positionOf(row) };
+      }
+    }
+    const last = rows.at(-1);
+    return { changes, upTo: last && rows.length === limits.rows ? positionOf(last) : head };
+  }
+
+  /** The numbers of the selected changes, in order, at most `limit` of them. */
+  #select(selection: ReplaySelection, from: number, until: number, limit: number): number[] {
+    if ('models' in selection) {
+      const seqs = selection.models.flatMap((model) => this.#seqs('"model" = ?', [model], from, until, limit));
+      return lowest(seqs, limit);
+    }
+    const seqs = selection.scoped.flatMap(({ scope, model }) => [
+      ...this.#seqs('"scope" = ? AND "model" = ?', [scope, model], from, until, limit),
+      ...this.#seqs('"otherScope" = ? AND "model" = ?', [scope, model], from, until, limit),
+    ]);
+    return lowest(seqs, limit);
+  }
+
+  #seqs(condition: string, values: readonly string[], from: number, until: number, limit: number): number[] {
+    return this.#prepare(
+      `SELECT "seq" FROM "Change" WHERE ${condition} AND "seq" > ? AND "seq" <= ? ORDER BY "seq" LIMIT ?`,
+      true,
+    ).all(...values, from, until, limit) as number[];
+  }
+
+  #loadMemberships({ rule, of, id }: MembershipLoad): MembershipRow[] {
+    return rule.sources.flatMap(({ model, group, user }) =>
+      this.#all<{ group: unknown; user: unknown }>(
+        `SELECT "${group}" AS "group", "${user}" AS "user" FROM "${model}" WHERE "${of === 'group' ? group : user}" = ?`,
+        id,
+      ).flatMap((row) =>
+        typeof row.group === 'number' && typeof row.user === 'number'
+          ? { of, prefix: rule.prefix, model, group: row.group, user: row.user }
+          : [],
+      ),
+    );
+  }
+
+  #expect(position: LogPosition): void {
+    if (!this.#holds(position)) {
+      throw new AppError('RESYNC_REQUIRED');
+    }
+  }
+
+  #holds(position: LogPosition): boolean {
+    if (position.seq === 0) {
+      const first = this.#one<{ seq: number | null }>('SELECT min("seq") AS "seq" FROM "Change"')?.seq ?? null;
+      return first === null || first === 1;
+    }
+    const row = this.#one<LogHeader>('SELECT "seq", "at" FROM "Change" WHERE "seq" = ?', position.seq);
+    return row !== undefined && positionOf(row).at === position.at;
+  }
+
+  #head(): LogPosition {
+    const row = this.#one<LogHeader>('SELECT "seq", "at" FROM "Change" ORDER BY "seq" DESC LIMIT 1');
+    return row ? positionOf(row) : LOG_START;
+  }
+
+  #identify(): void {
+    const row = this.#one<{ epoch: string }>('SELECT "epoch" FROM "ChangeEpoch" WHERE "id" = 1');
+    this.#epoch = epochOf(row?.epoch ?? '', this.#settings);
+  }
+
+  /** The change of a row; null when it is one of a model that this program does not log. */
+  #changeOf(row: LogHeader): Change | null {
+    const model = this.#models.get(row.model);
+    return model ? new Change(row, model, this.#epoch) : null;
+  }
+
+  #imagesOf({ seq }: LogPosition): Images {
+    return (
+      this.#one<Images>('SELECT "before", "after" FROM "Change" WHERE "seq" = ?', seq) ?? { before: null, after: null }
+    );
   }
 
   #dataVersion(): number {
     return this.#one<{ data_version: number }>('PRAGMA data_version')?.data_version ?? 0;
   }
 
-  #rowsOf(name: string): RowImage[] {
-    const model = this.#models.get(name);
-    if (!model) {
-      return [];
-    }
-    const members = [...model.columns.keys()].map((column) => `'${column}', "${column}"`).join(', ');
-    return this.#all<{ image: string }>(`SELECT json_object(${members}) AS "image" FROM "${name}" ORDER BY "id"`).map(
-      ({ image }) => readImage(model, image),
-    );
-  }
-
-  #prepare(sql: string): Sqlite.Statement {
+  #prepare(sql: string, pluck = false): Sqlite.Statement {
     let statement = this.#statements.get(sql);
     if (!statement) {
       statement = this.#database.prepare(sql);
+      if (pluck) {
+        statement.pluck();
+      }
       this.#statements.set(sql, statement);
     }
     return statement;
@@ -136,4 +283,8 @@ export class SqliteLog implements ChangeLog {
   #all<Result>(sql: string, ...values: readonly (string | number)[]): Result[] {
     return this.#prepare(sql).all(...values) as Result[];
   }
+}
+
+function lowest(seqs: readonly number[], limit: number): number[] {
+  return [...new Set(seqs)].sort((left, right) => left - right).slice(0, limit);
 }

@@ -1,50 +1,39 @@
 import type Sqlite from 'better-sqlite3';
-import { type ChangeAction, type LoggedModel, loggedModels } from './models.ts';
+import type { ChangeAction, LoggedModel, LoggedModels } from './logged-models.ts';
+import { NO_SCOPE, type ScopeRule } from './scopes.ts';
 
 interface Trigger {
   readonly name: string;
   readonly sql: string;
 }
 
+type Row = 'OLD' | 'NEW';
+
 const PREFIX = 'tidings_log_';
 
-/** Makes the log's triggers agree with the data model: those that differ are made anew, those of models that are gone are dropped. */
-export function installSqliteTriggers(database: Sqlite.Database): void {
-  const wanted = new Map(
-    [...loggedModels().values()].flatMap(sqliteTriggers).map((trigger) => [trigger.name, trigger.sql]),
+/** Makes the log's triggers agree with the data model, within a transaction of the caller; when they do already, nothing is touched. */
+export function installSqliteTriggers(database: Sqlite.Database, models: LoggedModels): void {
+  const wanted = new Map([...models.values()].flatMap(triggersOf).map((trigger) => [trigger.name, trigger.sql]));
+  const present = new Map(
+    database
+      .prepare<[string], Trigger>(
+        `SELECT "name", "sql" FROM "sqlite_master" WHERE "type" = 'trigger' AND "name" LIKE ?`,
+      )
+      .all(`${PREFIX}%`)
+      .map(({ name, sql }) => [name, sql]),
   );
-  const installed = () =>
-    new Map(
-      database
-        .prepare<[string], Trigger>(
-          `SELECT "name", "sql" FROM "sqlite_master" WHERE "type" = 'trigger' AND "name" LIKE ?`,
-        )
-        .all(`${PREFIX}%`)
-        .map(({ name, sql }) => [name, sql]),
-    );
-  const differ = (present: ReadonlyMap<string, string>): boolean =>
-    present.size !== wanted.size || [...wanted].some(([name, sql]) => present.get(name) !== sql);
-
-  if (!differ(installed())) {
+  if (present.size === wanted.size && [...wanted].every(([name, sql]) => present.get(name) === sql)) {
     return;
   }
-  database
-    .transaction(() => {
-      const present = installed();
-      if (!differ(present)) {
-        return;
-      }
-      for (const name of present.keys()) {
-        database.exec(`DROP TRIGGER ${quote(name)}`);
-      }
-      for (const sql of wanted.values()) {
-        database.exec(sql);
-      }
-    })
-    .immediate();
+  for (const name of present.keys()) {
+    database.exec(`DROP TRIGGER ${quote(name)}`);
+  }
+  for (const sql of wanted.values()) {
+    database.exec(sql);
+  }
 }
 
-function sqliteTriggers(model: LoggedModel): Trigger[] {
+function triggersOf(model: LoggedModel): Trigger[] {
   const triggers: Trigger[] = [];
   const add = (suffix: string, event: string, when: string | null, ...entries: string[]): void => {
     const name = `${PREFIX}${model.name}_${suffix}`;
@@ -55,38 +44,102 @@ function sqliteTriggers(model: LoggedModel): Trigger[] {
     });
   };
   if (model.actions.includes('INSERT')) {
-    add('insert', 'INSERT', null, entry(model, 'INSERT', null, 'NEW'));
+    add('insert', 'INSERT', null, insertion(model));
   }
   if (model.actions.includes('UPDATE')) {
     const columns = [...model.columns.keys()].filter((column) => column !== 'id').map(quote);
     const event = model.onlyLoggedColumns ? `UPDATE OF ${columns.join(', ')}` : 'UPDATE';
-    const same = model.identity.map((column) => `OLD.${quote(column)} = NEW.${quote(column)}`).join(' AND ');
-    add('update', event, same, entry(model, 'UPDATE', 'OLD', 'NEW'));
-    // A row with another identity is, to everybody who knew it, gone, and another one is there.
-    add('rekey', 'UPDATE', `NOT (${same})`, entry(model, 'DELETE', 'OLD', null), entry(model, 'INSERT', null, 'NEW'));
+    const same = model.identity.map((column) => `OLD.${quote(column)} IS NEW.${quote(column)}`).join(' AND ');
+    add('update', event, same, update(model, model.otherScope ? scopeSql(model.otherScope, 'NEW') : leftScope(model)));
+    // A row with another identity is, to everybody who knew it, deleted, and another one is inserted.
+    add('rekey', 'UPDATE', `NOT (${same})`, deletion(model), insertion(model));
+    if (model.otherScope) {
+      // The subscribers of the second scope that the row leaves find the update there, too.
+      const left = scopeSql(model.otherScope, 'OLD');
+      add('rescope', event, `${same} AND ${left} IS NOT ${scopeSql(model.otherScope, 'NEW')}`, update(model, left));
+    }
   }
   if (model.actions.includes('DELETE')) {
-    add('delete', 'DELETE', null, entry(model, 'DELETE', 'OLD', null));
+    add('delete', 'DELETE', null, deletion(model));
   }
   return triggers;
 }
 
-function entry(model: LoggedModel, action: ChangeAction, before: 'OLD' | null, after: 'NEW' | null): string {
-  const values = [
-    `'${model.name}'`,
-    `${after ?? before}."id"`,
-    `'${action}'`,
-    image(model, before),
-    image(model, after),
-  ];
-  return `INSERT INTO "Change" ("model", "rowId", "action", "before", "after") VALUES (${values.join(', ')})`;
+function insertion(model: LoggedModel): string {
+  return entry(
+    model,
+    'INSERT',
+    'NEW',
+    otherScopeSql(model, 'NEW'),
+    null,
+    image(model, 'NEW', [...model.columns.keys()]),
+  );
 }
 
-function image(model: LoggedModel, row: 'OLD' | 'NEW' | null): string {
-  if (row === null) {
+function update(model: LoggedModel, otherScope: string): string {
+  const after = image(model, 'NEW', [...model.columns.keys()]);
+  return entry(model, 'UPDATE', 'NEW', otherScope, image(model, 'OLD', model.columnsBefore), after);
+}
+
+function deletion(model: LoggedModel): string {
+  return entry(model, 'DELETE', 'OLD', otherScopeSql(model, 'OLD'), image(model, 'OLD', model.columnsBefore), null);
+}
+
+function entry(
+  model: LoggedModel,
+  action: ChangeAction,
+  row: Row,
+  otherScope: string,
+  before: string | null,
+  after: string | null,
+): string {
+  const values = [
+    `'${model.name}'`,
+    `${row}."id"`,
+    `'${action}'`,
+    scopeSql(model.scope, row),
+    otherScope,
+    before ?? 'NULL',
+    after ?? 'NULL',
+  ];
+  return `INSERT INTO "Change" ("model", "rowId", "action", "scope", "otherScope", "before", "after") VALUES (${values.join(', ')})`;
+}
+
+function otherScopeSql({ otherScope }: LoggedModel, row: Row): string {
+  return otherScope ? scopeSql(otherScope, row) : 'NULL';
+}
+
+/** The scope that an updated row has left, or null when it stays where it was. */
+function leftScope({ scope }: LoggedModel): string {
+  if ('name' in scope) {
     return 'NULL';
   }
-  const members = [...model.columns.keys()].map((column) => `'${column}', ${row}.${quote(column)}`);
+  const column = quote(scope.column);
+  return `CASE WHEN OLD.${column} IS NOT NEW.${column} THEN ${scopeSql(scope, 'OLD')} END`;
+}
+
+function scopeSql(rule: ScopeRule, row: Row): string {
+  if ('name' in rule) {
+    return `'${rule.name}'`;
+  }
+  const column = `${row}.${quote(rule.column)}`;
+  const whenNull = rule.whenNull === undefined ? '' : ` WHEN 'null' THEN '${rule.whenNull}'`;
+  return `CASE typeof(${column}) WHEN 'integer' THEN '${rule.prefix}:' || ${column}${whenNull} ELSE '${NO_SCOPE}' END`;
+}
+
+/**
+ * A row as JSON. SQLite stores values of any type in any column, and `json_object` fails on some of them and makes invalid JSON of others. Such a
+ * value is logged as one that its column cannot have, so that the change is recognised as unreadable: a number for a text, a text for the rest.
+ */
+function image(model: LoggedModel, row: Row, columns: readonly string[]): string {
+  const members = columns.map((name) => {
+    const column = `${row}.${quote(name)}`;
+    const [types, otherwise] =
+      model.columns.get(name) === 'String'
+        ? ["'text', 'null'", '0']
+        : ["'integer', 'text', 'null'", `typeof(${column})`];
+    return `'${name}', CASE WHEN typeof(${column}) IN (${types}) THEN ${column} ELSE ${otherwise} END`;
+  });
   return `json_object(${members.join(', ')})`;
 }
 

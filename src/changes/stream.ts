@@ -1,8 +1,11 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
-import type { Position } from './cursor.ts';
-import type { Change } from './log.ts';
-import type { StreamEvent, Watch } from './watch.ts';
+import type { Change } from './change.ts';
+import type { LogPosition } from './cursor.ts';
+import { Delivery, type EventStream, type Sink, type StreamEnd } from './delivery.ts';
+import type { DeliveryLoop } from './delivery-loop.ts';
+import type { ChangeEvent, SubscriptionFilter } from './filter.ts';
+import type { Item } from './result.ts';
+import type { Renderer, ResultGroup } from './results.ts';
 
 export interface StreamLimits {
   /** How many events may wait for a slow reader. */
@@ -11,297 +14,326 @@ export interface StreamLimits {
   readonly maxBytes: number;
 }
 
-/** How long a reader may take nothing while more goes by than may wait for it, in milliseconds. */
-const PATIENCE_MS = 2_000;
-/** How often a replay that failed is tried again, and after how long in milliseconds: as long as a database may take to come back. */
-const REPLAY_RETRIES = 240;
-const RETRY_DELAY_MS = 250;
+/** How long a reader may take nothing while more passes than may wait for it, in milliseconds. */
+const STALL_TIMEOUT_MS = 2_000;
 
-/** What a stream needs of the feed it belongs to. */
-export interface Source {
-  /** The changes after `from` that concern these models, up to the present position of the feed. */
-  replay(from: Position, models: readonly string[]): Promise<{ changes: readonly Change[]; upTo: Position }>;
-  /** Whether changes after `position` have been offered already. */
-  isBeyond(position: Position): boolean;
+/** What a stream needs of the feed that it belongs to. */
+export interface StreamSource {
+  readonly limits: StreamLimits;
+  readonly loop: DeliveryLoop;
+  /** The position up to which every change was offered to the streams that are live. */
+  readonly position: LogPosition;
+  /** Offers the events of all changes from now on, to be pushed to a live stream and passed to one that catches up. */
+  attach(stream: Stream): void;
+  /** Forgets a stream that has ended. */
   detach(stream: Stream): void;
+  /** Takes note that an attached stream is live now, or catches up again. */
+  setLive(stream: Stream, isLive: boolean): void;
+  /** Reads the next batch from the log for the stream, in its turn. */
+  requestReplay(stream: Stream): void;
+}
+
+/** What passed a reader that took nothing, since its queue was full. */
+interface Passed {
+  events: number;
+  bytes: number;
 }
 
 /**
- * The events of one subscription, to be pulled. It first replays the log from its cursor, reading on only as the reader asks, and
- * goes live in the very turn in which it has caught up with the feed: so nothing falls between, and nothing has to be buffered while it
- * replays. Live events wait in a bounded queue. When that is full, what follows is left in the log, and the stream replays it from there:
- * one write of a hundred thousand rows is no reader's fault. A reader that takes nothing at all for a while, when as much again has gone by, is too
- * slow, and is told `RESYNC_REQUIRED`.
+ * One subscription to changes. It first catches up from its position, batch by batch as its reader takes them, and goes live in the
+ * turn in which it has reached the feed: so nothing falls between, and nothing has to be buffered while it catches up. Live events wait in a
+ * bounded queue. When that is full, or the process holds too much, what follows is left in the log and read from there later: one write of a hundred
+ * thousand rows is no reader's fault. A reader that takes nothing for a while, while as much again passes, is too slow and ends with `RESYNC_REQUIRED`.
  */
-export class Stream implements AsyncIterableIterator<StreamEvent> {
-  readonly watch: Watch;
-  readonly #source: Source;
-  readonly #limits: StreamLimits;
-  readonly #onOverflow: () => void;
-  #queue: { event: StreamEvent; size: number }[] = [];
-  #bytes = 0;
-  readonly #startedAfter: number;
-  /** Rows that were lost, by what the feed has read, while older changes are replayed. */
-  readonly #lost = new Set<number>();
-  /** How far it is in the log, while it is not live. */
-  #replayedTo: Position | null;
-  /** The last change of which it took note while it was live. */
-  #noted: Position;
-  /** What went by since its queue was full, while its reader took nothing. */
-  #left = { events: 0, bytes: 0 };
-  #patience: NodeJS.Timeout | null = null;
-  #failedReplays = 0;
-  #failure: Error | null = null;
-  #ended = false;
-  #wakeReader: (() => void) | null = null;
+export class Stream implements EventStream {
+  readonly filter: SubscriptionFilter;
+  readonly #source: StreamSource;
+  /** Changes up to here are not taken from the feed: the subscription began after them, or has read them from the log. */
+  #startsAfter: number;
+  /** How far it is in the log while it catches up; null when it is live. */
+  #readTo: LogPosition | null;
+  /** The position of the last event that was sent. */
+  #sentTo: LogPosition;
+  #delivery: Delivery | null = null;
+  #isReading = false;
+  #ended: StreamEnd | null = null;
+  /** Rows to which the viewer lost the right, by what the feed has read, while older changes are replayed. */
+  readonly #lostRows = new Set<number>();
+  readonly #passed: Passed = { events: 0, bytes: 0 };
+  #stallTimer: NodeJS.Timeout | null = null;
 
-  /** Begins at `after`, once it is started. `onOverflow` is called once, when the reader turns out too slow. */
-  constructor(source: Source, watch: Watch, after: Position, limits: StreamLimits, onOverflow: () => void) {
+  /** Begins after a position, once it is started. */
+  constructor(source: StreamSource, filter: SubscriptionFilter, after: LogPosition) {
     this.#source = source;
-    this.watch = watch;
-    this.#limits = limits;
-    this.#onOverflow = onOverflow;
-    this.#startedAfter = after.seq;
-    this.#replayedTo = after;
-    this.#noted = after;
+    this.filter = filter;
+    this.#startsAfter = after.seq;
+    this.#readTo = after;
+    this.#sentTo = after;
   }
 
-  /** Goes live when there is nothing to replay. */
-  start(): void {
-    this.#goLive(this.#noted);
+  get isLive(): boolean {
+    return this.#readTo === null;
   }
 
-  /** Takes note of a change that the feed has just read. */
-  offer(change: Change): void {
-    // A cursor from elsewhere may be ahead of what this process has read.
-    if (this.#ended || change.seq <= this.#startedAfter) {
-      return;
-    }
-    const event = this.#translate(change);
+  /** The subscriptions that it shares its results with, once it is started. */
+  get group(): ResultGroup | null {
+    return this.#delivery?.group ?? null;
+  }
+
+  /** Starts to send events to the sink, each with the text that the renderer makes. */
+  start(renderer: Renderer, sink: Sink): void {
     if (this.#ended) {
+      sink.end(this.#ended);
       return;
     }
-    if (event && this.#replayedTo) {
-      noteLoss(this.#lost, event);
-    }
-    if (event?.rightLost) {
-      this.#queue = this.#queue.filter((waiting) => waiting.event.id !== event.id || waiting.event.row === null);
-      this.#bytes = this.#queue.reduce((sum, waiting) => sum + waiting.size, 0);
-    }
-    if (this.#replayedTo === null) {
-      this.#enqueue(event, change);
-    } else if (event) {
-      this.#leave(change.size);
-    }
+    const { filter } = this;
+    this.#delivery = new Delivery(
+      this.#source.loop,
+      {
+        viewer: filter.viewer,
+        mayReceive: (event) => filter.mayReceive(event as ChangeEvent),
+        onProgress: ({ position }) => {
+          this.#sentTo = position;
+          this.#resetStall();
+        },
+        onDrained: () => this.#onDrained(),
+        onLast: () => this.end({ kind: 'complete' }),
+        onFailure: (error) => this.fail(error),
+        onShed: () => this.#leaveToLog(this.#delivery?.clear()?.previous),
+      },
+      this.#source.loop.results.group(renderer),
+      sink,
+    );
+    this.#delivery.group.beginCatchingUp();
+    this.#source.attach(this);
+    this.#onReadTo(this.#readTo ?? this.#source.position);
   }
 
-  /** Takes note of a change of rights before its turn. */
-  foresee(change: Change): void {
-    if (!this.#ended) {
-      this.#obey(this.watch.foresee?.(change));
-    }
-  }
-
-  /** Ends the stream with an error for its reader; what waits is dropped. */
-  fail(error: Error): void {
-    if (!this.#ended) {
-      this.#failure = error;
-      this.#queue = [];
-      this.#finish();
-    }
-  }
-
-  async next(): Promise<IteratorResult<StreamEvent, undefined>> {
-    for (;;) {
-      const waiting = this.#queue.shift();
-      if (waiting) {
-        this.#bytes -= waiting.size;
-        this.#waitOn();
-        // Rights are those of the moment of sending, and something may have happened while the event waited.
-        if (this.watch.mayStillSend(waiting.event)) {
-          return { done: false, value: waiting.event };
-        }
-      } else if (this.#failure) {
-        const failure = this.#failure;
-        this.#failure = null;
-        throw failure;
-      } else if (this.#ended) {
-        return { done: true, value: undefined };
-      } else if (this.#replayedTo) {
-        await this.#tryReplay(this.#replayedTo);
-      } else {
-        await new Promise<void>((resolve) => {
-          this.#wakeReader = resolve;
-        });
-      }
-    }
-  }
-
-  async return(): Promise<IteratorResult<StreamEvent, undefined>> {
-    this.#queue = [];
-    this.#failure = null;
-    this.#finish();
-    return { done: true, value: undefined };
-  }
-
-  async throw(error: Error): Promise<IteratorResult<StreamEvent, undefined>> {
-    this.fail(error);
-    return this.next();
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async #tryReplay(from: Position): Promise<void> {
-    try {
-      await this.#replayMore(from);
-      this.#failedReplays = 0;
-    } catch (error) {
-      this.#failedReplays += 1;
-      if (error instanceof AppError || this.#failedReplays > REPLAY_RETRIES) {
-        this.fail(error as Error);
-      } else {
-        await pause(RETRY_DELAY_MS, undefined, { ref: false });
-      }
-    }
-  }
-
-  async #replayMore(from: Position): Promise<void> {
-    // Its reader waits for it, however long the search takes.
-    this.#waitOn();
-    const { changes, upTo } = await this.#source.replay(from, this.watch.models);
-    if (this.#ended) {
+  /** Takes an event that the feed has just read, while the stream is live. */
+  push(item: Item): void {
+    const delivery = this.#delivery;
+    if (!delivery || item.position.seq <= this.#startsAfter) {
       return;
     }
-    const events: { event: StreamEvent; size: number }[] = [];
-    const lost = new Set<number>();
-    for (const change of changes) {
-      const event = this.#translate(change);
-      if (this.#ended) {
-        return;
-      }
-      if (event) {
-        noteLoss(lost, event);
-        events.push({ event, size: change.size });
-      }
-    }
-    const rows = events.flatMap(({ event }) => (event.row ? [event.id] : []));
-    const hidden = rows.length > 0 ? await this.watch.hiddenNow([...new Set(rows)]) : NOTHING;
-    if (this.#ended) {
-      return;
-    }
-    const isHidden = ({ id, row }: StreamEvent): boolean =>
-      row !== null && (hidden.has(id) || lost.has(id) || this.#lost.has(id));
-    for (const { event, size } of events) {
-      if (!this.#ended && !isHidden(event)) {
-        this.#append(event, size);
-      }
-    }
-    this.#goLive(upTo);
-  }
-
-  #goLive(position: Position): void {
-    if (this.#ended) {
-      return;
-    }
-    this.#replayedTo = this.#source.isBeyond(position) ? position : null;
-    this.#noted = position;
-    if (this.#replayedTo) {
-      return;
-    }
-    this.#lost.clear();
-    if (this.watch.finite) {
-      this.#finish();
+    this.#takeBackLost(delivery, item.event as ChangeEvent);
+    if (delivery.length > 0 && this.#isOver(delivery.length + 1, delivery.bytes + item.size)) {
+      this.#leaveToLog(item.previous);
+      this.#countPassed(item.size);
+    } else {
+      delivery.push(item);
     }
   }
 
-  /** What a change means to the watch, once ends and failures are taken care of. */
-  #translate(change: Change): StreamEvent | null {
-    const outcome = this.watch.translate(change);
-    if (outcome === 'resync' || outcome === 'end') {
-      this.#obey(outcome);
-      return null;
+  /** Takes note of an event that the feed has just read, while the stream catches up and will come to it later. */
+  pass(event: ChangeEvent, size: number): void {
+    if (event.isRightLost) {
+      this.#lostRows.add(event.id);
+    } else if (event.row !== null) {
+      this.#lostRows.delete(event.id);
     }
-    return outcome;
+    if (this.#delivery) {
+      this.#takeBackLost(this.#delivery, event);
+    }
+    this.#countPassed(size);
   }
 
-  #obey(order: 'resync' | 'end' | null | undefined): void {
-    if (order === 'resync') {
+  /** Applies a change that decides about access, as soon as it is committed; null for one that cannot be read. */
+  onAccessChange(change: Change | null): void {
+    const { barrier, isBarrier } = this.filter;
+    if (change === null || (change.model === barrier?.model && isBarrier?.(change))) {
       this.fail(new AppError('RESYNC_REQUIRED'));
-    } else if (order === 'end') {
-      this.#queue = [];
-      this.#finish();
+    } else {
+      this.checkAccess();
     }
   }
 
-  #enqueue(event: StreamEvent | null, { seq, at, size }: Change): void {
-    if (event && this.#queue.length > 0 && this.#isFull(this.#queue.length + 1, this.#bytes + size)) {
-      this.#replayedTo = this.#noted;
-      this.#leave(size);
+  /** Ends the stream when its viewer has no access to it at present. */
+  checkAccess(): void {
+    if (!this.#ended && !this.filter.hasAccess()) {
+      this.end({ kind: 'complete' });
+    }
+  }
+
+  /** Whether it wants to read on from the log now: it is behind, and its reader has taken what was read before. */
+  get wantsReplay(): boolean {
+    return !this.#ended && this.#readTo !== null && !this.#isReading && this.#delivery?.isIdle === true;
+  }
+
+  /** Reads on from the log with the given function. */
+  async replay(read: (from: LogPosition) => Promise<{ changes: readonly Change[]; upTo: LogPosition }>): Promise<void> {
+    const from = this.#readTo;
+    if (from === null || this.#ended) {
       return;
     }
-    this.#noted = { seq, at };
-    if (event) {
-      this.#append(event, size);
+    this.#isReading = true;
+    try {
+      // The reader waits for the stream meanwhile, however long the search takes.
+      this.#resetStall();
+      const { changes, upTo } = await read(from);
+      await this.#take(changes, upTo);
+    } finally {
+      this.#isReading = false;
+    }
+    this.#readOn();
+  }
+
+  /** Ends the stream with an error; what waits is dropped. */
+  fail(error: Error, isTooSlow = false): void {
+    this.end({ kind: 'error', error, isTooSlow });
+  }
+
+  end(end: StreamEnd): void {
+    if (this.#ended) {
+      return;
+    }
+    this.#ended = end;
+    this.#resetStall();
+    this.#source.detach(this);
+    if (this.#readTo !== null) {
+      this.#delivery?.group.endCatchingUp();
+    }
+    this.filter.release();
+    this.#delivery?.close(end);
+  }
+
+  /** Ends the stream since nobody wants it any more. */
+  close(): void {
+    this.end({ kind: 'complete' });
+  }
+
+  async #take(changes: readonly Change[], upTo: LogPosition): Promise<void> {
+    const found: { event: ChangeEvent; change: Change; previous: LogPosition }[] = [];
+    const lost = new Set<number>();
+    let previous = this.#readTo ?? upTo;
+    for (const change of changes) {
+      const event = change.seq > this.#startsAfter ? eventOf(change, this.filter) : null;
+      if (event) {
+        if (event.isRightLost) {
+          lost.add(event.id);
+        } else if (event.row !== null) {
+          lost.delete(event.id);
+        }
+        found.push({ event, change, previous });
+      }
+      previous = change;
+    }
+    const hidden = await this.#hiddenNow(found.map(({ event }) => event));
+    const delivery = this.#delivery;
+    if (this.#ended || !delivery) {
+      return;
+    }
+    const isHidden = ({ id, row }: ChangeEvent): boolean =>
+      row !== null && (hidden.has(id) || lost.has(id) || this.#lostRows.has(id));
+    for (const { event, change, previous } of found) {
+      if (!isHidden(event)) {
+        delivery.push(delivery.group.item(event, { position: change, previous, size: change.size }));
+      }
+      if (event.isLast) {
+        break;
+      }
+    }
+    this.#onReadTo(upTo);
+  }
+
+  async #hiddenNow(events: readonly ChangeEvent[]): Promise<ReadonlySet<number>> {
+    const ids = events.flatMap(({ id, row }) => (row === null ? [] : [id]));
+    return ids.length === 0 || !this.filter.hiddenNow ? NO_ROWS : this.filter.hiddenNow([...new Set(ids)]);
+  }
+
+  /** Goes live where there is nothing left to read, in the same turn in which that is known. */
+  #onReadTo(position: LogPosition): void {
+    if (position.seq < this.#source.position.seq) {
+      this.#readTo = position;
+      this.#readOn();
+      return;
+    }
+    this.#readTo = null;
+    // A feed that is behind comes to changes later that were read from the log already.
+    this.#startsAfter = Math.max(this.#startsAfter, position.seq);
+    this.#lostRows.clear();
+    this.#source.setLive(this, true);
+    this.#delivery?.group.endCatchingUp();
+    this.#delivery?.wake();
+  }
+
+  #onDrained(): void {
+    if (this.#readTo === null && this.filter.endsWhenCaughtUp) {
+      this.end({ kind: 'complete' });
+    } else {
+      this.#readOn();
     }
   }
 
-  /** Leaves an event in the log, to be read again when the reader has taken what waits. */
-  #leave(size: number): void {
-    this.#left = { events: this.#left.events + 1, bytes: this.#left.bytes + size };
-    if (this.#isFull(this.#left.events, this.#left.bytes)) {
-      this.#patience ??= setTimeout(() => {
-        this.fail(new AppError('RESYNC_REQUIRED'));
-        this.#onOverflow();
-      }, PATIENCE_MS).unref();
+  /** Reads on from the log, if it is behind and its reader takes more. */
+  #readOn(): void {
+    if (this.wantsReplay) {
+      this.#source.requestReplay(this);
+    }
+  }
+
+  /** Reads from the log again what follows a position, once its reader has taken what waits. */
+  #leaveToLog(position: LogPosition | undefined): void {
+    if (!position || this.#ended) {
+      return;
+    }
+    const wasLive = this.#readTo === null;
+    // What another stream of the group had read before the item may lie before what this one has sent.
+    this.#readTo = position.seq < this.#sentTo.seq ? this.#sentTo : position;
+    if (wasLive) {
+      this.#source.setLive(this, false);
+      this.#delivery?.group.beginCatchingUp();
+    }
+    this.#delivery?.wake();
+  }
+
+  #takeBackLost(delivery: Delivery, { id, isRightLost }: ChangeEvent): void {
+    if (isRightLost) {
+      delivery.removeWhere((event) => {
+        const waiting = event as ChangeEvent;
+        return waiting.id === id && waiting.row !== null;
+      });
+    }
+  }
+
+  #countPassed(bytes: number): void {
+    this.#passed.events += 1;
+    this.#passed.bytes += bytes;
+    if (this.#isOver(this.#passed.events, this.#passed.bytes)) {
+      this.#stallTimer ??= setTimeout(() => this.fail(new AppError('RESYNC_REQUIRED'), true), STALL_TIMEOUT_MS).unref();
     }
   }
 
   /** The reader takes something, and so is not too slow. */
-  #waitOn(): void {
-    this.#left = { events: 0, bytes: 0 };
-    if (this.#patience) {
-      clearTimeout(this.#patience);
-      this.#patience = null;
+  #resetStall(): void {
+    this.#passed.events = 0;
+    this.#passed.bytes = 0;
+    if (this.#stallTimer) {
+      clearTimeout(this.#stallTimer);
+      this.#stallTimer = null;
     }
   }
 
-  #isFull(events: number, bytes: number): boolean {
-    return events > this.#limits.maxEvents || bytes > this.#limits.maxBytes;
-  }
-
-  #append(event: StreamEvent, size: number): void {
-    this.#queue.push({ event, size });
-    this.#bytes += size;
-    if (event.last) {
-      this.#finish();
-    } else {
-      this.#wake();
-    }
-  }
-
-  #finish(): void {
-    this.#ended = true;
-    this.#waitOn();
-    this.#source.detach(this);
-    this.#wake();
-  }
-
-  #wake(): void {
-    const wake = this.#wakeReader;
-    this.#wakeReader = null;
-    wake?.();
+  #isOver(events: number, bytes: number): boolean {
+    const { maxEvents, maxBytes } = this.#source.limits;
+    return events > maxEvents || bytes > maxBytes;
   }
 }
 
-const NOTHING: ReadonlySet<number> = new Set();
+const NO_ROWS: ReadonlySet<number> = new Set();
 
-/** Keeps the rows that the viewer lost the right to see and has not got back since; they may be gone altogether by now. */
-function noteLoss(lost: Set<number>, { id, row, rightLost }: StreamEvent): void {
-  if (rightLost) {
-    lost.add(id);
-  } else if (row !== null) {
-    lost.delete(id);
+/** The events that filters with a key have made of changes, which streams that catch up together share. */
+const eventsOf = new WeakMap<Change, { readonly key: string; readonly event: ChangeEvent | null }>();
+
+function eventOf(change: Change, filter: SubscriptionFilter): ChangeEvent | null {
+  const { key } = filter;
+  if (key === null) {
+    return filter.toEvent(change);
   }
+  const known = eventsOf.get(change);
+  if (known?.key === key) {
+    return known.event;
+  }
+  const event = filter.toEvent(change);
+  eventsOf.set(change, { key, event });
+  return event;
 }

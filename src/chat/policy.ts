@@ -1,6 +1,5 @@
-import type { Memberships } from '../changes/memberships.ts';
-import type { Viewer } from '../context.ts';
 import type { Prisma } from '../generated/client/client.ts';
+import { isViewer, type Viewer } from '../viewer.ts';
 
 /** The chats that the viewer takes part in, as owner or member: those whose members and messages they see. Staff have no key to others. */
 export function visibleChats(viewer: Viewer): Prisma.ChatSessionWhereInput {
@@ -14,12 +13,7 @@ export function visibleMessages(viewer: Viewer): Prisma.ChatMessageWhereInput {
   return { chatSession: visibleChats(viewer) };
 }
 
-/** The same rule as {@link visibleChats} for live events, over the memberships that the log keeps in memory. */
-export function takesPart(viewer: Viewer, memberships: Memberships, chatId: number): boolean {
-  return viewer.kind === 'user' && memberships.takesPart(chatId, viewer.id);
-}
-
 /** Whether the viewer may take another user out of the chat: its owner may. */
 export function canRemoveMembers(viewer: Viewer, chat: { readonly ownerId: number }): boolean {
-  return viewer.kind === 'user' && viewer.id === chat.ownerId;
+  return isViewer(viewer, chat.ownerId);
 }

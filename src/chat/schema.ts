@@ -1,4 +1,4 @@
-import { findUserById } from '../accounts/service.ts';
+import { loadUser } from '../accounts/service.ts';
 import { ConflictError, NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { defineOrder, orderOf, pageCost, toConnection } from '../graphql/connection.ts';
@@ -15,6 +15,7 @@ import {
   leaveChat,
   listChats,
   listParticipants,
+  loadChat,
   removeChatMember,
 } from './service.ts';
 
@@ -34,13 +35,13 @@ function defineMessages(builder: Builder): void {
         type: 'User',
         nullable: true,
         description: 'Who said it.',
-        resolve: ({ userId }, _args, context) => findUserById(context, userId),
+        resolve: ({ userId }, _args, context) => loadUser(context, userId),
       }),
       chatSession: t.field({
         type: 'ChatSession',
         nullable: true,
-        description: 'The chat in which it was said; null once the viewer takes no more part in it.',
-        resolve: ({ chatSessionId }, _args, context) => findChatById(context, chatSessionId),
+        description: 'The chat in which it was said; null once that is deleted.',
+        resolve: ({ chatSessionId }, _args, context) => loadChat(context, chatSessionId),
       }),
     }),
   });
@@ -91,7 +92,7 @@ function defineSessions(builder: Builder): void {
         type: 'User',
         nullable: true,
         description: 'Who opened the chat.',
-        resolve: ({ ownerId }, _args, context) => findUserById(context, ownerId),
+        resolve: ({ ownerId }, _args, context) => loadUser(context, ownerId),
       }),
       members: t.field({
         type: ['User'],

@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { permit, signedIn } from '../accounts/policy.ts';
 import { usernameKey } from '../accounts/usernames.ts';
 import type { Context } from '../context.ts';
-import { findBatched, loadBatched } from '../database/batch.ts';
+import { findBatched, loadBatched, loadRelated } from '../database/batch.ts';
 import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
 import { inTransaction, lockRow } from '../database/transactions.ts';
 import { ConflictError, NotFoundError, ValidationError } from '../errors.ts';
-import type { ChatSession, User } from '../generated/client/client.ts';
+import type { ChatSession, Prisma, User } from '../generated/client/client.ts';
 import { canRemoveMembers, visibleChats } from './policy.ts';
 
 const URI_LENGTH = 15;
@@ -53,6 +53,19 @@ export function findChatById(context: Context, id: string | number): Promise<Cha
   return findBatched(context, 'ChatSession', id, (ids) =>
     database.chatSession.findMany({ where: { AND: [{ id: { in: ids } }, visibleChats(viewer)] } }),
   );
+}
+
+/** The chat of a message that the viewer sees; batched. */
+export function loadChat(context: Context, id: number): Promise<ChatSession | undefined> {
+  const { database } = context;
+  return loadRelated(context, 'ChatSession', id, (ids) =>
+    database.chatSession.findMany({ where: { id: { in: ids } } }),
+  );
+}
+
+/** The chats whose members and messages may be read: in a delivery those of the event, which was checked, otherwise those of the viewer. */
+export function readableChats({ viewer, delivery }: Context): Prisma.ChatSessionWhereInput {
+  return delivery ? {} : visibleChats(viewer);
 }
 
 /** Opens a chat that the viewer owns. */
@@ -152,10 +165,10 @@ export async function leaveChat(context: Context, uri: string): Promise<ChatSess
 
 /** Who takes part in a chat that the viewer sees: the owner first, then the members in the order of joining; batched. */
 export async function listParticipants(context: Context, chat: ChatSession): Promise<readonly User[]> {
-  const { database, viewer } = context;
+  const { database } = context;
   const participants = await loadBatched(context, 'ChatSession.members', chat.id, async (ids) => {
     const chats = await database.chatSession.findMany({
-      where: { AND: [{ id: { in: [...ids] } }, visibleChats(viewer)] },
+      where: { AND: [{ id: { in: [...ids] } }, readableChats(context)] },
       include: { owner: true, members: { orderBy: { id: 'asc' }, include: { user: true } } },
     });
     return new Map(chats.map(({ id, owner, members }) => [id, [owner, ...members.map(({ user }) => user)]]));

@@ -2,96 +2,156 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { WebSocket } from 'ws';
 import { signedIn } from '../accounts/policy.ts';
-import type { StreamEvent } from '../changes/watch.ts';
+import { loadUser } from '../accounts/service.ts';
+import type { Sink, StreamEnd } from '../changes/delivery.ts';
+import type { ChangeEvent, StreamEvent } from '../changes/filter.ts';
+import type { Result } from '../changes/result.ts';
+import type { Renderer } from '../changes/results.ts';
 import type { Context } from '../context.ts';
 import { acrossOutages } from '../database/outages.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import type { ChatMessage } from '../generated/client/client.ts';
-import { CloseReason, closeSockets, createWebSocketServer, keepAlive, sendText, whenClosed } from '../host/sockets.ts';
-import { addressOf, enter, type SocketDoor } from '../rest/handshake.ts';
-import { SharedTexts } from '../rest/live/shared-texts.ts';
+import { CloseCode } from '../sockets/close-codes.ts';
+import { addressOf, authenticateSocket, type SocketTransport } from '../sockets/handshake.ts';
+import { SocketWriter } from '../sockets/socket-writer.ts';
+import { closeSockets, createWebSocketServer, keepAlive, whenClosed } from '../sockets/web-sockets.ts';
 import { messageBody } from './bodies.ts';
-import { watchSpoken } from './live.ts';
+import { watchNewMessages } from './watch.ts';
 
-/** To be said loudly by a server that is started with `CHAT_SOCKET_OPEN`. */
+/** Logged by a server that is started with `CHAT_SOCKET_OPEN`. */
 export const OPEN_CHAT_WARNING =
   'CHAT_SOCKET_OPEN is set: whoever knows the uri of a chat reads along on its socket, without credentials and without being a member.';
 
 const PATH = /^\/(?:ws\/chats\/([^/]+)|([0-9a-f]{12}4[0-9a-f]{2}))\/?$/;
 
-/** What a client is told that was not let in, or not any longer. */
+/** How a socket is closed whose caller has no access, or none any more. */
 const CLOSE_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
-  UNAUTHENTICATED: CloseReason.unauthorized,
-  NOT_FOUND: CloseReason.forbidden,
-  FORBIDDEN: CloseReason.forbidden,
-  BAD_CURSOR: CloseReason.badRequest,
-  RESYNC_REQUIRED: CloseReason.resyncRequired,
+  UNAUTHENTICATED: CloseCode.unauthorized,
+  NOT_FOUND: CloseCode.forbidden,
+  FORBIDDEN: CloseCode.forbidden,
+  BAD_CURSOR: CloseCode.badRequest,
+  RESYNC_REQUIRED: CloseCode.resyncRequired,
 };
 
 /**
- * Mounts the socket that sends what is said in a chat, which older clients open at `/ws/chats/<uri>/` or `/<uri>` and send nothing to. Gives
- * what closes its sockets.
+ * Mounts the socket that sends the messages of a chat, which older clients open at `/ws/chats/<uri>/` or `/<uri>` and send nothing to. Returns the
+ * function that closes its sockets.
  */
-export function registerChatSocket(door: SocketDoor): () => Promise<void> {
-  const { upgrades, sockets, report } = door;
-  const texts = new SharedTexts();
+export function registerChatSocket(transport: SocketTransport): () => Promise<void> {
+  const { upgrades, sockets, report } = transport;
   const server = createWebSocketServer(sockets);
   server.on('connection', (socket, request) => {
     keepAlive(socket, sockets.keepAliveMs);
     socket.on('error', () => undefined);
-    serve(door, texts, socket, request).catch((error: unknown) => {
+    const writer = new SocketWriter(socket, request);
+    const onEnd = (end: StreamEnd): void => {
+      const error = end.kind === 'error' ? end.error : new AppError('FORBIDDEN');
+      if (end.kind === 'error' && end.isTooSlow) {
+        writer.closeSlowReader();
+        return;
+      }
       const expected = error instanceof AppError ? error : null;
       if (!expected && socket.readyState === socket.OPEN) {
         report(error, null);
       }
       const code = expected ? CLOSE_CODES[expected.code] : undefined;
-      socket.close(code ?? CloseReason.internalError, expected?.message ?? 'Unexpected error');
-    });
+      writer.close(code ?? CloseCode.internalError, expected?.message ?? 'Unexpected error');
+    };
+    serve(transport, socket, writer, request, onEnd).catch((error: Error) =>
+      onEnd({ kind: 'error', error, isTooSlow: false }),
+    );
   });
   upgrades.add((path) => PATH.test(path), server);
   return async () => closeSockets(server);
 }
 
-async function serve(door: SocketDoor, texts: SharedTexts, socket: WebSocket, request: IncomingMessage): Promise<void> {
+async function serve(
+  transport: SocketTransport,
+  socket: WebSocket,
+  writer: SocketWriter,
+  request: IncomingMessage,
+  onEnd: (end: StreamEnd) => void,
+): Promise<void> {
   const { path, query } = addressOf(request);
   const [, named, bare] = PATH.exec(path) ?? [];
-  const context = await admitted(door, socket, request);
+  const context = await authenticate(transport, socket, request);
   if (!context) {
     return;
   }
-  const watch = await watchSpoken(context, named ?? bare ?? '', door.sockets.chatOpen);
-  // An empty one begins now, as none does, but with cursors: so a client comes by its first.
+  const filter = await watchNewMessages(context, named ?? bare ?? '', transport.sockets.chatOpen);
+  // An empty one begins now, as none does, but with cursors: so a client gets its first one.
   const after = query.get('after');
-  const stream = await context.feed.subscribe(watch, after || null, () =>
-    socket.close(CloseReason.tryAgainLater, 'The reader is too slow'),
-  );
-  whenClosed(socket, () => {
-    stream.return();
-  });
-  for await (const event of stream) {
-    const text = event.action === 'CREATED' ? await texts.get(event.cursor, () => textOf(context, event)) : null;
-    // The right may have been lost while the author was read.
-    if (text !== null && watch.mayStillSend(event)) {
-      await sendText(socket, after === null ? text : `${text.slice(0, -1)},"cursor":${JSON.stringify(event.cursor)}}`);
-    }
-  }
-  throw new AppError('FORBIDDEN');
+  const stream = await context.feed.open(filter, after || null, context.cursor);
+  whenClosed(socket, () => stream.close());
+  stream.start(new MessageRenderer(context), new MessageSink(writer, after !== null, onEnd));
 }
 
-async function admitted(door: SocketDoor, socket: WebSocket, request: IncomingMessage): Promise<Context | null> {
-  if (door.sockets.chatOpen) {
-    // As in the original, nobody asks who it is: not even an old credential is looked at.
-    return door.contextOf({ authorization: undefined, requestId: randomUUID() });
+async function authenticate(
+  transport: SocketTransport,
+  socket: WebSocket,
+  request: IncomingMessage,
+): Promise<Context | null> {
+  if (transport.sockets.chatOpen) {
+    // As in the original, nobody asks who the caller is: not even a refused credential matters.
+    return transport.contextOf({ authorization: undefined, requestId: randomUUID() });
   }
-  const entrant = await enter(door, socket, request);
-  if (entrant) {
-    signedIn(entrant.context.viewer);
+  const caller = await authenticateSocket(transport, socket, request);
+  if (caller) {
+    signedIn(caller.context.viewer);
   }
-  return entrant?.context ?? null;
+  return caller?.context ?? null;
 }
 
-async function textOf({ database }: Context, { row }: StreamEvent): Promise<string | null> {
+/** Makes the frames of new messages. */
+class MessageRenderer implements Renderer<ChangeEvent> {
+  readonly key = '/ws/chats/';
+  readonly #context: Context;
+
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  render(events: readonly ChangeEvent[]): Promise<(string | null)[]> {
+    const context = { ...this.#context, delivery: this.#context.feed.loop.wave };
+    return Promise.all(events.map((event) => (event.action === 'CREATED' ? textOf(context, event) : null)));
+  }
+}
+
+async function textOf(context: Context, { row }: ChangeEvent): Promise<string | null> {
   const { userId, message } = row as unknown as ChatMessage;
-  const author = await acrossOutages(database, () => database.user.findUnique({ where: { id: userId } }));
-  return author && JSON.stringify(messageBody(author, message));
+  const author = await acrossOutages(context.database, () => loadUser(context, userId));
+  return author ? JSON.stringify(messageBody(author, message)) : null;
+}
+
+/** Writes the frames of one socket. */
+class MessageSink implements Sink {
+  readonly #writer: SocketWriter;
+  readonly #withCursors: boolean;
+  readonly #onEnd: (end: StreamEnd) => void;
+
+  constructor(writer: SocketWriter, withCursors: boolean, onEnd: (end: StreamEnd) => void) {
+    this.#writer = writer;
+    this.#withCursors = withCursors;
+    this.#onEnd = onEnd;
+  }
+
+  isWritable(): boolean {
+    return this.#writer.isWritable;
+  }
+
+  onceWritable(callback: () => void): void {
+    this.#writer.onceWritable(callback);
+  }
+
+  send(result: Result, { cursor }: StreamEvent): void {
+    this.#writer.send(
+      this.#withCursors
+        ? result.encode('message with cursor', (text) => `${text.slice(0, -1)},"cursor":${JSON.stringify(cursor)}}`)
+        : result.encode('message', (text) => text),
+    );
+  }
+
+  end(end: StreamEnd): void {
+    this.#onEnd(end);
+  }
 }

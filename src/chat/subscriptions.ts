@@ -1,21 +1,28 @@
-import { findUserById } from '../accounts/service.ts';
+import { loadUser } from '../accounts/service.ts';
 import type { Builder } from '../graphql/builder.ts';
-import { AFTER, defineChange, follow, resumeAfter } from '../graphql/subscriptions.ts';
-import { watchChats, watchMessages, watchTyping } from './live.ts';
+import { AFTER, defineChange, follow, resumeAfter, SubscriptionSource } from '../graphql/subscriptions.ts';
 import { setTyping } from './messages.ts';
+import { loadChat } from './service.ts';
+import type { TypingSignal } from './typing.ts';
+import { watchChats, watchMessages, watchTyping } from './watch.ts';
 
 /** Adds the live side of chats. */
 export function defineChatSubscriptions(builder: Builder): void {
-  const chatChange = defineChange(builder, 'ChatSession', 'chatSession');
+  const chatChange = defineChange(
+    builder,
+    'ChatSession',
+    'chatSession',
+    async (context, id) => (await loadChat(context, id)) ?? null,
+  );
   const messageChange = defineChange(builder, 'ChatMessage', 'chatMessage');
-  const typing = builder.objectRef<{ userIds: readonly number[] }>('ChatTyping').implement({
+  const typing = builder.objectRef<TypingSignal>('ChatTyping').implement({
     description: 'Who is typing in a chat at this moment.',
     fields: (t) => ({
       users: t.field({
         type: ['User'],
         description: 'All who are, the first to begin first; empty when the last one has stopped.',
         resolve: async ({ userIds }, _args, context) => {
-          const users = await Promise.all(userIds.map((id) => findUserById(context, id)));
+          const users = await Promise.all(userIds.map((id) => loadUser(context, id)));
           return users.flatMap((user) => user ?? []);
         },
       }),
@@ -51,7 +58,7 @@ export function defineChatSubscriptions(builder: Builder): void {
       authScopes: { signedIn: true },
       description: 'Who is typing in a chat, at every change; not kept, so nothing of it can be caught up on.',
       args: { uri: t.arg.string({ required: true, description: 'The chat.' }) },
-      subscribe: (_root, { uri }, context) => watchTyping(context, uri),
+      subscribe: async (_root, { uri }, context) => new SubscriptionSource(await watchTyping(context, uri)),
       resolve: (event) => event,
     }),
   }));

@@ -4,10 +4,13 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import Sqlite from 'better-sqlite3';
 import pg from 'pg';
+import { loggedModels } from '../changes/logged-models.ts';
+import { installSqliteTriggers } from '../changes/sqlite-triggers.ts';
 import { migratePostgres } from '../database/migrate-postgres.ts';
 import { migrateSqlite } from '../database/migrate-sqlite.ts';
 import { AppError } from '../errors.ts';
 import { getDatamodel } from '../generated/pothos.ts';
+import { SLICES } from '../slices.ts';
 
 /** Every table that moves, each after those that it refers to. Leases stay: they belong to processes. */
 const TABLES = [
@@ -58,7 +61,8 @@ const POSTGRES_TYPES: Readonly<Record<Kind, string>> = {
  */
 export async function move(args: readonly string[], output: { write(text: string): unknown }): Promise<void> {
   const { from, to } = readArguments(args);
-  migrateSqlite(from);
+  const models = loggedModels(Object.assign({}, ...SLICES.map(({ log }) => log)));
+  migrateSqlite(from, (file) => installSqliteTriggers(file, models));
   await migratePostgres(to);
   const source = new Sqlite(from, { timeout: 60_000 });
   const target = new pg.Client({ connectionString: to });

@@ -2,7 +2,9 @@ import DataLoader from 'dataloader';
 import type { Context } from '../context.ts';
 import { parseId } from '../validation.ts';
 
-const loadersOf = new WeakMap<Context, Map<string, DataLoader<number, unknown>>>();
+const loadersOf = new WeakMap<object, Map<string, DataLoader<number, unknown>>>();
+
+type Load<Value> = (keys: readonly number[]) => Promise<ReadonlyMap<number, Value>>;
 
 /**
  * Loads one of many: what a request asks for under the same `name` in one turn of execution reaches `load` as one list of distinct
@@ -13,12 +15,42 @@ export function loadBatched<Value>(
   context: Context,
   name: string,
   key: number,
-  load: (keys: readonly number[]) => Promise<ReadonlyMap<number, Value>>,
+  load: Load<Value>,
 ): Promise<Value | undefined> {
-  let loaders = loadersOf.get(context);
+  return loaderOf(context, name, load, false).load(key);
+}
+
+/**
+ * Loads a row that hangs on an object which the viewer may see, and which everybody may see who sees that object: it is read without regard to the
+ * viewer. Executions of one delivery share it.
+ */
+export async function loadRelated<Row extends { readonly id: number }>(
+  context: Context,
+  model: string,
+  id: number,
+  find: (ids: number[]) => PromiseLike<readonly Row[]>,
+): Promise<Row | undefined> {
+  const load: Load<Row> = async (ids) => byId(await find([...ids]));
+  const { delivery } = context;
+  const loader = loaderOf(delivery ?? context, `related ${model}`, load, delivery !== undefined);
+  try {
+    return await loader.load(id);
+  } catch (error) {
+    loader.clear(id);
+    throw error;
+  }
+}
+
+function loaderOf<Value>(
+  owner: object,
+  name: string,
+  load: Load<Value>,
+  cache: boolean,
+): DataLoader<number, Value | undefined> {
+  let loaders = loadersOf.get(owner);
   if (!loaders) {
     loaders = new Map();
-    loadersOf.set(context, loaders);
+    loadersOf.set(owner, loaders);
   }
   let loader = loaders.get(name) as DataLoader<number, Value | undefined> | undefined;
   if (!loader) {
@@ -27,11 +59,11 @@ export function loadBatched<Value>(
         const found = await load([...new Set(keys)]);
         return keys.map((key) => found.get(key));
       },
-      { cache: false },
+      { cache },
     );
     loaders.set(name, loader);
   }
-  return loader.load(key);
+  return loader;
 }
 
 /** The row with this id among those that `find` gives; what a request asks for of one `model` is found together. */

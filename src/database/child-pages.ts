@@ -18,8 +18,8 @@ const IDS_PER_STATEMENT = 500;
 
 /** The rows of a model that hang on rows of another by a column of theirs. */
 export interface ChildRelation {
-  readonly child: 'Todo' | 'ChatMessage';
-  readonly parent: 'TodoList' | 'ChatSession';
+  readonly child: Prisma.ModelName;
+  readonly parent: Prisma.ModelName;
   /** The child's column that holds the parent's id. */
   readonly column: string;
 }

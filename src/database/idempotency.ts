@@ -2,6 +2,7 @@ import { createCipheriv, createDecipheriv, createHash, hkdfSync, type KeyObject,
 import { deserialize, serialize } from 'node:v8';
 import type { Context } from '../context.ts';
 import { AppError, ValidationError } from '../errors.ts';
+import { removeInBatches } from './cleanup.ts';
 import { isUniqueViolation } from './failures.ts';
 import type { Database } from './open.ts';
 import type { Transaction } from './transactions.ts';
@@ -48,8 +49,8 @@ export async function once<Answer>(
   const id = sha256(`${caller}\0${key}`);
   const fingerprint = sha256(JSON.stringify(request));
   const secret = cipherKey(context.tokens.secret, `${caller}\0${key}`);
-  const lasting: Parameters<Context['lastingly']>[0][] = [];
-  const lastingly: Context['lastingly'] = async (write) => {
+  const lasting: Parameters<Context['runOutsideTransaction']>[0][] = [];
+  const runOutsideTransaction: Context['runOutsideTransaction'] = async (write) => {
     lasting.push(write);
   };
   try {
@@ -63,7 +64,7 @@ export async function once<Answer>(
       }
       // First the claim: where transactions run side by side, a second one waits here and then fails.
       await transaction.idempotencyKey.create({ data: { id, fingerprint } });
-      const answer = await work({ ...context, database: insideOf(transaction), lastingly });
+      const answer = await work({ ...context, database: insideOf(transaction), runOutsideTransaction });
       await transaction.idempotencyKey.update({ where: { id }, data: { answer: seal(secret, answer) } });
       return answer;
     });
@@ -74,16 +75,21 @@ export async function once<Answer>(
     throw error;
   } finally {
     for (const write of lasting) {
-      await context.lastingly(write);
+      await context.runOutsideTransaction(write);
     }
   }
 }
 
 /** Forgets the answers that have been kept long enough. */
-export async function forgetAnswers(database: Database): Promise<void> {
-  await database.idempotencyKey.deleteMany({
-    where: { createdAt: { lt: new Date(Date.now() - IDEMPOTENCY_LIFE_MS) } },
-  });
+export async function forgetAnswers({ idempotencyKey }: Database, stopping: AbortSignal): Promise<void> {
+  const where = { createdAt: { lt: new Date(Date.now() - IDEMPOTENCY_LIFE_MS) } };
+  await removeInBatches(
+    {
+      find: async (take) => (await idempotencyKey.findMany({ where, take, select: { id: true } })).map(({ id }) => id),
+      remove: (ids) => idempotencyKey.deleteMany({ where: { id: { in: ids } } }),
+    },
+    stopping,
+  );
 }
 
 /** The client of a running transaction for services that begin one of their own: theirs becomes part of it. */

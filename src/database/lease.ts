@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isUniqueViolation } from './failures.ts';
 import type { Database } from './open.ts';
+import type { Transaction } from './transactions.ts';
 
 /** How long a lease lasts unless it is renewed, in milliseconds. */
 const LIFE_MS = 6_000;
@@ -12,21 +13,18 @@ const MARGIN_MS = 1_500;
 const LOOK_INTERVAL_MS = 1_000;
 const TICK_MS = 250;
 
-/** The client of a running transaction. */
-export type Transaction = Parameters<Parameters<Database['$transaction']>[0]>[0];
-
-/** The present hold of a lease, as far as the work under it may know. */
-export interface Hold {
+/** A lease that is held, as far as the work under it may know. */
+export interface LeaseHandle {
   /** Aborted when the work has to stop: the lease ran out, was lost, or is about to be given up. */
   readonly signal: AbortSignal;
-  /** Whether nobody else can have the lease at this very moment. */
+  /** Whether no other process can have the lease at this very moment. */
   readonly isValid: () => boolean;
   /**
    * Writes in a transaction that takes place only while the lease is held.
    *
-   * @throws {LeaseLostError} when somebody else has it
+   * @throws {LeaseLostError} when another process has it
    */
-  readonly write: (work: (transaction: Transaction) => Promise<void>) => Promise<void>;
+  readonly fencedWrite: (work: (transaction: Transaction) => Promise<void>) => Promise<void>;
 }
 
 export interface LeaseOptions {
@@ -46,13 +44,16 @@ export class LeaseLostError extends Error {
 
 /**
  * Runs work in one process at a time, of all that share a database: whichever takes the lease. When its process dies another one takes over
- * within seconds. The work goes on until its hold's signal is aborted, and is started anew when it fails. What it gives stops it and gives the
- * lease up at once.
+ * within seconds. The work goes on until the signal of its lease is aborted, and is started anew when it fails. The function that is returned stops it and
+ * gives the lease up at once.
  *
  * The end of a lease is told by the clocks of the processes: where those differ by seconds, two may believe that they hold it. What must never
- * happen twice belongs in {@link Hold.write}.
+ * happen twice belongs in {@link LeaseHandle.fencedWrite}.
  */
-export function workUnderLease(options: LeaseOptions, work: (hold: Hold) => Promise<void>): () => Promise<void> {
+export function workUnderLease(
+  options: LeaseOptions,
+  work: (lease: LeaseHandle) => Promise<void>,
+): () => Promise<void> {
   const lease = new Lease(options);
   const stopping = new AbortController();
   const running = (async () => {
@@ -72,6 +73,20 @@ export function workUnderLease(options: LeaseOptions, work: (hold: Hold) => Prom
     stopping.abort();
     await running;
   };
+}
+
+/** Runs work once, if no other process does at the moment; says whether it ran. The work stops soon after its lease's signal is aborted. */
+export async function workIfLeaseIsFree(
+  options: LeaseOptions,
+  stopping: AbortSignal,
+  work: (lease: LeaseHandle) => Promise<void>,
+): Promise<boolean> {
+  const lease = new Lease(options);
+  if (!(await lease.take())) {
+    return false;
+  }
+  await lease.keep(work, stopping);
+  return true;
 }
 
 class Lease {
@@ -99,7 +114,7 @@ class Lease {
   }
 
   /** Runs the work and renews the lease meanwhile; afterwards the lease is free. */
-  async keep(work: (hold: Hold) => Promise<void>, stop: AbortSignal): Promise<void> {
+  async keep(work: (lease: LeaseHandle) => Promise<void>, stop: AbortSignal): Promise<void> {
     const ended = new AbortController();
     const end = (): void => ended.abort();
     stop.addEventListener('abort', end);
@@ -108,7 +123,7 @@ class Lease {
       await work({
         signal: ended.signal,
         isValid: () => !ended.signal.aborted && this.#isValid(),
-        write: (writes) => this.#write(writes),
+        fencedWrite: (writes) => this.#write(writes),
       });
     } finally {
       end();

@@ -1,9 +1,15 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { type AppliedMigration, pendingMigrations, readMigrations } from './migrations.ts';
 
 /** The advisory lock that processes which start together take in turn; any number that nobody else uses. */
 const START_LOCK = 0x7469_6469;
+/** How long a change of the shape waits for a lock, in milliseconds: writers queue behind it meanwhile. */
+const LOCK_TIMEOUT_MS = 3_000;
+const LOCK_NOT_AVAILABLE = '55P03';
+const MAX_ATTEMPTS = 20;
+const RETRY_DELAY_MS = 1_000;
 
 const RECORD_TABLE = `
   CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
@@ -19,9 +25,12 @@ const RECORD_TABLE = `
 
 /**
  * Brings a PostgreSQL database up to date. Everything pending is one transaction, which only one process at a time may run: of several
- * that start together one migrates and the others find it done.
+ * that start together one migrates and the others find it done. `prepare` runs in the same transaction.
  */
-export async function migratePostgres(url: string): Promise<void> {
+export async function migratePostgres(
+  url: string,
+  prepare: (client: pg.Client) => Promise<void> = async () => undefined,
+): Promise<void> {
   await aloneInTransaction(url, async (client) => {
     await client.query(RECORD_TABLE);
     const { rows } = await client.query<AppliedMigration>(
@@ -36,18 +45,37 @@ export async function migratePostgres(url: string): Promise<void> {
         [randomUUID(), checksum, name],
       );
     }
+    await prepare(client);
   });
 }
 
-/** Does what only one process at a time may do to the shape of the database, all of it or nothing. */
+/**
+ * Does what only one process at a time may do to the shape of the database, all of it or nothing. Where it needs a lock that another transaction keeps, it
+ * gives way to the writers that queue behind it, and tries again.
+ */
 export async function aloneInTransaction(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await runAlone(url, work);
+    } catch (error) {
+      const isLocked = error instanceof pg.DatabaseError && error.code === LOCK_NOT_AVAILABLE;
+      if (!isLocked || attempt === MAX_ATTEMPTS) {
+        throw error;
+      }
+      await pause(RETRY_DELAY_MS);
+    }
+  }
+}
+
+async function runAlone(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
   const client = new pg.Client({ connectionString: url });
-  // A connection that breaks is told by the query that waits on it.
+  // The query that waits on a connection that breaks fails by itself.
   client.on('error', () => undefined);
   await client.connect();
   try {
     await client.query('BEGIN');
     await client.query('SELECT pg_advisory_xact_lock($1)', [START_LOCK]);
+    await client.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`);
     await work(client);
     await client.query('COMMIT');
   } finally {

@@ -18,9 +18,9 @@ const RECORD_TABLE = `
 
 /**
  * Brings the SQLite database at `path` up to date, making it when there is none. Everything pending is one transaction under the
- * write lock, so of several processes that start together one migrates and the others find it done.
+ * write lock, so of several processes that start together one migrates and the others find it done. `prepare` runs in the same transaction.
  */
-export function migrateSqlite(path: string): void {
+export function migrateSqlite(path: string, prepare: (database: Sqlite.Database) => void = () => undefined): void {
   const database = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS });
   try {
     enterWalMode(database);
@@ -41,6 +41,7 @@ export function migrateSqlite(path: string): void {
             )
             .run(randomUUID(), migration.checksum, migration.name);
         }
+        prepare(database);
       })
       .immediate();
   } finally {

@@ -1,5 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import type Sqlite from 'better-sqlite3';
+import type pg from 'pg';
 import type { Config } from '../config.ts';
 import { PrismaClient } from '../generated/client/client.ts';
 import { migratePostgres } from './migrate-postgres.ts';
@@ -17,6 +19,12 @@ export interface OpenDatabase {
   readonly close: () => Promise<void>;
 }
 
+/** What is made in the database after its migrations, in the same transaction: the change log's triggers. */
+export interface Preparation {
+  readonly sqlite: (database: Sqlite.Database) => void;
+  readonly postgres: (client: pg.Client) => Promise<void>;
+}
+
 export interface DatabaseObserver {
   /** Called with the text of every SQL statement that the client runs. */
   readonly onStatement?: (sql: string) => void;
@@ -25,15 +33,22 @@ export interface DatabaseObserver {
 }
 
 /** Opens the database of the configuration, making and migrating it where that is due. */
-export async function openDatabase(config: Config['database'], observer: DatabaseObserver = {}): Promise<OpenDatabase> {
-  return config.url.startsWith('file:') ? openSqlite(config, observer) : openPostgres(config, observer);
+export async function openDatabase(
+  config: Config['database'],
+  preparation: Preparation,
+  observer: DatabaseObserver = {},
+): Promise<OpenDatabase> {
+  return config.url.startsWith('file:')
+    ? openSqlite(config, preparation, observer)
+    : openPostgres(config, preparation, observer);
 }
 
 async function openPostgres(
   config: Config['database'],
+  { postgres }: Preparation,
   { onStatement, onCommit = () => undefined }: DatabaseObserver,
 ): Promise<OpenDatabase> {
-  await migratePostgres(config.url);
+  await migratePostgres(config.url, postgres);
   const client = createPostgresClient({ ...config, onStatement, onCommit });
   await client.$connect();
   return { client, path: null, close: () => client.$disconnect() };
@@ -41,11 +56,12 @@ async function openPostgres(
 
 async function openSqlite(
   config: Config['database'],
+  { sqlite }: Preparation,
   { onStatement, onCommit }: DatabaseObserver,
 ): Promise<OpenDatabase> {
   const path = resolve(config.url.slice('file:'.length));
   mkdirSync(dirname(path), { recursive: true });
-  migrateSqlite(path);
+  migrateSqlite(path, sqlite);
   const client = new PrismaClient({
     adapter: new SerialSqliteFactory(path, config.synchronous, onCommit ?? (() => undefined)),
     errorFormat: 'minimal',
@@ -61,7 +77,7 @@ async function openSqlite(
 /** Whether the database answers and holds the schema that this program expects. */
 export async function isReady(client: Database): Promise<boolean> {
   try {
-    await client.user.findFirst({ select: { id: true } });
+    await client.lease.findFirst({ select: { name: true } });
     return true;
   } catch {
     return false;

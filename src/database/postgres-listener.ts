@@ -3,35 +3,54 @@ import pg from 'pg';
 
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 5_000;
-/** How often the connection is tried: one that is dead without having said so would be listened to for ever. */
-const TRIAL_INTERVAL_MS = 30_000;
-const GOODBYE_MS = 1_000;
+/** Interval of the liveness query; a half-open connection would otherwise go unnoticed. */
+const LIVENESS_INTERVAL_MS = 30_000;
+const CLOSE_TIMEOUT_MS = 1_000;
+
+type Callback = (payload: string) => void;
 
 /** Listens to notifications of PostgreSQL over a connection of its own, which it makes anew when it breaks. */
 export class PostgresListener {
   readonly #url: string;
   readonly #timeoutMs: number;
-  readonly #callbacks = new Map<string, (payload: string) => void>();
+  readonly #callbacks = new Map<string, Set<Callback>>();
   readonly #closing = new AbortController();
   #client: pg.Client | null = null;
   #running: Promise<void> | null = null;
 
-  /** `timeoutMs` is how long a connection attempt may take, and a sign of life of the connection. */
+  /** `timeoutMs` is how long a connection attempt, and a query of the connection, may take. */
   constructor(url: string, timeoutMs: number) {
     this.#url = url;
     this.#timeoutMs = timeoutMs;
   }
 
-  /** Calls back at each notification, and after each reconnection with an empty payload: something may have been missed. */
-  listen(channel: string, callback: (payload: string) => void): void {
-    this.#callbacks.set(channel, callback);
+  /**
+   * Calls back at each notification, and after each reconnection with an empty payload, since something may have been missed. Resolves when the
+   * server has been told, or there is no connection to it at present; with the function that ends it.
+   */
+  async listen(channel: string, callback: Callback): Promise<() => void> {
+    const callbacks = this.#callbacks.get(channel) ?? new Set();
+    this.#callbacks.set(channel, callbacks);
+    callbacks.add(callback);
     this.#running ??= this.#run();
-    this.#client?.query(`LISTEN ${channel}`).catch(() => undefined);
+    await this.#tell(`LISTEN ${channel}`);
+    return () => {
+      callbacks.delete(callback);
+      if (callbacks.size === 0 && this.#callbacks.get(channel) === callbacks) {
+        this.#callbacks.delete(channel);
+        this.#tell(`UNLISTEN ${channel}`);
+      }
+    };
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#running;
+  }
+
+  /** A connection that fails is made anew, and then listens to everything. */
+  async #tell(statement: string): Promise<void> {
+    await this.#client?.query(statement).catch(() => undefined);
   }
 
   async #run(): Promise<void> {
@@ -43,14 +62,14 @@ export class PostgresListener {
           delay = FIRST_RETRY_MS;
         });
       } catch {
-        // Whoever depends on it looks by itself as well; the next attempt follows.
+        // Whoever depends on notifications polls as well; the next attempt follows.
       }
       await pause(delay, undefined, { signal, ref: false }).catch(() => undefined);
       delay = Math.min(2 * delay, MAX_RETRY_MS);
     }
   }
 
-  /** Listens until the connection breaks or nobody wants to hear any more, which are both failures here. */
+  /** Listens until the connection breaks or the listener is closed, which are both failures here. */
   async #stayConnected(onConnected: () => void): Promise<void> {
     const { signal } = this.#closing;
     const client = new pg.Client({
@@ -58,7 +77,7 @@ export class PostgresListener {
       connectionTimeoutMillis: this.#timeoutMs,
       query_timeout: this.#timeoutMs,
     });
-    client.on('notification', ({ channel, payload = '' }) => this.#callbacks.get(channel)?.(payload));
+    client.on('notification', ({ channel, payload = '' }) => this.#notify(channel, payload));
     const broken = new Promise<never>((_resolve, reject) => {
       const fail = (): void => reject(new Error('The connection is over.'));
       client.on('error', fail).on('end', fail);
@@ -68,22 +87,28 @@ export class PostgresListener {
       await Promise.race([broken, this.#listenOver(client, onConnected)]);
     } finally {
       this.#client = null;
-      // A connection that does not answer does not say goodbye either.
-      await Promise.race([client.end().catch(() => undefined), pause(GOODBYE_MS, undefined, { ref: false })]);
+      // A dead connection does not confirm its end.
+      await Promise.race([client.end().catch(() => undefined), pause(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
     }
   }
 
   async #listenOver(client: pg.Client, onConnected: () => void): Promise<never> {
     await client.connect();
     this.#client = client;
-    for (const [channel, callback] of this.#callbacks) {
+    for (const channel of [...this.#callbacks.keys()]) {
       await client.query(`LISTEN ${channel}`);
-      callback('');
+      this.#notify(channel, '');
     }
     onConnected();
     for (;;) {
-      await pause(TRIAL_INTERVAL_MS, undefined, { ref: false });
+      await pause(LIVENESS_INTERVAL_MS, undefined, { ref: false });
       await client.query('SELECT 1');
+    }
+  }
+
+  #notify(channel: string, payload: string): void {
+    for (const callback of [...(this.#callbacks.get(channel) ?? [])]) {
+      callback(payload);
     }
   }
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { PostgresListener } from './postgres-listener.ts';
 
-/** What PostgreSQL takes as the text of one notification is just under 8,000 bytes. */
+/** PostgreSQL limits the payload of a notification to just under 8,000 bytes. */
 const MAX_PAYLOAD_LENGTH = 7_500;
 
 /** The channel of PostgreSQL that carries a topic. */
@@ -11,15 +11,15 @@ export function channelOf(topic: string): string {
 }
 
 /**
- * The other processes that share a PostgreSQL database, told of what they have to know at once. What is told here may get lost: when
- * it matters, whoever is told looks by itself as well.
+ * The other processes that share a PostgreSQL database. A message to them may get lost: a process to which it matters polls the database
+ * as well.
  */
 export class PostgresPeers {
   readonly #me = randomUUID();
   readonly #listener: PostgresListener;
   readonly #pool: pg.Pool;
   readonly #waiting = new Map<string, Set<string>>();
-  #telling: Promise<void> | null = null;
+  #sending: Promise<void> | null = null;
 
   /** `timeoutMs` is how long a connection attempt and a notification may take. */
   constructor(url: string, timeoutMs: number) {
@@ -31,50 +31,50 @@ export class PostgresPeers {
       query_timeout: timeoutMs,
       keepAlive: true,
     });
-    // A connection that breaks is told by the query that needs it; the pool makes another one.
+    // The query that needs a broken connection reports it; the pool makes another one.
     this.#pool.on('error', () => undefined);
   }
 
-  /** Calls back for what others tell; with an empty message when something may have been missed. */
-  listen(topic: string, take: (message: string) => void): void {
-    this.#listener.listen(channelOf(topic), (payload) => {
+  /** Calls back for the messages of others; with an empty one when something may have been missed. Returns the function that ends it. */
+  listen(topic: string, receive: (message: string) => void): Promise<() => void> {
+    return this.#listener.listen(channelOf(topic), (payload) => {
       const [sender, ...messages] = payload.split('\n');
       if (sender !== this.#me) {
         for (const message of messages.length > 0 ? messages : ['']) {
-          take(message);
+          receive(message);
         }
       }
     });
   }
 
   /**
-   * Tells the others. Every notification makes the commits of the whole server wait for each other, so there is one at a time: what is
-   * told meanwhile goes together, and the same thing once. A message is one line of less than 1,000 characters.
+   * Sends a message to the others. Every notification makes the commits of the whole server wait for each other, so there is one at a time: the messages
+   * that come meanwhile go together, and equal ones once. A message is one line of less than 1,000 characters.
    */
-  tell(topic: string, message: string): void {
+  send(topic: string, message: string): void {
     const waiting = this.#waiting.get(topic) ?? new Set();
     waiting.add(message);
     this.#waiting.set(topic, waiting);
-    this.#telling ??= this.#tellAll().finally(() => {
-      this.#telling = null;
+    this.#sending ??= this.#sendAll().finally(() => {
+      this.#sending = null;
     });
   }
 
   async close(): Promise<void> {
-    await this.#telling;
+    await this.#sending;
     await this.#listener.close();
     await this.#pool.end();
   }
 
-  async #tellAll(): Promise<void> {
-    // What is told in the same turn goes along.
+  async #sendAll(): Promise<void> {
+    // Messages of the same turn go along.
     await Promise.resolve();
     for (const [topic, messages] of this.#waiting) {
       this.#waiting.delete(topic);
       for (const payload of this.#payloadsOf(messages)) {
         await this.#pool
           .query('SELECT pg_notify($1, $2)', [channelOf(topic), payload])
-          // Whoever is not told finds out by looking.
+          // The others poll.
           .catch(() => undefined);
       }
     }

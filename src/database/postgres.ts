@@ -10,6 +10,8 @@ export const ANNOUNCING_APPLICATION = 'tidings';
 
 /** How much longer than the server itself a statement may take before its connection counts as dead, in milliseconds. */
 const GRACE_MS = 5_000;
+/** How long a transaction may rest between two statements, in milliseconds. */
+const IDLE_IN_TRANSACTION_MS = 5_000;
 
 export interface PostgresOptions {
   readonly url: string;
@@ -35,7 +37,7 @@ export function createPostgresClient({ url, poolSize, timeoutMs, onStatement, on
       statement_timeout: timeoutMs,
       query_timeout: timeoutMs + GRACE_MS,
       // A process that stands still in the middle of a transaction keeps back what all others have committed since.
-      idle_in_transaction_session_timeout: timeoutMs,
+      idle_in_transaction_session_timeout: Math.min(timeoutMs, IDLE_IN_TRANSACTION_MS),
     },
     // A connection that breaks is told by the query that needs it; the pool makes another one.
     { onPoolError: () => undefined, onConnectionError: () => undefined },

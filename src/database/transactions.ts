@@ -32,7 +32,7 @@ function isWriteConflict(error: unknown): boolean {
 }
 
 /** Keeps other transactions from doing the same to a row until this one is over. On SQLite they can't run at the same time anyway. */
-export async function lockRow(transaction: Transaction, model: 'ChatSession', id: number): Promise<void> {
+export async function lockRow(transaction: Transaction, model: Prisma.ModelName, id: number): Promise<void> {
   if ('$isPostgres' in transaction) {
     await transaction.$queryRaw`SELECT "id" FROM ${Prisma.raw(`"${model}"`)} WHERE "id" = ${id} FOR UPDATE`;
   }

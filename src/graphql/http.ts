@@ -5,10 +5,10 @@ import type { ContextFactory } from '../accounts/credentials.ts';
 import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
-import type { Places } from '../host/sockets.ts';
-import type { UpgradeRouter } from '../host/upgrade.ts';
+import type { Admission } from '../sockets/admission.ts';
+import type { ConnectionLimiter } from '../sockets/connection-limiter.ts';
+import type { UpgradeRouter } from '../sockets/upgrade.ts';
 import { EventStreams } from './event-stream.ts';
-import { FanOut } from './fan-out.ts';
 import { registerGraphiQL, wantsGraphiQL } from './graphiql.ts';
 import { documentLimits } from './limits.ts';
 import { presentError, useErrorCatalogue, useSyntaxErrorCode } from './mask.ts';
@@ -17,12 +17,13 @@ import { createSocketServer } from './socket.ts';
 
 export const GRAPHQL_PATH = '/graphql';
 
-export interface GraphQLDoor {
+export interface GraphQLOptions {
   readonly schema: GraphQLSchema;
   readonly limits: Config['graphql'];
   readonly sockets: Config['sockets'];
-  readonly places: Places;
-  /** Works out what a request knows; a refused credential is part of that, not a failure. */
+  readonly connections: ConnectionLimiter;
+  readonly admission: Admission;
+  /** Makes the context of a request; a refused credential is part of that, not a failure. */
   readonly contextOf: ContextFactory;
   readonly upgrades: UpgradeRouter;
 }
@@ -32,12 +33,12 @@ interface ServerContext {
 }
 
 /**
- * Mounts GraphQL over HTTP (as the GraphQL-over-HTTP specification has it), over server-sent events and over WebSocket, and GraphiQL for
- * browsers. Gives what ends the streams that are open.
+ * Mounts GraphQL over HTTP (by the GraphQL over HTTP specification), over server-sent events and over WebSocket, and GraphiQL for
+ * browsers. Returns the function that ends the streams that are open.
  */
 export function registerGraphQL(
   app: FastifyInstance,
-  { schema, limits, sockets, places, contextOf, upgrades }: GraphQLDoor,
+  { schema, limits, sockets, connections, admission, contextOf, upgrades }: GraphQLOptions,
 ): () => Promise<void> {
   const report = (error: unknown, requestId: string | null) =>
     app.log.error({ err: error, reqId: requestId }, 'unexpected failure');
@@ -56,30 +57,30 @@ export function registerGraphQL(
     batching: false,
     multipart: false,
   });
-  const live = {
+  const transport = {
     engine: () => yoga.getEnveloped() as Engine,
-    fanOut: new FanOut(report),
-    places,
+    connections,
+    admission,
     contextOf,
     report,
     sockets,
     tokenLimit: limits.tokenLimit,
   };
-  const streams = new EventStreams(live);
-  const webSockets = createSocketServer(live);
+  const streams = new EventStreams(transport);
+  const webSockets = createSocketServer(transport);
   upgrades.add((path) => path === GRAPHQL_PATH, webSockets.server);
   const showGraphiQL = registerGraphiQL(app, GRAPHQL_PATH);
 
-  app.register(async (door) => {
+  app.register(async (scope) => {
     // Only JSON bodies: a form or plain text could be sent by any page without a preflight (CSRF).
-    door.removeContentTypeParser('text/plain');
-    door.setErrorHandler<{ statusCode?: number } & Error>((error, request, reply) => {
+    scope.removeContentTypeParser('text/plain');
+    scope.setErrorHandler<{ statusCode?: number } & Error>((error, request, reply) => {
       const status = error instanceof AppError ? error.status : (error.statusCode ?? 500);
       const expected = status < 500 && !(error instanceof AppError);
       const shown = expected ? { message: error.message } : presentError(error, request.id, report).toJSON();
       return reply.status(status).send({ errors: [shown] });
     });
-    door.route({
+    scope.route({
       url: GRAPHQL_PATH,
       method: ['GET', 'POST'],
       handler: async (request, reply) => {
@@ -90,13 +91,16 @@ export function registerGraphQL(
         if (streams.wanted(request, operation)) {
           return streams.answer(request, reply, operation);
         }
+        if (streams.subscribes(operation)) {
+          throw new AppError('NOT_ACCEPTABLE', 'A subscription is answered as text/event-stream, or over WebSocket.');
+        }
         preferSpecified(request);
         const { authorization } = request.headers;
         const known = await contextOf({ authorization, requestId: request.id, address: request.ip });
         return answer(await yoga.handleNodeRequestAndResponse(request, reply, { known }), reply);
       },
     });
-    door.route({
+    scope.route({
       url: GRAPHQL_PATH,
       method: ['PUT', 'PATCH', 'DELETE'],
       handler: (request, reply) =>

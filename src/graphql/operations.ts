@@ -8,10 +8,10 @@ import {
 } from 'graphql';
 import type { ContextFactory } from '../accounts/credentials.ts';
 import type { Context } from '../context.ts';
-import type { FanOut, SubscriptionArgs } from './fan-out.ts';
 import { presentError, type ReportDefect } from './mask.ts';
+import type { SubscriptionArgs } from './subscription-renderer.ts';
 
-/** What a client asks to be executed, before anybody has checked it. */
+/** What a client asks to be executed, before it is validated. */
 export interface OperationRequest {
   readonly query?: unknown;
   readonly operationName?: unknown;
@@ -26,15 +26,14 @@ export interface Engine {
   readonly execute: (args: SubscriptionArgs) => Promise<ExecutionResult>;
 }
 
-/** What the doors share that keep something open: sockets and event streams. */
-export interface LiveDoor {
+/** What the transports share that keep a connection open: sockets and event streams. */
+export interface OperationTransport {
   readonly engine: () => Engine;
-  readonly fanOut: FanOut;
   readonly contextOf: ContextFactory;
   readonly report: ReportDefect;
 }
 
-/** Parses and validates a request; gives what can be executed, or the errors that say why nothing can. */
+/** Parses and validates a request; returns what can be executed, or the errors that say why nothing can. */
 export function prepare(
   engine: Engine,
   { query, operationName, variables }: OperationRequest,

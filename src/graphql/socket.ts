@@ -1,73 +1,83 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { type ExecutionResult, GraphQLError } from 'graphql';
-import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
+import { handleProtocols, makeServer, CloseCode as ProtocolCloseCode } from 'graphql-ws';
 import type { WebSocket, WebSocketServer } from 'ws';
-import { type Admission, admit } from '../accounts/standing.ts';
+import { type AuthenticatedConnection, authenticateConnection } from '../accounts/credential-watch.ts';
+import type { Sink, StreamEnd } from '../changes/delivery.ts';
 import type { Config } from '../config.ts';
-import type { Connection, UserViewer } from '../context.ts';
+import type { Connection } from '../context.ts';
 import { AppError, CredentialsError } from '../errors.ts';
-import {
-  closeSockets,
-  createWebSocketServer,
-  dropSlowReader,
-  keepAlive,
-  type Places,
-  sendText,
-} from '../host/sockets.ts';
-import type { SharedResult, SubscriptionArgs } from './fan-out.ts';
+import type { Admission } from '../sockets/admission.ts';
+import type { ConnectionLimiter } from '../sockets/connection-limiter.ts';
+import { SocketWriter } from '../sockets/socket-writer.ts';
+import { closeSockets, createWebSocketServer, keepAlive } from '../sockets/web-sockets.ts';
+import type { UserViewer } from '../viewer.ts';
 import { presentError } from './mask.ts';
-import { type LiveDoor, prepare } from './operations.ts';
+import { kindOf, type OperationTransport, prepare } from './operations.ts';
 import { errorForStream, forStream } from './results.ts';
+import type { SubscriptionArgs } from './subscription-renderer.ts';
+import { type OpenSubscription, openSubscription } from './subscriptions.ts';
+
+/** How long a client may take to send `connection_init`, in milliseconds: a server under load may be late in reading it, too. */
+const CONNECTION_INIT_TIMEOUT_MS = 10_000;
 
 interface Extra {
   readonly socket: WebSocket;
+  readonly writer: SocketWriter;
   readonly request: IncomingMessage;
   readonly connection: Connection;
   /** The credential that operations run with; a renewal replaces it. */
   authorization: string | undefined;
-  admission: Admission | null;
-  freePlace: (() => void) | null;
+  caller: AuthenticatedConnection | null;
+  releaseConnection: (() => void) | null;
 }
 
-export interface SocketDoor extends LiveDoor {
-  readonly places: Places;
+export interface SocketTransportOptions extends OperationTransport {
+  readonly connections: ConnectionLimiter;
+  readonly admission: Admission;
   readonly sockets: Config['sockets'];
 }
 
 /** GraphQL over WebSocket, by the graphql-transport-ws protocol. */
-export function createSocketServer(door: SocketDoor): { server: WebSocketServer; close: () => Promise<void> } {
-  const { sockets, report } = door;
-  const protocol = createProtocol(door);
+export function createSocketServer(options: SocketTransportOptions): {
+  server: WebSocketServer;
+  close: () => Promise<void>;
+} {
+  const { sockets, report } = options;
+  const protocol = createProtocol(options);
   const server = createWebSocketServer(sockets, { handleProtocols });
   server.on('connection', (socket, request) => {
+    const writer = new SocketWriter(socket, request);
     const extra: Extra = {
       socket,
+      writer,
       request,
-      connection: {
-        resumeAfter: null,
-        renew: (token) => renew(door, extra, token),
-        overflow: () => dropSlowReader(socket),
-      },
+      connection: { resumeAfter: null, renew: (token) => renew(options, extra, token) },
       authorization: undefined,
-      admission: null,
-      freePlace: null,
+      caller: null,
+      releaseConnection: null,
     };
     keepAlive(socket, sockets.keepAliveMs);
     const closed = protocol.opened(
       {
         protocol: socket.protocol,
-        send: (message) => sendText(socket, message),
-        close: (code, reason) => socket.close(code, reason),
+        send: async (message) => writer.sendText(message),
+        close: (code, reason) => writer.close(code ?? ProtocolCloseCode.InternalServerError, reason ?? ''),
         onMessage: (handle) =>
           socket.on('message', (data) => {
+            if (!writer.isWritable && !socket.isPaused) {
+              // A peer that does not read its answers is not asked for more.
+              socket.pause();
+              writer.onceWritable(() => socket.resume());
+            }
             handle(String(data)).catch((error: unknown) => {
               if (error instanceof Error && error.message.startsWith('Unexpected message')) {
                 // A message that only servers send.
-                socket.close(CloseCode.BadRequest, error.message);
+                writer.close(ProtocolCloseCode.BadRequest, error.message);
               } else if (socket.readyState === socket.OPEN) {
                 report(error, null);
-                socket.close(CloseCode.InternalServerError, 'Internal server error');
+                writer.close(ProtocolCloseCode.InternalServerError, 'Internal server error');
               }
             });
           }),
@@ -77,41 +87,39 @@ export function createSocketServer(door: SocketDoor): { server: WebSocketServer;
     // A frame that breaks the WebSocket protocol or the size limit: ws closes the socket by itself.
     socket.on('error', () => undefined);
     socket.once('close', (code, reason) => {
-      extra.admission?.release();
-      extra.freePlace?.();
+      extra.caller?.release();
+      extra.releaseConnection?.();
       closed(code, String(reason)).catch((error: unknown) => report(error, null));
     });
   });
-  return {
-    server,
-    close: async () => closeSockets(server),
-  };
+  return { server, close: async () => closeSockets(server) };
 }
 
-function createProtocol(door: SocketDoor) {
-  const { contextOf, engine, fanOut, places, report, sockets } = door;
-  const targets = new WeakMap<object, Target>();
+function createProtocol(options: SocketTransportOptions) {
+  const { contextOf, engine, admission, connections, report, sockets } = options;
+  const opened = new WeakMap<object, { readonly subscription: OpenSubscription; readonly sink: SocketSink }>();
   return makeServer<Record<string, unknown>, Extra>({
+    connectionInitWaitTimeout: CONNECTION_INIT_TIMEOUT_MS,
     onConnect: async ({ connectionParams, extra }) => {
       extra.authorization = credentialOf(connectionParams) ?? extra.request.headers.authorization;
-      const admission = await admitToSocket(door, extra.socket, extra.authorization);
-      extra.admission = admission;
-      const { viewer, refusal } = admission.context;
+      const caller = await authenticate(options, extra, extra.authorization);
+      extra.caller = caller;
+      const { viewer, refusal } = caller.context;
       if (refusal) {
-        extra.socket.close(CloseCode.Forbidden, refusal.message);
+        extra.writer.close(ProtocolCloseCode.Forbidden, refusal.message);
         return false;
       }
       if (viewer.kind === 'user') {
-        extra.freePlace = places.take(viewer.id);
-        if (!extra.freePlace) {
-          extra.socket.close(CloseCode.TooManyInitialisationRequests, 'Too many sockets of this user');
+        extra.releaseConnection = connections.acquire(viewer.id);
+        if (!extra.releaseConnection) {
+          extra.writer.close(ProtocolCloseCode.TooManyInitialisationRequests, 'Too many sockets of this user');
           return false;
         }
       }
       if (extra.socket.readyState !== extra.socket.OPEN) {
-        // It was closed meanwhile, and nobody will close it again.
-        admission.release();
-        extra.freePlace?.();
+        // It was closed meanwhile, and its close event has passed.
+        caller.release();
+        extra.releaseConnection?.();
       }
       return true;
     },
@@ -121,81 +129,127 @@ function createProtocol(door: SocketDoor) {
           errorOf(new AppError('RATE_LIMITED', `A socket carries at most ${sockets.maxSubscriptions} operations.`)),
         ];
       }
-      try {
+      const begin = async () => {
         const { authorization, connection, request } = extra;
         const address = request.socket.remoteAddress;
         const context = await contextOf({ authorization, requestId: randomUUID(), address, connection, waits: true });
-        const prepared = prepare(engine(), payload, context, report);
-        targets.set(prepared, { socket: extra.socket, id });
-        return prepared;
+        const args = prepare(engine(), payload, context, report);
+        if (!('document' in args) || kindOf(args) !== 'subscription') {
+          return args;
+        }
+        // Here rather than in `subscribe`, so that a subscription that cannot start ends with the protocol's `error` message.
+        const subscription = await openSubscription(args, report);
+        if (!('start' in subscription)) {
+          return subscription.errors ?? [new GraphQLError('The subscription has no stream.')];
+        }
+        opened.set(args, { subscription, sink: new SocketSink(extra.writer, id, subscription.close) });
+        return args;
+      };
+      try {
+        return await admission.run(begin);
       } catch (error) {
         return [presentError(error, null, report)];
       }
     },
     execute: async (args) => engine().execute(args as SubscriptionArgs),
     subscribe: async (args) => {
-      const results = await fanOut.subscribe(args as SubscriptionArgs);
-      const target = targets.get(args);
-      return Symbol.asyncIterator in results && target ? writing(results, target) : (results as ExecutionResult);
+      const { subscription, sink } = opened.get(args) ?? {};
+      if (!subscription || !sink) {
+        throw new Error('A subscription was not opened before it is started.');
+      }
+      subscription.start(sink);
+      return sink;
     },
     onNext: (_ctx, _id, _payload, _args, result) => forStream(result),
     onError: (_ctx, _id, _payload, errors) => errors.map((error) => errorForStream(presentError(error, null, report))),
   });
 }
 
-/** Where the results of an operation go. */
-interface Target {
-  readonly socket: WebSocket;
-  readonly id: string;
-}
-
 /**
- * A stream for the protocol that has nothing but its end: its results are written straight to the socket, from the text that all
- * subscribers of a group share, since writing each one's JSON anew would cost as much as sending it.
+ * Writes the results of one subscription. To the protocol it is an iterator that has nothing but its end: results are written from the bytes that all
+ * subscriptions of a group share, since making each one's message anew would cost as much as sending it.
  */
-function writing(
-  results: AsyncIterableIterator<SharedResult>,
-  { socket, id }: Target,
-): AsyncIterableIterator<ExecutionResult> {
-  const head = `{"id":${JSON.stringify(id)},"type":"next","payload":`;
-  let ended = false;
-  return {
-    async next() {
-      for (;;) {
-        const { done, value } = await results.next();
-        if (done || ended) {
-          return { done: true, value: undefined };
-        }
-        await sendText(socket, `${head}${value.text}}`);
+class SocketSink implements Sink, AsyncIterableIterator<ExecutionResult> {
+  readonly #writer: SocketWriter;
+  readonly #head: Buffer;
+  readonly #close: () => void;
+  readonly #ended: Promise<StreamEnd>;
+  #end: (end: StreamEnd) => void = () => undefined;
+
+  constructor(writer: SocketWriter, id: string, close: () => void) {
+    this.#writer = writer;
+    this.#head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`);
+    this.#close = close;
+    this.#ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  isWritable(): boolean {
+    return this.#writer.isWritable;
+  }
+
+  onceWritable(callback: () => void): void {
+    this.#writer.onceWritable(callback);
+  }
+
+  send(result: Parameters<Sink['send']>[0]): void {
+    this.#writer.send(
+      this.#head,
+      result.encode('graphql-transport-ws', (text) => `${text}}`),
+    );
+  }
+
+  end(end: StreamEnd): void {
+    this.#end(end);
+  }
+
+  /** Resolves when the subscription is over, and rejects when that is by an error. */
+  async next(): Promise<IteratorReturnResult<undefined>> {
+    const end = await this.#ended;
+    if (end.kind === 'error') {
+      if (end.isTooSlow) {
+        // After the protocol has sent the error.
+        setImmediate(() => this.#writer.closeSlowReader());
       }
-    },
-    async return() {
-      ended = true;
-      await results.return?.();
-      return { done: true, value: undefined };
-    },
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
+      throw end.error;
+    }
+    return { done: true, value: undefined };
+  }
+
+  async return(): Promise<IteratorReturnResult<undefined>> {
+    this.#close();
+    return { done: true, value: undefined };
+  }
+
+  async throw(error: unknown): Promise<never> {
+    this.#close();
+    throw error;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
 }
 
-function admitToSocket(
-  { contextOf }: SocketDoor,
-  socket: WebSocket,
+function authenticate(
+  { contextOf, admission }: SocketTransportOptions,
+  { writer }: Extra,
   authorization: string | undefined,
-): Promise<Admission> {
+): Promise<AuthenticatedConnection> {
   // Clients connect again after 4403, and can bring a fresh token then; after 4401 they give up.
-  return admit(contextOf, { authorization, requestId: randomUUID() }, (reason) =>
-    socket.close(CloseCode.Forbidden, reason.message),
+  return admission.run(() =>
+    authenticateConnection(contextOf, { authorization, requestId: randomUUID() }, (reason) =>
+      writer.close(ProtocolCloseCode.Forbidden, reason.message),
+    ),
   );
 }
 
-async function renew(door: SocketDoor, extra: Extra, token: string): Promise<UserViewer> {
+async function renew(options: SocketTransportOptions, extra: Extra, token: string): Promise<UserViewer> {
   const authorization = `Bearer ${token}`;
-  const next = await admitToSocket(door, extra.socket, authorization);
+  const next = await authenticate(options, extra, authorization);
   const { viewer, refusal } = next.context;
-  const present = extra.admission?.context.viewer;
+  const present = extra.caller?.context.viewer;
   if (extra.socket.readyState !== extra.socket.OPEN) {
     // It was closed meanwhile, and nobody else will stop watching this credential.
     next.release();
@@ -205,8 +259,8 @@ async function renew(door: SocketDoor, extra: Extra, token: string): Promise<Use
     throw new CredentialsError(refusal?.message ?? 'The token is not one of the user who opened the connection.');
   }
   extra.authorization = authorization;
-  extra.admission?.release();
-  extra.admission = next;
+  extra.caller?.release();
+  extra.caller = next;
   return viewer;
 }
 

@@ -98,9 +98,10 @@ export async function closeHost(host: FastifyInstance, unused: ReadonlySet<Socke
 }
 
 /** Adds what tells an operator whether the process lives (`/health`) and can serve (`/ready`). */
-export function registerHealth(host: FastifyInstance, { database }: Services): void {
+export function registerHealth(host: FastifyInstance, { database, feed }: Services): void {
   host.get('/health', async () => ({ status: 'ok' }));
-  host.get('/ready', async (_request, reply) =>
-    (await isReady(database)) ? { status: 'ok' } : reply.status(503).send({ status: 'unavailable' }),
-  );
+  host.get('/ready', async (_request, reply) => {
+    const problem = (await isReady(database)) ? feed.problem : 'The database cannot be read.';
+    return problem === null ? { status: 'ok' } : reply.status(503).send({ status: 'unavailable', problem });
+  });
 }

@@ -1,6 +1,6 @@
 import { ownedRows } from '../accounts/policy.ts';
-import type { Viewer } from '../context.ts';
 import type { Prisma } from '../generated/client/client.ts';
+import type { Viewer } from '../viewer.ts';
 
 /** The notes that the viewer sees, and may change. */
 export function visibleNotes(viewer: Viewer): Prisma.NoteWhereInput {

@@ -1,4 +1,4 @@
-import { findUserById } from '../accounts/service.ts';
+import { loadUser } from '../accounts/service.ts';
 import { NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { defineOrder, orderOf, pageCost, toConnection } from '../graphql/connection.ts';
@@ -22,7 +22,7 @@ export function defineNotes(builder: Builder): void {
         type: 'User',
         nullable: true,
         description: 'Whose it is; null when it is everybody’s.',
-        resolve: ({ ownerId }, _args, context) => (ownerId === null ? null : findUserById(context, ownerId)),
+        resolve: ({ ownerId }, _args, context) => (ownerId === null ? null : loadUser(context, ownerId)),
       }),
     }),
   });

@@ -1,6 +1,6 @@
 import type { Builder } from '../graphql/builder.ts';
 import { AFTER, defineChange, follow } from '../graphql/subscriptions.ts';
-import { watchNotes } from './live.ts';
+import { watchNotes } from './watch.ts';
 
 /** Adds the live side of notes. */
 export function defineNoteSubscriptions(builder: Builder): void {

@@ -1,4 +1,4 @@
-import { findUserById } from '../accounts/service.ts';
+import { loadUser } from '../accounts/service.ts';
 import { NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { defineOrder, orderOf, pageCost, toConnection } from '../graphql/connection.ts';
@@ -19,7 +19,7 @@ export function definePosts(builder: Builder): void {
         type: 'User',
         nullable: true,
         description: 'Who wrote it; null when the account is gone.',
-        resolve: ({ authorId }, _args, context) => (authorId === null ? null : findUserById(context, authorId)),
+        resolve: ({ authorId }, _args, context) => (authorId === null ? null : loadUser(context, authorId)),
       }),
     }),
   });

@@ -1,6 +1,6 @@
 import type { Builder } from '../graphql/builder.ts';
 import { AFTER, defineChange, follow } from '../graphql/subscriptions.ts';
-import { watchPosts } from './live.ts';
+import { watchPosts } from './watch.ts';
 
 /** Adds the live side of posts. */
 export function definePostSubscriptions(builder: Builder): void {

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { ownerOfNewRow } from '../accounts/policy.ts';
 import type { Context } from '../context.ts';
-import { findBatched } from '../database/batch.ts';
+import { findBatched, loadRelated } from '../database/batch.ts';
 import { orNotFound } from '../database/failures.ts';
 import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
-import type { TodoList } from '../generated/client/client.ts';
+import { matches } from '../database/where.ts';
+import type { Todo, TodoList } from '../generated/client/client.ts';
 import { existingId, text, type Unchecked, validate } from '../validation.ts';
 import { visibleTodoLists } from './policy.ts';
 
@@ -54,6 +55,22 @@ export function findTodoList(context: Context, id: string | number): Promise<Tod
   return findBatched(context, 'TodoList', id, (ids) =>
     database.todoList.findMany({ where: { AND: [{ id: { in: ids } }, visibleTodoLists(viewer)] } }),
   );
+}
+
+/** The list that holds a todo which the viewer sees; batched. */
+export async function findListOf(
+  context: Context,
+  { listId, ownerId }: Pick<Todo, 'listId' | 'ownerId'>,
+): Promise<TodoList | undefined> {
+  const { database, viewer } = context;
+  if (listId === null) {
+    return undefined;
+  }
+  const list = await loadRelated(context, 'TodoList', listId, (ids) =>
+    database.todoList.findMany({ where: { id: { in: ids } } }),
+  );
+  // A todo and its list have the same owner, and so the same viewers, unless raw SQL parted them.
+  return list && (list.ownerId === ownerId || matches(visibleTodoLists(viewer), list)) ? list : undefined;
 }
 
 /** Makes a list that belongs to the viewer, or to everybody when the viewer is anonymous. */

@@ -1,6 +1,6 @@
 import { ownedRows } from '../accounts/policy.ts';
-import type { Viewer } from '../context.ts';
 import type { Prisma } from '../generated/client/client.ts';
+import type { Viewer } from '../viewer.ts';
 
 /** The todos that the viewer sees, and may change. */
 export function visibleTodos(viewer: Viewer): Prisma.TodoWhereInput {

@@ -1,10 +1,10 @@
-import { findUserById } from '../accounts/service.ts';
+import { loadUser } from '../accounts/service.ts';
 import { NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { defineOrder, orderOf, pageCost, toConnection } from '../graphql/connection.ts';
 import { IDEMPOTENCY_KEY, repeatable } from '../graphql/idempotency.ts';
 import { nodeOptions } from '../graphql/node.ts';
-import { findTodoList } from './lists.ts';
+import { findListOf } from './lists.ts';
 import {
   createTodo,
   deleteTodo,
@@ -31,13 +31,13 @@ export function defineTodos(builder: Builder): void {
         type: 'TodoList',
         nullable: true,
         description: 'The list that holds it; null when none does.',
-        resolve: ({ listId }, _args, context) => (listId === null ? null : findTodoList(context, listId)),
+        resolve: (todo, _args, context) => findListOf(context, todo),
       }),
       owner: t.field({
         type: 'User',
         nullable: true,
         description: 'Whose it is; null when it is everybody’s.',
-        resolve: ({ ownerId }, _args, context) => (ownerId === null ? null : findUserById(context, ownerId)),
+        resolve: ({ ownerId }, _args, context) => (ownerId === null ? null : loadUser(context, ownerId)),
       }),
     }),
   });

@@ -1,6 +1,6 @@
 import type { Builder } from '../graphql/builder.ts';
 import { AFTER, defineChange, follow } from '../graphql/subscriptions.ts';
-import { watchTodoLists, watchTodos } from './live.ts';
+import { watchTodoLists, watchTodos } from './watch.ts';
 
 /** Adds the live side of todos and todo lists. */
 export function defineTodoSubscriptions(builder: Builder): void {

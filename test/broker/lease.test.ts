@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Hold, LeaseLostError, workUnderLease } from '../../src/database/lease.ts';
+import { type LeaseHandle, LeaseLostError, workUnderLease } from '../../src/database/lease.ts';
 import type { Database } from '../../src/database/open.ts';
 import { startApp, type TestApp } from '../kit/app.ts';
 
@@ -17,8 +17,8 @@ describe('a lease', () => {
     failures.push(error);
   };
   /** Competes for a lease; `holds` has the present hold, if any. */
-  const compete = (name: string, client = database): { holds: () => Hold | null; stop: () => Promise<void> } => {
-    let present: Hold | null = null;
+  const compete = (name: string, client = database): { holds: () => LeaseHandle | null; stop: () => Promise<void> } => {
+    let present: LeaseHandle | null = null;
     const stop = workUnderLease({ database: client, name, onFailure }, async (hold) => {
       present = hold;
       await new Promise((resolve) => hold.signal.addEventListener('abort', resolve));
@@ -65,7 +65,7 @@ describe('a lease', () => {
     await expect.poll(holds).not.toBeNull();
     const hold = holds();
     const write = (cursor: string): Promise<void> | undefined =>
-      hold?.write(async ({ logPosition }) => {
+      hold?.fencedWrite(async ({ logPosition }) => {
         await logPosition.upsert({ where: { name: 'stolen' }, create: { name: 'stolen', cursor }, update: { cursor } });
       });
     await write('mine');

@@ -108,7 +108,8 @@ export async function startApp(env: Record<string, string> = {}): Promise<TestAp
     countStatements: async (work) => {
       const before = statements.length;
       await work();
-      return statements.length - before;
+      // Retention looks at the log whenever it is time to.
+      return statements.slice(before).filter((sql) => !/\bChange\b|page_count/.test(sql)).length;
     },
     close,
   };

@@ -119,11 +119,11 @@ describe('the chats of somebody', () => {
   it('should not be found by those who hold the uri but have not joined', async () => {
     const client = await connect(ben);
     for (const query of [CHATS, MESSAGES, TYPING]) {
-      const { results } = client.start(
+      const { ended } = client.start(
         query.replace(', $after: String', '').replace(', after: $after', ''),
         chat as never,
       );
-      expect((await results.next()).errors).toMatchObject([{ extensions: { code: 'NOT_FOUND' } }]);
+      expect(await ended).toMatchObject([{ extensions: { code: 'NOT_FOUND' } }]);
     }
   });
 

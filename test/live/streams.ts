@@ -8,8 +8,8 @@ type Anything = any;
 
 /** A cursor after everything that was written before the call; `Query.cursor` may lie a little earlier. */
 export async function endOfLog({ app }: TestApp): Promise<string> {
-  await app.services.feed.catchUp();
-  return app.services.feed.cursor;
+  const { feed } = app.services;
+  return feed.cursorOf(await feed.refresh());
 }
 
 /** One server-sent event. */

@@ -129,9 +129,15 @@ describeWith('postgres', 'several nodes on one PostgreSQL', () => {
     const ann = await newcomer(0);
     const uri = await chatOf(ann);
     const { streams, close } = await everywhere(ann, TYPING, { uri });
-    await at(1, ann).gql('mutation ($uri: String!) { setTyping(uri: $uri) }', { uri });
     for (const stream of streams) {
-      expect(await stream.event()).toEqual({ users: [{ username: ann.username }] });
+      // A signal is passed on every two seconds, so one that came before the subscription was in force is followed by another.
+      const signals = setInterval(
+        () => at(1, ann).gql('mutation ($uri: String!) { setTyping(uri: $uri) }', { uri }),
+        100,
+      );
+      expect(await stream.event().finally(() => clearInterval(signals))).toEqual({
+        users: [{ username: ann.username }],
+      });
     }
     await at(2, ann).gql('mutation ($uri: String!) { sendMessage(uri: $uri, message: "done") { __typename } }', {
       uri,
@@ -144,7 +150,7 @@ describeWith('postgres', 'several nodes on one PostgreSQL', () => {
 
   it('should take no harm from signs of typing that are none', async () => {
     for (const payload of ['x', 'me\nnull', 'me\n{"chatId":"1"}', 'me\n{', '\n\n\n']) {
-      await sql(`SELECT pg_notify('tidings_typing', E'${payload.replaceAll('\n', '\\n')}')`);
+      await sql(`SELECT pg_notify('tidings_typing_1', E'${payload.replaceAll('\n', '\\n')}')`);
     }
     for (const [index] of nodes.entries()) {
       await make(visitor(index), 'still there');

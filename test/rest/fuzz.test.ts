@@ -12,7 +12,7 @@ import { JSON_TYPE, PASSWORD, perform, type Received, type Sent, send } from './
 /** Requests of one run, which go out together. */
 const AT_ONCE = 50;
 /** What the database has to do with it shows in fewer. */
-const RUNS = ON_POSTGRES ? 100 : 400;
+const RUNS = ON_POSTGRES ? 100 : 200;
 /** How many of the requests with a body must have been carried out, in each run on average. */
 const LEAST_DONE = 2.5;
 const RAW_RUNS = 1_500;

@@ -9,7 +9,7 @@ import { privateDatabase } from '../kit/app.ts';
 import { Person } from '../kit/person.ts';
 import { type ServerProcess, startProcess } from '../kit/process.ts';
 
-const POSTS = 1_000_000;
+const POSTS = 300_000;
 const MAX_RESIDENT_KIB = 250 * 1024;
 const TIMEOUT_MS = 300_000;
 const PASSWORD = 'a good long password';

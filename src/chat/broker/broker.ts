@@ -61,9 +61,9 @@ export async function startBroker({
 
   const outbox = new Outbox(connection);
   const relay = new Relay(services, outbox, report);
-  const stopConsuming = consumeInbound(connection, { contextOf, onFailure: report });
-  const stopRelaying = workUnderLease({ database: services.database, name: RELAY, onFailure: report }, (hold) =>
-    relay.run(hold),
+  const stopConsuming = consumeInbound(connection, { contextOf, database: services.database, onFailure: report });
+  const stopRelaying = workUnderLease({ database: services.database, name: RELAY, onFailure: report }, (lease) =>
+    relay.run(lease),
   );
   const stopForgetting = repeat({
     intervalMs: FORGET_INTERVAL_MS,

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { AMQPError, type Channel, type Connection } from 'rabbitmq-client';
-import type { Hold } from '../../database/lease.ts';
+import type { LeaseHandle } from '../../database/lease.ts';
 import type { Outgoing } from './outgoing.ts';
 
 /** How long listeners have to come back after a new start of the broker, which forgets who listened. */
@@ -41,11 +41,11 @@ export class Outbox {
     this.#connection = connection;
   }
 
-  /** Sends a batch; waits for a broker that is away. Nothing is sent once the hold is no longer valid. */
-  async send(messages: readonly Outgoing[], hold: Hold): Promise<Delivery> {
+  /** Sends a batch; waits for a broker that is away. Nothing is sent once the lease is no longer valid. */
+  async send(messages: readonly Outgoing[], lease: LeaseHandle): Promise<Delivery> {
     let confirmed = 0;
     try {
-      const line = await this.#open(hold.signal);
+      const line = await this.#open(lease.signal);
       for (const exchange of new Set(messages.map((message) => message.exchange))) {
         await this.#declare(line, exchange);
       }
@@ -53,10 +53,10 @@ export class Outbox {
         const rest = messages.slice(confirmed);
         const doubtful = rest.findIndex((message) => this.#isDoubtful(line, message));
         if (rest[0] && doubtful === 0) {
-          await this.#prove(line, rest[0], hold);
+          await this.#prove(line, rest[0], lease);
           confirmed += 1;
         } else {
-          const delivery = await this.#post(line, doubtful < 0 ? rest : rest.slice(0, doubtful), hold);
+          const delivery = await this.#post(line, doubtful < 0 ? rest : rest.slice(0, doubtful), lease);
           confirmed += delivery.confirmed;
           if (delivery.failure !== null) {
             throw delivery.failure;
@@ -117,10 +117,10 @@ export class Outbox {
   }
 
   /** Sends a message until somebody hears it, or nobody is waited for any longer: what comes after it must not be heard before. */
-  async #prove(line: Line, message: Outgoing, hold: Hold): Promise<void> {
+  async #prove(line: Line, message: Outgoing, lease: LeaseHandle): Promise<void> {
     for (;;) {
       const isLast = !this.#isDoubtful(line, message);
-      const { failure } = await this.#post(line, [message], hold);
+      const { failure } = await this.#post(line, [message], lease);
       if (failure !== null) {
         throw failure;
       }
@@ -128,15 +128,15 @@ export class Outbox {
         return;
       }
       this.#heard.add(message.exchange);
-      await sleep(PROOF_INTERVAL_MS, undefined, { signal: hold.signal });
+      await sleep(PROOF_INTERVAL_MS, undefined, { signal: lease.signal });
     }
   }
 
   /** Sends messages without waiting between them, then waits for all confirms. */
-  async #post(line: Line, messages: readonly Outgoing[], hold: Hold): Promise<Delivery> {
+  async #post(line: Line, messages: readonly Outgoing[], lease: LeaseHandle): Promise<Delivery> {
     const confirms: Promise<void>[] = [];
     for (const { id, exchange, body, position } of messages) {
-      if (!hold.isValid()) {
+      if (!lease.isValid()) {
         break;
       }
       const timestamp = Math.floor(position.at / 1000);
@@ -156,7 +156,7 @@ export class Outbox {
         ),
       );
     }
-    const outcomes = await unlessAborted(Promise.allSettled(confirms), hold.signal);
+    const outcomes = await unlessAborted(Promise.allSettled(confirms), lease.signal);
     // The client tells of what came back a turn later than of what was confirmed.
     await nextTurn();
     const failed = outcomes.findIndex(({ status }) => status === 'rejected');

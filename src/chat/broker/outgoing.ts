@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { Position } from '../../changes/cursor.ts';
-import type { Change } from '../../changes/log.ts';
+import type { Change } from '../../changes/change.ts';
+import type { LogPosition } from '../../changes/cursor.ts';
 import type { Services } from '../../context.ts';
 import { byId } from '../../database/batch.ts';
 import type { User } from '../../generated/client/client.ts';
@@ -8,7 +8,7 @@ import { messageBody } from '../bodies.ts';
 
 /** A chat message on its way to the exchange of its chat. */
 export interface Outgoing {
-  readonly position: Position;
+  readonly position: LogPosition;
   /** The cursor of the change that wrote the message: by it a reader knows a message that comes twice. */
   readonly id: string;
   readonly exchange: string;
@@ -32,7 +32,14 @@ export async function composeOutgoing(
   if (inserts.length === 0) {
     return [];
   }
-  const rows = inserts.map((change) => ({ change, ...messageRow.parse(change.after) }));
+  const rows = inserts.flatMap((change) => {
+    try {
+      return { change, ...messageRow.parse(change.after) };
+    } catch (error) {
+      onFailure(error);
+      return [];
+    }
+  });
   const users = byId(
     await services.database.user.findMany({ where: { id: { in: distinct(rows.map(({ userId }) => userId)) } } }),
   );

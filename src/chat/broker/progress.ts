@@ -1,7 +1,7 @@
-import { decodeCursor, encodeCursor, type Position } from '../../changes/cursor.ts';
+import { decodeLogCursor, type LogPosition } from '../../changes/cursor.ts';
 import type { Services } from '../../context.ts';
 import { isUniqueViolation } from '../../database/failures.ts';
-import type { Hold } from '../../database/lease.ts';
+import type { LeaseHandle } from '../../database/lease.ts';
 
 /** How often the position is stored while messages come in a row, in milliseconds; a crash sends again what was confirmed meanwhile. */
 const STORE_INTERVAL_MS = 100;
@@ -14,9 +14,9 @@ export async function ensureStart({ database, feed }: Services): Promise<void> {
   if (await database.logPosition.findUnique({ where: { name: RELAY } })) {
     return;
   }
-  await feed.catchUp();
+  const head = await feed.refresh();
   try {
-    await database.logPosition.create({ data: { name: RELAY, cursor: feed.cursor } });
+    await database.logPosition.create({ data: { name: RELAY, cursor: feed.cursorOf(head) } });
   } catch (error) {
     if (!isUniqueViolation(error)) {
       throw error;
@@ -27,30 +27,30 @@ export async function ensureStart({ database, feed }: Services): Promise<void> {
 /** How far the log has been published; stored now and then, only by the process that holds the lease. */
 export class Progress {
   readonly #feed: Services['feed'];
-  readonly #hold: Hold;
-  #position: Position;
-  #stored: Position;
+  readonly #lease: LeaseHandle;
+  #position: LogPosition;
+  #stored: LogPosition;
   #storedAt = 0;
 
-  private constructor(feed: Services['feed'], hold: Hold, position: Position) {
+  private constructor(feed: Services['feed'], lease: LeaseHandle, position: LogPosition) {
     this.#feed = feed;
-    this.#hold = hold;
+    this.#lease = lease;
     this.#position = position;
     this.#stored = position;
   }
 
   /** Goes on where the last holder of the lease stopped. */
-  static async restore(services: Services, hold: Hold): Promise<Progress> {
+  static async restore(services: Services, lease: LeaseHandle): Promise<Progress> {
     const { database, feed } = services;
     await ensureStart(services);
     const { cursor } = await database.logPosition.findUniqueOrThrow({ where: { name: RELAY } });
     // What the last holder had read may not have come here yet.
-    await feed.catchUp();
+    await feed.refresh();
     // The epoch is not compared: it changes with settings that are about rights, and the position itself tells a foreign log.
-    return new Progress(feed, hold, decodeCursor(cursor));
+    return new Progress(feed, lease, decodeLogCursor(cursor));
   }
 
-  get position(): Position {
+  get position(): LogPosition {
     return this.#position;
   }
 
@@ -59,7 +59,7 @@ export class Progress {
   }
 
   /** Takes note that everything up to this position was published, and stores it when that is due. */
-  async advance(position: Position): Promise<void> {
+  async advance(position: LogPosition): Promise<void> {
     if (position.seq > this.#position.seq) {
       this.#position = position;
     }
@@ -68,10 +68,9 @@ export class Progress {
     }
   }
 
-  /** Goes to a position whatever the present one is. */
-  async jump(position: Position): Promise<void> {
+  /** Goes to a position whatever the present one is; it is stored when something was published there. */
+  jump(position: LogPosition): void {
     this.#position = position;
-    await this.store();
   }
 
   async store(): Promise<void> {
@@ -79,8 +78,8 @@ export class Progress {
       return;
     }
     const position = this.#position;
-    const cursor = encodeCursor(decodeCursor(this.#feed.cursor).epoch, position);
-    await this.#hold.write(async ({ logPosition }) => {
+    const cursor = this.#feed.cursorOf(position);
+    await this.#lease.fencedWrite(async ({ logPosition }) => {
       await logPosition.update({ where: { name: RELAY }, data: { cursor } });
     });
     this.#stored = position;

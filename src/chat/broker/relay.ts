@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { decodeCursor, ORIGIN, type Position } from '../../changes/cursor.ts';
-import type { Change } from '../../changes/log.ts';
+import type { Change } from '../../changes/change.ts';
+import { LOG_START, type LogPosition } from '../../changes/cursor.ts';
 import type { Services } from '../../context.ts';
-import { type Hold, LeaseLostError } from '../../database/lease.ts';
+import { type LeaseHandle, LeaseLostError } from '../../database/lease.ts';
 import { AppError } from '../../errors.ts';
 import type { Outbox } from './outbox.ts';
 import { composeOutgoing } from './outgoing.ts';
@@ -26,6 +26,8 @@ export class Relay {
   /** After which change no more is published. */
   #end = Number.POSITIVE_INFINITY;
   #rung = false;
+  /** The oldest change that was left, which is to be published itself. */
+  #skipsTo: LogPosition | null = null;
   #wake: () => void = () => undefined;
 
   constructor(services: Services, outbox: Outbox, onFailure: (error: unknown) => void) {
@@ -34,9 +36,9 @@ export class Relay {
     this.#onFailure = onFailure;
   }
 
-  /** Publishes until the hold ends. */
-  run(hold: Hold): Promise<void> {
-    this.#running = this.#run(hold).finally(() => {
+  /** Publishes until the lease ends. */
+  run(lease: LeaseHandle): Promise<void> {
+    this.#running = this.#run(lease).finally(() => {
       this.#running = null;
     });
     return this.#running;
@@ -45,48 +47,48 @@ export class Relay {
   /** Publishes what is committed by now, if it is this process that publishes, and then no more. */
   async finish(): Promise<void> {
     const { feed } = this.#services;
-    await feed.catchUp();
-    this.#end = this.#running ? decodeCursor(feed.cursor).seq : 0;
+    const head = await feed.refresh();
+    this.#end = this.#running ? head.seq : 0;
     this.#ring();
     await this.#running;
   }
 
-  async #run(hold: Hold): Promise<void> {
+  async #run(lease: LeaseHandle): Promise<void> {
     const ring = (): void => this.#ring();
-    const ignore = this.#services.feed.listen([{ model: MODEL }], ring);
-    hold.signal.addEventListener('abort', ring);
+    const ignore = this.#services.feed.onModel(MODEL, ring);
+    lease.signal.addEventListener('abort', ring);
     let pauseMs = RETRY_MIN_MS;
     try {
-      while (!hold.signal.aborted && !this.#isFinished()) {
+      while (!lease.signal.aborted && !this.#isFinished()) {
         try {
-          this.#progress ??= await Progress.restore(this.#services, hold);
-          await this.#step(this.#progress, hold);
+          this.#progress ??= await Progress.restore(this.#services, lease);
+          await this.#step(this.#progress, lease);
           pauseMs = RETRY_MIN_MS;
         } catch (error) {
           if (error instanceof LeaseLostError) {
             throw error;
           }
-          this.#tell(error, hold);
-          await sleep(pauseMs, undefined, { signal: hold.signal }).catch(() => undefined);
+          this.#tell(error, lease);
+          await sleep(pauseMs, undefined, { signal: lease.signal }).catch(() => undefined);
           pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS);
         }
       }
-      await this.#progress?.store().catch((error) => this.#tell(error, hold));
+      await this.#progress?.store().catch((error) => this.#tell(error, lease));
     } finally {
       this.#progress = null;
       ignore();
-      hold.signal.removeEventListener('abort', ring);
+      lease.signal.removeEventListener('abort', ring);
     }
   }
 
   /** Publishes what comes next in the log, or waits for something to come. */
-  async #step(progress: Progress, hold: Hold): Promise<void> {
+  async #step(progress: Progress, lease: LeaseHandle): Promise<void> {
     this.#rung = false;
     const { changes, upTo } = await this.#read(progress);
     const inserts = changes.filter(({ action }) => action === 'INSERT');
     const messages = await composeOutgoing(this.#services, inserts, this.#onFailure);
     if (messages.length > 0) {
-      const { confirmed, failure } = await this.#outbox.send(messages, hold);
+      const { confirmed, failure } = await this.#outbox.send(messages, lease);
       if (failure !== null) {
         const last = messages[confirmed - 1];
         await progress.advance(last?.position ?? progress.position);
@@ -95,18 +97,17 @@ export class Relay {
     }
     await progress.advance(upTo);
     if (changes.length === 0 && !this.#isFinished()) {
-      await this.#idle(progress.isStored ? IDLE_INTERVAL_MS : STORE_DELAY_MS, hold);
+      await this.#idle(progress.isStored ? IDLE_INTERVAL_MS : STORE_DELAY_MS, lease);
     }
   }
 
-  async #read(progress: Progress): Promise<{ changes: readonly Change[]; upTo: Position }> {
+  async #read(progress: Progress): Promise<{ changes: readonly Change[]; upTo: LogPosition }> {
     try {
-      return await this.#services.feed.replay(progress.position, [MODEL]);
+      return await this.#services.feed.read([MODEL], progress.position, this.#skipsTo === progress.position);
     } catch (error) {
       if (error instanceof AppError && error.code === 'RESYNC_REQUIRED') {
         await this.#skip(progress);
-        this.#ring();
-        return { changes: [], upTo: progress.position };
+        return this.#services.feed.read([MODEL], progress.position, true);
       }
       throw error;
     }
@@ -119,16 +120,17 @@ export class Relay {
       select: { seq: true, at: true },
     });
     const { seq } = progress.position;
-    const target = oldest ? { seq: Number(oldest.seq), at: oldest.at.getTime() } : ORIGIN;
+    const target = oldest ? { seq: Number(oldest.seq), at: oldest.at.getTime() } : LOG_START;
     this.#onFailure(
       new Error(
-        `CHAT MESSAGES MAY BE MISSING in RabbitMQ: the change log was kept too short a time. They were published up to change ${seq}, and go on after change ${target.seq}.`,
+        `CHAT MESSAGES MAY BE MISSING in RabbitMQ: the change log was kept too short a time. They were published up to change ${seq}, and go on with change ${target.seq}.`,
       ),
     );
-    await progress.jump(target);
+    this.#skipsTo = target;
+    progress.jump(target);
   }
 
-  async #idle(ms: number, { signal }: Hold): Promise<void> {
+  async #idle(ms: number, { signal }: LeaseHandle): Promise<void> {
     if (this.#rung || signal.aborted) {
       return;
     }
@@ -150,8 +152,8 @@ export class Relay {
     return Number.isFinite(this.#end) && (this.#progress?.position.seq ?? this.#end) >= this.#end;
   }
 
-  /** Passes a failure on, unless it only says that the hold has ended. */
-  #tell(error: unknown, { signal }: Hold): void {
+  /** Passes a failure on, unless it only says that the lease has ended. */
+  #tell(error: unknown, { signal }: LeaseHandle): void {
     if (!signal.aborted) {
       this.#onFailure(error);
     }

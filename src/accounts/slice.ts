@@ -1,0 +1,19 @@
+import type { Slice } from '../slice.ts';
+import { scopeOfUser } from './scopes.ts';
+
+/**
+ * The log holds what ends access on open sockets: the role and status of users, and the credentials that are gone. Never a name, an address, a
+ * hash or anything that could be signed in with.
+ */
+export const accounts: Slice = {
+  log: {
+    User: {
+      scope: scopeOfUser('id'),
+      columns: ['id', 'isActive', 'isStaff', 'credentialsChangedAt'],
+      actions: ['UPDATE', 'DELETE'],
+      decidesAccess: true,
+    },
+    AuthToken: { scope: scopeOfUser('userId'), columns: ['id', 'userId'], actions: ['DELETE'], decidesAccess: true },
+    Session: { scope: scopeOfUser('userId'), columns: ['id', 'userId'], actions: ['DELETE'], decidesAccess: true },
+  },
+};

@@ -1,0 +1,66 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Database } from '../database/open.ts';
+
+/** How many numbers of the log are measured together: few enough that requests hardly wait for it. */
+const RANGE = 2_000n;
+const PAUSE_MS = 2;
+/** What a change takes beside the images of its row, indexes included, in bytes. */
+const OVERHEAD_BYTES = 250;
+
+/** The changes from the end of the range before up to and including `upTo`. */
+interface MeasuredRange {
+  readonly upTo: bigint;
+  readonly bytes: number;
+}
+
+/** Measures how many bytes the log has, each change once. */
+export class LogSize {
+  readonly #database: Database;
+  /** The ranges that can no longer grow, oldest first. */
+  #ranges: MeasuredRange[] = [];
+
+  constructor(database: Database) {
+    this.#database = database;
+  }
+
+  /** More bytes than the log can have: those of the file, or of the table with its indexes. */
+  async upperBound(): Promise<number> {
+    const [row] = await ('$isPostgres' in this.#database
+      ? this.#database.$queryRaw<{ bytes: bigint }[]>`SELECT pg_total_relation_size('"Change"') AS "bytes"`
+      : this.#database.$queryRaw<{ bytes: bigint }[]>`
+          SELECT p."page_count" * s."page_size" AS "bytes" FROM pragma_page_count() AS p, pragma_page_size() AS s`);
+    return Number(row?.bytes ?? 0);
+  }
+
+  /** The number up to which changes have to be removed so that the rest has at most so many bytes; 0 when none has to be. */
+  async findExcess(maxBytes: number, stopping: AbortSignal): Promise<bigint> {
+    const bounds = await this.#database.change.aggregate({ _min: { seq: true }, _max: { seq: true } });
+    const { _min: oldest, _max: newest } = bounds;
+    if (oldest.seq === null || newest.seq === null) {
+      return 0n;
+    }
+    const first = oldest.seq;
+    this.#ranges = this.#ranges.filter(({ upTo }) => upTo >= first);
+    let from = this.#ranges.at(-1)?.upTo ?? first - 1n;
+    while (from + RANGE <= newest.seq && !stopping.aborted) {
+      this.#ranges.push({ upTo: from + RANGE, bytes: await this.#measure(from, from + RANGE) });
+      from += RANGE;
+      await pause(PAUSE_MS, undefined, { ref: false });
+    }
+    let total = await this.#measure(from, newest.seq);
+    for (const range of this.#ranges.toReversed()) {
+      total += range.bytes;
+      if (total > maxBytes) {
+        return range.upTo;
+      }
+    }
+    return 0n;
+  }
+
+  async #measure(from: bigint, upTo: bigint): Promise<number> {
+    const [row] = await this.#database.$queryRaw<{ bytes: bigint | number | null }[]>`
+      SELECT sum(coalesce(octet_length("before"), 0) + coalesce(octet_length("after"), 0) + ${OVERHEAD_BYTES}) AS "bytes"
+      FROM "Change" WHERE "seq" > ${from} AND "seq" <= ${upTo}`;
+    return Number(row?.bytes ?? 0);
+  }
+}

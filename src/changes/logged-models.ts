@@ -1,0 +1,79 @@
+import { getDatamodel } from '../generated/pothos.ts';
+import type { ScopeRule } from './scopes.ts';
+
+export type ChangeAction = 'INSERT' | 'UPDATE' | 'DELETE';
+
+/** How the changes of a model are logged, as the slice that owns the model declares it. */
+export interface LogRule {
+  /** The scope of its rows. */
+  readonly scope: ScopeRule;
+  /** A second scope whose subscribers the row concerns: the user of a membership, say. */
+  readonly otherScope?: ScopeRule;
+  /** The columns that are logged; all of them when left out. An update is logged only when it changes one of these. */
+  readonly columns?: readonly string[];
+  /** The kinds of changes that are logged; all three when left out. */
+  readonly actions?: readonly ChangeAction[];
+  /** The columns that identify a row, `id` when left out: an update of one of them is logged as a deletion and an insertion. */
+  readonly identity?: readonly string[];
+  /** Columns that no filter and no policy reads. The image of a row before its change leaves them out. */
+  readonly unfiltered?: readonly string[];
+  /** Whether its changes decide who may see something, or whether a credential is valid. They are applied as soon as they are committed. */
+  readonly decidesAccess?: boolean;
+}
+
+/** The kind of values that a column holds. */
+export type ColumnKind = 'Int' | 'String' | 'Boolean' | 'DateTime';
+
+/** A model as the log captures it. */
+export interface LoggedModel {
+  readonly name: string;
+  readonly columns: ReadonlyMap<string, ColumnKind>;
+  /** The columns of the image before a change. */
+  readonly columnsBefore: readonly string[];
+  readonly actions: readonly ChangeAction[];
+  /** Whether an update that changes none of `columns` is left out. */
+  readonly onlyLoggedColumns: boolean;
+  readonly identity: readonly string[];
+  readonly scope: ScopeRule;
+  readonly otherScope: ScopeRule | null;
+  readonly decidesAccess: boolean;
+}
+
+export type LoggedModels = ReadonlyMap<string, LoggedModel>;
+
+const EVERY_ACTION: readonly ChangeAction[] = ['INSERT', 'UPDATE', 'DELETE'];
+
+interface DatamodelField {
+  readonly name: string;
+  readonly kind: string;
+  readonly type: string;
+}
+
+/** The models that are logged, with their columns out of the data model, so that triggers and columns cannot drift apart. */
+export function loggedModels(rules: Readonly<Record<string, LogRule>>): LoggedModels {
+  const { models } = getDatamodel().datamodel as { models: Record<string, { fields: readonly DatamodelField[] }> };
+  return new Map(
+    Object.entries(rules).map(([name, rule]) => {
+      const fields = (models[name]?.fields ?? []).filter(
+        (field) => field.kind === 'scalar' && (!rule.columns || rule.columns.includes(field.name)),
+      );
+      const model: LoggedModel = {
+        name,
+        columns: new Map(fields.map((field) => [field.name, field.type as ColumnKind])),
+        columnsBefore: fields.map((field) => field.name).filter((column) => !rule.unfiltered?.includes(column)),
+        actions: rule.actions ?? EVERY_ACTION,
+        onlyLoggedColumns: rule.columns !== undefined,
+        identity: rule.identity ?? ['id'],
+        scope: rule.scope,
+        otherScope: rule.otherScope ?? null,
+        decidesAccess: rule.decidesAccess ?? false,
+      };
+      return [name, model];
+    }),
+  );
+}
+
+/** The names of the models whose changes decide about access. */
+export function accessModels(models: LoggedModels): string[] {
+  return [...models.values()].filter(({ decidesAccess }) => decidesAccess).map(({ name }) => name);
+}

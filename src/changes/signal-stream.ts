@@ -1,0 +1,78 @@
+import type { Viewer } from '../viewer.ts';
+import { LOG_START } from './cursor.ts';
+import { Delivery, type EventStream, type Sink, type StreamEnd } from './delivery.ts';
+import type { DeliveryLoop } from './delivery-loop.ts';
+import type { StreamEvent } from './filter.ts';
+import type { Renderer } from './results.ts';
+
+const SIGNAL_BYTES = 200;
+
+/** A subscription to signals, which the log does not hold: of those that a slow reader has not taken only the last one is sent. */
+export class SignalStream implements EventStream {
+  readonly #loop: DeliveryLoop;
+  readonly #viewer: Viewer;
+  readonly #hasAccess: () => boolean;
+  readonly #onEnd: () => void;
+  #delivery: Delivery | null = null;
+  #ended: StreamEnd | null = null;
+  /** A signal that came before the stream was started. */
+  #early: StreamEvent | null = null;
+
+  /** `hasAccess` says whether the viewer may still receive them; `onEnd` is called once. */
+  constructor(loop: DeliveryLoop, viewer: Viewer, hasAccess: () => boolean, onEnd: () => void) {
+    this.#loop = loop;
+    this.#viewer = viewer;
+    this.#hasAccess = hasAccess;
+    this.#onEnd = onEnd;
+  }
+
+  start(renderer: Renderer, sink: Sink): void {
+    if (this.#ended) {
+      sink.end(this.#ended);
+      return;
+    }
+    const group = this.#loop.results.group(renderer);
+    const owner = {
+      viewer: this.#viewer,
+      mayReceive: this.#hasAccess,
+      onProgress: () => undefined,
+      onDrained: () => undefined,
+      onLast: () => this.close(),
+      onFailure: (error: Error) => this.#end({ kind: 'error', error, isTooSlow: false }),
+      onShed: () => this.#delivery?.clear(),
+    };
+    this.#delivery = new Delivery(this.#loop, owner, group, sink);
+    if (this.#early) {
+      this.push(this.#early);
+    }
+  }
+
+  push(signal: StreamEvent): void {
+    const delivery = this.#delivery;
+    if (!delivery) {
+      this.#early = signal;
+    } else {
+      delivery.clear();
+      delivery.push(delivery.group.item(signal, { position: LOG_START, previous: LOG_START, size: SIGNAL_BYTES }));
+    }
+  }
+
+  /** Ends the stream when its viewer has no access to it any more. */
+  checkAccess(): void {
+    if (!this.#hasAccess()) {
+      this.close();
+    }
+  }
+
+  close(): void {
+    this.#end({ kind: 'complete' });
+  }
+
+  #end(end: StreamEnd): void {
+    if (!this.#ended) {
+      this.#ended = end;
+      this.#onEnd();
+      this.#delivery?.close(end);
+    }
+  }
+}

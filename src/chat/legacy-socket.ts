@@ -1,0 +1,48 @@
+import { loadUser } from '../accounts/service.ts';
+import type { ChatMessage, ChatSession } from '../generated/client/client.ts';
+import { byId, legacyModel } from '../legacy-socket/model.ts';
+import { messageBody, participantBody } from './bodies.ts';
+import { findMessage } from './messages.ts';
+import { findChatById, loadChat } from './service.ts';
+import { watchChatsById, watchMessagesById } from './watch.ts';
+
+/** Chats and what is said in them, as clients of `/ws/subscribe/` know them. */
+export const chatLegacyModels = [
+  legacyModel<ChatSession>({
+    name: 'chat.ChatSession',
+    of: 'ChatSession',
+    parameters: {},
+    groups: [],
+    watch: watchChatsById,
+    find: findChatById,
+    load: loadChat,
+    instance: async ({ id, uri, ownerId }, context) => {
+      const owner = await loadUser(context, ownerId);
+      const members = await context.database.chatMember.findMany({
+        where: { chatSessionId: id },
+        orderBy: { id: 'asc' },
+        include: { user: true },
+      });
+      return owner
+        ? {
+            id,
+            uri,
+            owner: participantBody(owner),
+            members: [owner, ...members.map(({ user }) => user)].map(participantBody),
+          }
+        : null;
+    },
+  }),
+  legacyModel<ChatMessage>({
+    name: 'chat.ChatSessionMessage',
+    of: 'ChatMessage',
+    parameters: { chat_session: byId('chatSessionId'), chat_session_id: byId('chatSessionId') },
+    groups: ['chat_session_id'],
+    watch: watchMessagesById,
+    find: findMessage,
+    instance: async ({ id, userId, message }, context) => {
+      const user = await loadUser(context, userId);
+      return user ? { id, ...messageBody(user, message) } : null;
+    },
+  }),
+];

@@ -1,0 +1,92 @@
+import type { WebSocket } from 'ws';
+import { CloseCode } from '../sockets/close-codes.ts';
+import { authenticateSocket, type SocketCaller, type SocketTransport } from '../sockets/handshake.ts';
+import { SocketWriter } from '../sockets/socket-writer.ts';
+import { closeSockets, createWebSocketServer, keepAlive, whenClosed } from '../sockets/web-sockets.ts';
+import { LegacyConnection } from './connection.ts';
+import { LEGACY_MODELS } from './models.ts';
+import type { LegacyModels } from './requests.ts';
+
+const PATH = '/ws/subscribe';
+
+/** How many frames of one socket may wait; until they are dealt with no more are read. */
+const MAX_WAITING = 16;
+
+/** Mounts the change socket of older clients, which speaks as django-rest-live did. Returns the function that closes its sockets. */
+export function registerLegacySocket(transport: SocketTransport): () => Promise<void> {
+  const { upgrades, sockets, report } = transport;
+  const models: LegacyModels = new Map(LEGACY_MODELS.map((model) => [model.name, model]));
+  const server = createWebSocketServer(sockets);
+  server.on('connection', (socket, request) => {
+    keepAlive(socket, sockets.keepAliveMs);
+    // A frame that breaks the WebSocket protocol or the size limit: ws closes the socket by itself.
+    socket.on('error', () => undefined);
+    const writer = new SocketWriter(socket, request);
+    const connected = authenticate(transport, socket, authenticateSocket(transport, socket, request)).then((caller) => {
+      if (!caller) {
+        return null;
+      }
+      const connection = new LegacyConnection({ ...transport, models }, writer, caller.authorization);
+      whenClosed(socket, () => connection.close());
+      return connection;
+    });
+    inTurn(socket, writer, async (text) => (await connected)?.receive(text), report);
+  });
+  upgrades.add((path) => path === PATH, server);
+  return async () => closeSockets(server);
+}
+
+/** Rejects anonymous connections when ALLOW_ANONYMOUS is off. */
+async function authenticate(
+  { report }: SocketTransport,
+  socket: WebSocket,
+  authenticating: Promise<SocketCaller | null>,
+): Promise<SocketCaller | null> {
+  try {
+    const caller = await authenticating;
+    const { viewer } = caller?.context ?? {};
+    if (viewer?.kind === 'anonymous' && !viewer.sharesOwnerless) {
+      socket.close(CloseCode.unauthorized, 'Authentication credentials were not provided.');
+      return null;
+    }
+    return caller;
+  } catch (error) {
+    report(error, null);
+    socket.close(CloseCode.internalError, 'Unexpected error');
+    return null;
+  }
+}
+
+/** Passes on the frames of a socket one by one, each when the one before it is dealt with. */
+function inTurn(
+  socket: WebSocket,
+  writer: SocketWriter,
+  receive: (text: string) => Promise<void>,
+  report: SocketTransport['report'],
+): void {
+  let waiting = 0;
+  let last: Promise<void> = Promise.resolve();
+  const resume = (): void => {
+    if (socket.isPaused && waiting < MAX_WAITING) {
+      if (writer.isWritable) {
+        socket.resume();
+      } else {
+        // A peer that does not read its answers is not asked for more.
+        writer.onceWritable(resume);
+      }
+    }
+  };
+  socket.on('message', (data) => {
+    waiting += 1;
+    if (waiting >= MAX_WAITING || !writer.isWritable) {
+      socket.pause();
+    }
+    last = last
+      .then(() => receive(String(data)))
+      .catch((error: unknown) => report(error, null))
+      .finally(() => {
+        waiting -= 1;
+        resume();
+      });
+  });
+}
