@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { messagesOf, TOPICS, Watcher } from './watcher.ts';
-import type { Actor, World } from './world.ts';
+import { type Actor, NAMES, type World } from './world.ts';
 
 /** What the steps of a run work on. */
 export interface Stage {
@@ -24,7 +24,9 @@ export interface Step {
 type Perform = (stage: Stage, step: Step) => Promise<unknown>;
 
 const RECENT = 12;
-const MAX_WATCHERS = 14;
+const MAX_WATCHERS = 20;
+/** How many rows a bulk write has: more than are read from the log at once. */
+const BULK = 700;
 
 function chosen<Item>(items: readonly Item[], index: number): Item | undefined {
   return items[index % items.length];
@@ -59,6 +61,14 @@ const listOf = ({ pick }: Step): string => (pick % 3 === 0 ? 'null' : `"${(pick 
 const uriOf = ({ chats }: Stage, { pick }: Step): string => chosen(chats, pick) ?? '';
 const owner = ({ world }: Stage, { actor }: Step): string => String(chosen(world.actors, actor)?.id ?? 'NULL');
 const user = ({ world }: Stage, { pick }: Step): string => String(chosen(world.actors.slice(1), pick)?.id ?? 1);
+
+async function openChat(stage: Stage, step: Step): Promise<string | undefined> {
+  const uri = (await send(stage, step, 'it: createChatSession { uri }'))?.['it']?.uri;
+  if (uri) {
+    stage.chats.push(uri);
+  }
+  return uri;
+}
 
 const STEPS = {
   createTodo: (stage, step) =>
@@ -122,10 +132,18 @@ const STEPS = {
       `updatePost(id: "${idOf(stage, 'post', step)}", input: { content: "d${step.pick}" }) { __typename }`,
     ),
   deletePost: (stage, step) => send(stage, step, `deletePost(id: "${idOf(stage, 'post', step)}") { __typename }`),
-  openChat: async (stage, step) => {
-    const made = await send(stage, step, 'it: createChatSession { uri }');
-    if (made?.['it']?.uri) {
-      stage.chats.push(made['it'].uri);
+  openChat,
+  /** A chat with everybody in it, all of whom watch what is said. */
+  openCrowdedChat: async (stage, step) => {
+    const uri = await openChat(stage, step);
+    if (uri) {
+      await send(stage, step, `addChatMembers(uri: "${uri}", usernames: ${JSON.stringify(NAMES)}) { __typename }`);
+      const watchers = stage.world.actors
+        .filter(({ id }) => id !== null)
+        .slice(0, Math.max(0, MAX_WATCHERS - stage.watchers.length))
+        .map((actor) => new Watcher(stage.world, actor, messagesOf(uri)));
+      stage.watchers.push(...watchers);
+      await Promise.all(watchers.map((watcher, index) => watcher.connect(step.node + index)));
     }
   },
   joinChat: (stage, step) => send(stage, step, `joinChat(uri: "${uriOf(stage, step)}") { __typename }`),
@@ -134,13 +152,13 @@ const STEPS = {
     send(
       stage,
       step,
-      `addChatMembers(uri: "${uriOf(stage, step)}", usernames: ["${['ann', 'ben', 'cleo'][step.pick % 3]}"]) { __typename }`,
+      `addChatMembers(uri: "${uriOf(stage, step)}", usernames: ["${chosen(NAMES, step.pick)}"]) { __typename }`,
     ),
   removeMember: (stage, step) =>
     send(
       stage,
       step,
-      `removeChatMember(uri: "${uriOf(stage, step)}", username: "${['ann', 'ben', 'cleo'][step.pick % 3]}") { __typename }`,
+      `removeChatMember(uri: "${uriOf(stage, step)}", username: "${chosen(NAMES, step.pick)}") { __typename }`,
     ),
   say: (stage, step) =>
     send(stage, step, `sendMessage(uri: "${uriOf(stage, step)}", message: "m${step.pick}") { __typename }`),
@@ -164,6 +182,13 @@ const STEPS = {
   sqlEdit: ({ world }, { pick }) =>
     world.sql(`UPDATE "ChatMessage" SET "message" = 'edited ${pick}' WHERE "id" % 2 = ${pick % 2}`),
   sqlUnsay: ({ world }, { pick }) => world.sql(`DELETE FROM "ChatMessage" WHERE "id" % 5 = ${pick % 5}`),
+  sqlInBulk: async (stage, step) => {
+    await stage.world.sql(
+      `WITH RECURSIVE "numbers"("n") AS (SELECT 1 UNION ALL SELECT "n" + 1 FROM "numbers" WHERE "n" < ${BULK})
+       INSERT INTO "Todo" ("title", "ownerId") SELECT 'bulk', ${owner(stage, step)} FROM "numbers"`,
+    );
+    await stage.world.sql(`DELETE FROM "Todo" WHERE "title" = 'bulk'`);
+  },
   sqlSlowly: async ({ world, slow }, { pick }) => {
     slow.push(world.sqlSlowly(`UPDATE "Todo" SET "title" = 's${pick}' WHERE "id" % 6 = ${pick % 6}`, pick));
   },
@@ -186,12 +211,12 @@ const STEPS = {
 } as const satisfies Record<string, Perform>;
 
 /** Steps that may run at the same time: those of clients are for each of them one after the other. */
-const isWrite = ({ kind }: Step): boolean => !['open', 'drop', 'resume'].includes(kind);
+const isWrite = ({ kind }: Step): boolean => !['open', 'openCrowdedChat', 'drop', 'resume'].includes(kind);
 
 const step = fc.record<Step>({
   kind: fc.oneof(
     { weight: 5, arbitrary: fc.constantFrom(...(Object.keys(STEPS) as Step['kind'][])) },
-    { weight: 2, arbitrary: fc.constantFrom('open', 'drop', 'resume', 'resume', 'say', 'createTodo') },
+    { weight: 2, arbitrary: fc.constantFrom('open', 'drop', 'resume', 'resume', 'say', 'say', 'createTodo') },
   ),
   actor: fc.nat(20),
   pick: fc.nat(1000),

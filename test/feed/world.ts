@@ -8,7 +8,8 @@ import { startOwnServer } from '../postgres/server.ts';
 
 const PASSWORD = 'a good long password';
 const SECRET_KEY = 'f0e1d2c3b4a5f0e1d2c3b4a5f0e1d2c3b4a5';
-const NAMES = ['ann', 'ben', 'cleo', 'root'] as const;
+/** Users with an account; the last one is staff. */
+export const NAMES = ['ann', 'ben', 'cleo', 'dora', 'eve', 'root'] as const;
 
 /** Somebody who takes part: what an independent observer knows of their rights. */
 export interface Actor {
