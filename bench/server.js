@@ -1,5 +1,5 @@
 // What the benchmarks share: a server in a process of its own, and what it costs.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,12 @@ const startFlags = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   .scripts.start.split(' ')
   .slice(1, -1);
 
+/** More flags of Node for the servers, to profile them: `BENCH_FLAGS=--cpu-prof`. */
+const extraFlags = process.env.BENCH_FLAGS?.split(' ') ?? [];
+
+/** Whether servers can be pinned to the first core, so that what drives them does not take theirs. */
+const canPin = spawnSync('taskset', ['-c', '0', 'true']).status === 0;
+
 /** Does something in a folder of its own, which is removed afterwards. */
 export async function inFolder(work) {
   const folder = mkdtempSync(join(tmpdir(), 'tidings-bench-'));
@@ -21,36 +27,50 @@ export async function inFolder(work) {
   }
 }
 
-/** Starts a server, waits for the address that it prints, and stops it when the work with it is done. */
-export async function withServer(env, work, script = 'dist/main.js') {
-  const child = spawn(process.execPath, [...startFlags, join(root, script)], {
+/** Starts a server and waits for the address that it prints. */
+export async function startServer(env, script = 'dist/main.js') {
+  const [command, ...pin] = canPin ? ['taskset', '-c', '0', process.execPath] : [process.execPath];
+  const child = spawn(command, [...pin, ...startFlags, ...extraFlags, join(root, script)], {
     env: { ...process.env, PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'error', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  try {
-    const url = await new Promise((resolve, reject) => {
-      child.once('exit', () => reject(new Error(`${script} ended before it listened.`)));
-      child.stdout.on('data', (chunk) => {
-        const found = /(http:\/\/127\.0\.0\.1:\d+)/.exec(String(chunk))?.[1];
-        if (found) {
-          resolve(found);
-        }
-      });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const url = await new Promise((resolve, reject) => {
+    ended.then(() => reject(new Error(`${script} ended before it listened.`)));
+    child.stdout.on('data', (chunk) => {
+      const found = /(http:\/\/127\.0\.0\.1:\d+)/.exec(String(chunk))?.[1];
+      if (found) {
+        resolve(found);
+      } else {
+        process.stderr.write(chunk);
+      }
     });
-    return await work(url, child.pid);
+  });
+  return {
+    url,
+    pid: child.pid,
+    stop: async (signal) => {
+      child.kill(signal);
+      await ended;
+    },
+  };
+}
+
+/** Starts a server, and stops it when the work with it is done. */
+export async function withServer(env, work, script = 'dist/main.js') {
+  const server = await startServer(env, script);
+  try {
+    return await work(server.url, server.pid);
   } finally {
-    child.removeAllListeners('exit');
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGKILL');
-    await ended;
+    await server.stop(extraFlags.length > 0 ? 'SIGTERM' : 'SIGKILL');
   }
 }
 
 /** Sends one operation and gives its data. */
-export async function ask(url, query, variables) {
+export async function ask(url, query, variables, authorization) {
   const response = await fetch(`${url}/graphql`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...(authorization && { authorization }) },
     body: JSON.stringify({ query, variables }),
   });
   const { data, errors } = await response.json();
