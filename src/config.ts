@@ -60,6 +60,7 @@ const environment = z.object({
   QUERY_DEPTH_LIMIT: wholeNumber(12, { min: 1, max: 1000 }),
   QUERY_ALIAS_LIMIT: wholeNumber(30, { min: 0, max: 10_000 }),
   QUERY_TOKEN_LIMIT: wholeNumber(2000, { min: 100, max: 100_000 }),
+  QUERY_CHARACTER_LIMIT: wholeNumber(262_144, { min: 1000, max: 16_777_216 }),
   QUERY_DIRECTIVE_LIMIT: wholeNumber(30, { min: 0, max: 10_000 }),
   QUERY_COMPLEXITY_LIMIT: wholeNumber(20_000, { min: 10, max: 10_000_000 }),
   CHANGE_RETENTION_S: wholeNumber(7 * DAY_S, { min: 1, max: 3650 * DAY_S }),
@@ -144,6 +145,7 @@ export interface Config {
     readonly depthLimit: number;
     readonly aliasLimit: number;
     readonly tokenLimit: number;
+    readonly characterLimit: number;
     readonly directiveLimit: number;
     readonly complexityLimit: number;
   };
@@ -220,6 +222,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       depthLimit: values.QUERY_DEPTH_LIMIT,
       aliasLimit: values.QUERY_ALIAS_LIMIT,
       tokenLimit: values.QUERY_TOKEN_LIMIT,
+      characterLimit: values.QUERY_CHARACTER_LIMIT,
       directiveLimit: values.QUERY_DIRECTIVE_LIMIT,
       complexityLimit: values.QUERY_COMPLEXITY_LIMIT,
     },

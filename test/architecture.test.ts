@@ -74,9 +74,9 @@ function noImport(
 
 const RULES: readonly Rule[] = [
   noImport(
-    'policies import policies, models and what they are made of',
+    'policies import policies, conditions and models',
     new RegExp(`^${slice}/policy\\.ts$`),
-    /service|schema|rest|subscriptions|graphql\/|database\/(?!open)/,
+    /service|schema|rest|subscriptions|graphql\/|database\/(?!open|condition\.ts$)/,
     {
       path: 'todos/policy.ts',
       text: "import { updateTodo } from './service.ts';",

@@ -1,5 +1,5 @@
+import type { RowPolicy } from '../database/condition.ts';
 import { AppError, UnauthenticatedError } from '../errors.ts';
-import type { Prisma } from '../generated/client/client.ts';
 import { isViewer, type Viewer } from '../viewer.ts';
 
 type SignedIn = Extract<Viewer, { kind: 'user' }>;
@@ -17,7 +17,7 @@ export function signedIn(viewer: Viewer): SignedIn {
 }
 
 /** The users that the viewer may know of: all of them once signed in. */
-export function visibleUsers(viewer: Viewer): Prisma.UserWhereInput {
+export function visibleUsers(viewer: Viewer): RowPolicy<'User'> {
   return viewer.kind === 'user' ? {} : { id: { in: [] } };
 }
 

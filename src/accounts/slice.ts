@@ -10,6 +10,8 @@ export const accounts: Slice = {
     User: {
       scope: scopeOfUser('id'),
       columns: ['id', 'isActive', 'isStaff', 'credentialsChangedAt'],
+      // A viewer has a name, and access tokens are good for one name.
+      alsoUpdatedBy: ['username', 'usernameKey'],
       actions: ['UPDATE', 'DELETE'],
       decidesAccess: true,
     },

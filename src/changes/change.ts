@@ -1,10 +1,9 @@
+import { decodeValue } from '../database/columns.ts';
 import { encodeLogCursor, type LogPosition } from './cursor.ts';
-import type { ChangeAction, ColumnKind, LoggedModel } from './logged-models.ts';
+import type { ChangeAction, LoggedModel } from './logged-models.ts';
 
 /** What a change takes in memory beside the images of its row, in bytes. */
 const OVERHEAD_BYTES = 300;
-const MAX_INT = 2 ** 31 - 1;
-const MIN_INT = -(2 ** 31);
 
 /** The model of the row that stands for the beginning of the log on PostgreSQL. It is no change, and older than any. */
 export const LOG_BEGINNING = 'Beginning';
@@ -164,28 +163,4 @@ function parseRow(json: string): Record<string, unknown> | null {
   } catch {
     return null;
   }
-}
-
-/** The value of a column; undefined when it is none that its kind can have. */
-function decodeValue(value: unknown, kind: ColumnKind | undefined): unknown {
-  if (value === null) {
-    return null;
-  }
-  switch (kind) {
-    case 'Int':
-      return Number.isInteger(value) && (value as number) >= MIN_INT && (value as number) <= MAX_INT
-        ? value
-        : undefined;
-    case 'Boolean':
-      return typeof value === 'boolean' || Number.isInteger(value) ? Boolean(value) : undefined;
-    case 'DateTime':
-      return decodeDate(value);
-    default:
-      return typeof value === 'string' ? value : undefined;
-  }
-}
-
-function decodeDate(value: unknown): Date | undefined {
-  const date = typeof value === 'string' || typeof value === 'number' ? new Date(value) : null;
-  return date === null || Number.isNaN(date.getTime()) ? undefined : date;
 }

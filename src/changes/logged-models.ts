@@ -1,4 +1,4 @@
-import { getDatamodel } from '../generated/pothos.ts';
+import { type ColumnKind, columnsOf } from '../database/columns.ts';
 import type { ScopeRule } from './scopes.ts';
 
 export type ChangeAction = 'INSERT' | 'UPDATE' | 'DELETE';
@@ -9,8 +9,10 @@ export interface LogRule {
   readonly scope: ScopeRule;
   /** A second scope whose subscribers the row concerns: the user of a membership, say. */
   readonly otherScope?: ScopeRule;
-  /** The columns that are logged; all of them when left out. An update is logged only when it changes one of these. */
+  /** The columns that are logged; all of them when left out. An update is logged only when it changes one of these or of `alsoUpdatedBy`. */
   readonly columns?: readonly string[];
+  /** Columns that are not logged, and whose updates are logged all the same. */
+  readonly alsoUpdatedBy?: readonly string[];
   /** The kinds of changes that are logged; all three when left out. */
   readonly actions?: readonly ChangeAction[];
   /** The columns that identify a row, `id` when left out: an update of one of them is logged as a deletion and an insertion. */
@@ -21,9 +23,6 @@ export interface LogRule {
   readonly decidesAccess?: boolean;
 }
 
-/** The kind of values that a column holds. */
-export type ColumnKind = 'Int' | 'String' | 'Boolean' | 'DateTime';
-
 /** A model as the log captures it. */
 export interface LoggedModel {
   readonly name: string;
@@ -31,8 +30,8 @@ export interface LoggedModel {
   /** The columns of the image before a change. */
   readonly columnsBefore: readonly string[];
   readonly actions: readonly ChangeAction[];
-  /** Whether an update that changes none of `columns` is left out. */
-  readonly onlyLoggedColumns: boolean;
+  /** The columns whose updates are logged; null when every update is. */
+  readonly updatedBy: readonly string[] | null;
   readonly identity: readonly string[];
   readonly scope: ScopeRule;
   readonly otherScope: ScopeRule | null;
@@ -43,26 +42,17 @@ export type LoggedModels = ReadonlyMap<string, LoggedModel>;
 
 const EVERY_ACTION: readonly ChangeAction[] = ['INSERT', 'UPDATE', 'DELETE'];
 
-interface DatamodelField {
-  readonly name: string;
-  readonly kind: string;
-  readonly type: string;
-}
-
 /** The models that are logged, with their columns out of the data model, so that triggers and columns cannot drift apart. */
 export function loggedModels(rules: Readonly<Record<string, LogRule>>): LoggedModels {
-  const { models } = getDatamodel().datamodel as { models: Record<string, { fields: readonly DatamodelField[] }> };
   return new Map(
     Object.entries(rules).map(([name, rule]) => {
-      const fields = (models[name]?.fields ?? []).filter(
-        (field) => field.kind === 'scalar' && (!rule.columns || rule.columns.includes(field.name)),
-      );
+      const columns = [...columnsOf(name)].filter(([column]) => !rule.columns || rule.columns.includes(column));
       const model: LoggedModel = {
         name,
-        columns: new Map(fields.map((field) => [field.name, field.type as ColumnKind])),
-        columnsBefore: fields.map((field) => field.name).filter((column) => !rule.unfiltered?.includes(column)),
+        columns: new Map(columns),
+        columnsBefore: columns.map(([column]) => column).filter((column) => !rule.unfiltered?.includes(column)),
         actions: rule.actions ?? EVERY_ACTION,
-        onlyLoggedColumns: rule.columns !== undefined,
+        updatedBy: rule.columns ? [...rule.columns, ...(rule.alsoUpdatedBy ?? [])] : null,
         identity: rule.identity ?? ['id'],
         scope: rule.scope,
         otherScope: rule.otherScope ?? null,

@@ -144,11 +144,11 @@ function modelScript(schema: string, model: LoggedModel): string {
   const rescoped = model.otherScope
     ? `IF ${other('OLD')} IS DISTINCT FROM ${other('NEW')} THEN ${log('UPDATE', 'NEW', other('OLD'))} END IF;`
     : '';
-  const changed = columns.map((column) => `OLD.${quote(column)} IS DISTINCT FROM NEW.${quote(column)}`);
+  const changed = model.updatedBy?.map((column) => `OLD.${quote(column)} IS DISTINCT FROM NEW.${quote(column)}`);
   const same = model.identity.map((column) => `OLD.${quote(column)} = NEW.${quote(column)}`).join(' AND ');
   const branches: Readonly<Record<ChangeAction, string>> = {
     INSERT: write(insertion),
-    UPDATE: `${model.onlyLoggedColumns ? `IF NOT (${changed.join(' OR ')}) THEN RETURN NULL; END IF;` : ''}
+    UPDATE: `${changed ? `IF NOT (${changed.join(' OR ')}) THEN RETURN NULL; END IF;` : ''}
         ${write(`IF ${same} THEN`, update, rescoped)}
         ELSE
           -- A row with another identity is, to everybody who knew it, deleted, and another one is inserted.

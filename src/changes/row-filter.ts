@@ -1,16 +1,17 @@
-import { matches } from '../database/where.ts';
+import type { ModelName, RowOf } from '../database/columns.ts';
+import { matches, type RowCondition, type RowPolicy } from '../database/condition.ts';
 import type { Viewer } from '../viewer.ts';
 import type { RowImage } from './change.ts';
 import { changeEvent, type Interest, type SubscriptionFilter } from './filter.ts';
 
 /** A subscription to the rows of one model, whose policy is a condition on columns of the row itself. */
-export interface RowFilter {
+export interface RowFilter<Model extends ModelName> {
   readonly viewer: Viewer;
-  readonly model: string;
+  readonly model: Model;
   /** The scopes of the rows that the viewer may see; null for all. */
   readonly scopes: readonly string[] | null;
   /** The policy of the model for this viewer. */
-  readonly policy: object;
+  readonly policy: RowPolicy<Model>;
   /** The columns that the subscriber asked for, and their values. */
   readonly wanted: Readonly<Record<string, number>>;
   /** Reads rows as they are at present. */
@@ -18,9 +19,20 @@ export interface RowFilter {
 }
 
 /** The changes of rows, relative to what the viewer may see and asked for. */
-export function rowFilter({ viewer, model, scopes, policy, wanted, find }: RowFilter): SubscriptionFilter {
-  const visible = (row: RowImage): boolean => matches(policy, row);
-  const has = (row: RowImage | null): row is RowImage => row !== null && matches(wanted, row) && visible(row);
+export function rowFilter<Model extends ModelName>({
+  viewer,
+  model,
+  scopes,
+  policy,
+  wanted,
+  find,
+}: RowFilter<Model>): SubscriptionFilter {
+  const fulfils = (condition: RowCondition<Model>, row: RowImage): boolean =>
+    // An image has the columns of its model's row.
+    matches(condition, row as unknown as RowOf<Model>);
+  const visible = (row: RowImage): boolean => fulfils(policy, row);
+  const has = (row: RowImage | null): row is RowImage =>
+    row !== null && fulfils(wanted as RowCondition<Model>, row) && visible(row);
   const [first] = Object.entries(wanted);
   const where = first && { column: first[0], value: first[1] };
   const interests: readonly Interest[] = (scopes ?? [null]).map((scope) => ({ model, scope, ...(where && { where }) }));

@@ -47,8 +47,8 @@ function triggersOf(model: LoggedModel): Trigger[] {
     add('insert', 'INSERT', null, insertion(model));
   }
   if (model.actions.includes('UPDATE')) {
-    const columns = [...model.columns.keys()].filter((column) => column !== 'id').map(quote);
-    const event = model.onlyLoggedColumns ? `UPDATE OF ${columns.join(', ')}` : 'UPDATE';
+    const columns = model.updatedBy?.filter((column) => column !== 'id').map(quote);
+    const event = columns ? `UPDATE OF ${columns.join(', ')}` : 'UPDATE';
     const same = model.identity.map((column) => `OLD.${quote(column)} IS NEW.${quote(column)}`).join(' AND ');
     add('update', event, same, update(model, model.otherScope ? scopeSql(model.otherScope, 'NEW') : leftScope(model)));
     // A row with another identity is, to everybody who knew it, deleted, and another one is inserted.

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { signedIn } from '../accounts/policy.ts';
 import type { Context } from '../context.ts';
-import { findBatched } from '../database/batch.ts';
+import { byId, findBatched } from '../database/batch.ts';
 import { readChildPage } from '../database/child-pages.ts';
 import type { Order, OrderColumns, Page, PageArguments } from '../database/page.ts';
+import { findRows, insertRow } from '../database/rows.ts';
 import type { ChatMessage, ChatSession, User } from '../generated/client/client.ts';
 import { text, validate } from '../validation.ts';
 import { visibleMessages } from './policy.ts';
@@ -25,7 +26,7 @@ export async function sendMessage(context: Context, uri: string, message: string
   const { id } = signedIn(context.viewer);
   const chat = await participatedChat(context, uri);
   const values = validate(newMessage, { message });
-  return context.database.chatMessage.create({ data: { ...values, chatSessionId: chat.id, userId: id } });
+  return insertRow(context.database, 'ChatMessage', { ...values, chatSessionId: chat.id, userId: id });
 }
 
 /**
@@ -46,7 +47,6 @@ export async function listMessages(
   order: Order<keyof typeof MESSAGE_ORDERS>,
   page: PageArguments,
 ): Promise<Page<ChatMessage>> {
-  const { database } = context;
   const visible = context.delivery ?? (await findChatById(context, id));
   return readChildPage(
     context,
@@ -54,15 +54,6 @@ export async function listMessages(
       relation: { child: 'ChatMessage', parent: 'ChatSession', column: 'chatSessionId' },
       where: visible ? {} : { id: { in: [] } },
       columns: MESSAGE_ORDERS,
-      find: (ids) => database.chatMessage.findMany({ where: { id: { in: ids } } }),
-      count: async (chatIds, where) => {
-        const groups = await database.chatMessage.groupBy({
-          by: ['chatSessionId'],
-          where: { AND: [{ chatSessionId: { in: chatIds } }, where] },
-          _count: true,
-        });
-        return groups.map((group) => [group.chatSessionId, group._count]);
-      },
     },
     id,
     page,
@@ -71,17 +62,22 @@ export async function listMessages(
 }
 
 /** The messages of a chat with an id above this one, oldest first, with who said them; none when the viewer does not take part. */
-export function messagesAfter(
+export async function messagesAfter(
   { database, viewer }: Context,
   chatId: number,
   id: number,
   take: number,
 ): Promise<(ChatMessage & { user: User })[]> {
-  return database.chatMessage.findMany({
+  const messages = await findRows(database, 'ChatMessage', {
     where: { AND: [{ chatSessionId: chatId, id: { gt: id } }, visibleMessages(viewer)] },
-    orderBy: { id: 'asc' },
+    orderBy: [{ id: 'asc' }],
     take,
-    include: { user: true },
+  });
+  const authors = [...new Set(messages.map(({ userId }) => userId))];
+  const users = byId(await findRows(database, 'User', { where: { id: { in: authors } } }));
+  return messages.flatMap((message) => {
+    const user = users.get(message.userId);
+    return user ? [{ ...message, user }] : [];
   });
 }
 
@@ -89,6 +85,6 @@ export function messagesAfter(
 export function findMessage(context: Context, id: string | number): Promise<ChatMessage | undefined> {
   const { database, viewer } = context;
   return findBatched(context, 'ChatMessage', id, (ids) =>
-    database.chatMessage.findMany({ where: { AND: [{ id: { in: ids } }, visibleMessages(viewer)] } }),
+    findRows(database, 'ChatMessage', { where: { AND: [{ id: { in: ids } }, visibleMessages(viewer)] } }),
   );
 }

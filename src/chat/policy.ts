@@ -1,15 +1,15 @@
-import type { Prisma } from '../generated/client/client.ts';
+import type { Condition } from '../database/condition.ts';
 import { isViewer, type Viewer } from '../viewer.ts';
 
 /** The chats that the viewer takes part in, as owner or member: those whose members and messages they see. Staff have no key to others. */
-export function visibleChats(viewer: Viewer): Prisma.ChatSessionWhereInput {
+export function visibleChats(viewer: Viewer): Condition<'ChatSession'> {
   return viewer.kind === 'user'
     ? { OR: [{ ownerId: viewer.id }, { members: { some: { userId: viewer.id } } }] }
     : { id: { in: [] } };
 }
 
 /** The messages that the viewer sees: those of the chats that they see. */
-export function visibleMessages(viewer: Viewer): Prisma.ChatMessageWhereInput {
+export function visibleMessages(viewer: Viewer): Condition<'ChatMessage'> {
   return { chatSession: visibleChats(viewer) };
 }
 

@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { permit, signedIn } from '../accounts/policy.ts';
 import { usernameKey } from '../accounts/usernames.ts';
 import type { Context } from '../context.ts';
-import { findBatched, loadBatched, loadRelated } from '../database/batch.ts';
+import { byId, findBatched, loadBatched, loadRelated } from '../database/batch.ts';
+import type { Condition } from '../database/condition.ts';
 import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
+import { findRow, findRows } from '../database/rows.ts';
 import { inTransaction, lockRow } from '../database/transactions.ts';
 import { ConflictError, NotFoundError, ValidationError } from '../errors.ts';
-import type { ChatSession, Prisma, User } from '../generated/client/client.ts';
+import type { ChatSession, User } from '../generated/client/client.ts';
 import { canRemoveMembers, visibleChats } from './policy.ts';
 
 const URI_LENGTH = 15;
@@ -31,11 +33,11 @@ export async function listChats(
   const { id } = signedIn(viewer);
   const owned = filter?.ownedByMe == null ? {} : { ownerId: filter.ownedByMe ? id : { not: id } };
   return readPage(
+    database,
     {
       where: { AND: [visibleChats(viewer), owned] },
       columns: CHAT_ORDERS,
-      find: (args) => database.chatSession.findMany(args),
-      count: (args) => database.chatSession.count(args),
+      model: 'ChatSession',
     },
     page,
     order,
@@ -43,15 +45,15 @@ export async function listChats(
 }
 
 /** The chat with this uri, when the viewer takes part in it. */
-export function findChat({ database, viewer }: Context, uri: string): Promise<ChatSession | null> {
-  return database.chatSession.findFirst({ where: { AND: [{ uri }, visibleChats(viewer)] } });
+export function findChat({ database, viewer }: Context, uri: string): Promise<ChatSession | undefined> {
+  return findRow(database, 'ChatSession', { AND: [{ uri }, visibleChats(viewer)] });
 }
 
 /** The chat with this id, when the viewer takes part in it; batched. */
 export function findChatById(context: Context, id: string | number): Promise<ChatSession | undefined> {
   const { database, viewer } = context;
   return findBatched(context, 'ChatSession', id, (ids) =>
-    database.chatSession.findMany({ where: { AND: [{ id: { in: ids } }, visibleChats(viewer)] } }),
+    findRows(database, 'ChatSession', { where: { AND: [{ id: { in: ids } }, visibleChats(viewer)] } }),
   );
 }
 
@@ -59,12 +61,12 @@ export function findChatById(context: Context, id: string | number): Promise<Cha
 export function loadChat(context: Context, id: number): Promise<ChatSession | undefined> {
   const { database } = context;
   return loadRelated(context, 'ChatSession', id, (ids) =>
-    database.chatSession.findMany({ where: { id: { in: ids } } }),
+    findRows(database, 'ChatSession', { where: { id: { in: ids } } }),
   );
 }
 
 /** The chats whose members and messages may be read: in a delivery those of the event, which was checked, otherwise those of the viewer. */
-export function readableChats({ viewer, delivery }: Context): Prisma.ChatSessionWhereInput {
+export function readableChats({ viewer, delivery }: Context): Condition<'ChatSession'> {
   return delivery ? {} : visibleChats(viewer);
 }
 
@@ -87,7 +89,7 @@ export function newChatUri(): string {
  */
 export async function joinChat(context: Context, uri: string): Promise<ChatSession> {
   const { id } = signedIn(context.viewer);
-  const chat = await context.database.chatSession.findUnique({ where: { uri } });
+  const chat = await findRow(context.database, 'ChatSession', { uri });
   if (!chat) {
     throw new NotFoundError();
   }
@@ -115,7 +117,7 @@ export async function addChatMembers(
     ]);
   }
   const keys = usernames.map(usernameKey);
-  const users = await context.database.user.findMany({ where: { usernameKey: { in: keys }, isActive: true } });
+  const users = await findRows(context.database, 'User', { where: { usernameKey: { in: keys }, isActive: true } });
   const idByKey = new Map(users.map((user) => [user.usernameKey, user.id]));
   const unknown = keys.flatMap((key, index) =>
     idByKey.has(key) ? [] : [{ path: `usernames.${index}`, message: 'User does not exist.' }],
@@ -141,7 +143,7 @@ export async function addChatMembers(
 export async function removeChatMember(context: Context, uri: string, username: string): Promise<ChatSession> {
   const viewer = signedIn(context.viewer);
   const chat = await participatedChat(context, uri);
-  const user = await context.database.user.findUnique({ where: { usernameKey: usernameKey(username) } });
+  const user = await findRow(context.database, 'User', { usernameKey: usernameKey(username) });
   if (!user) {
     throw new NotFoundError();
   }
@@ -167,11 +169,21 @@ export async function leaveChat(context: Context, uri: string): Promise<ChatSess
 export async function listParticipants(context: Context, chat: ChatSession): Promise<readonly User[]> {
   const { database } = context;
   const participants = await loadBatched(context, 'ChatSession.members', chat.id, async (ids) => {
-    const chats = await database.chatSession.findMany({
+    const chats = await findRows(database, 'ChatSession', {
       where: { AND: [{ id: { in: [...ids] } }, readableChats(context)] },
-      include: { owner: true, members: { orderBy: { id: 'asc' }, include: { user: true } } },
     });
-    return new Map(chats.map(({ id, owner, members }) => [id, [owner, ...members.map(({ user }) => user)]]));
+    const members = await findRows(database, 'ChatMember', {
+      where: { chatSessionId: { in: chats.map(({ id }) => id) } },
+      orderBy: [{ id: 'asc' }],
+    });
+    const userIds = new Map(chats.map(({ id, ownerId }) => [id, [ownerId]]));
+    for (const { chatSessionId, userId } of members) {
+      userIds.get(chatSessionId)?.push(userId);
+    }
+    const users = byId(
+      await findRows(database, 'User', { where: { id: { in: [...new Set([...userIds.values()].flat())] } } }),
+    );
+    return new Map([...userIds].map(([id, all]) => [id, all.flatMap((userId) => users.get(userId) ?? [])]));
   });
   return participants ?? [];
 }
@@ -196,11 +208,11 @@ export async function participatedChat(context: Context, uri: string): Promise<C
  */
 export async function heldChat(context: Context, uri: string): Promise<{ chat: ChatSession; takesPart: boolean }> {
   signedIn(context.viewer);
-  const chat = await context.database.chatSession.findUnique({ where: { uri } });
+  const chat = await findRow(context.database, 'ChatSession', { uri });
   if (!chat) {
     throw new NotFoundError();
   }
-  return { chat, takesPart: (await findChat(context, uri)) !== null };
+  return { chat, takesPart: (await findChat(context, uri)) !== undefined };
 }
 
 async function addMembers({ database }: Context, chat: ChatSession, userIds: readonly number[]): Promise<void> {

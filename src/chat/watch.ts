@@ -6,7 +6,8 @@ import { type ChangeEvent, changeEvent, type Interest, type SubscriptionFilter }
 import type { MembershipSet } from '../changes/memberships.ts';
 import { SignalStream } from '../changes/signal-stream.ts';
 import type { Context } from '../context.ts';
-import { matches } from '../database/where.ts';
+import { matches } from '../database/condition.ts';
+import { findIds, findRow } from '../database/rows.ts';
 import { NotFoundError } from '../errors.ts';
 import { wantedIds } from '../validation.ts';
 import type { UserViewer } from '../viewer.ts';
@@ -157,8 +158,7 @@ export async function watchNewMessages(context: Context, uri: string, isOpen: bo
     ...messageFilter(context, await (isOpen ? openChat(context, chatId) : joinedChat(context, chatId))),
     hiddenNow: async (ids) => {
       const where = { id: { in: [...ids] } };
-      const rows = await context.database.chatMessage.findMany({ where, select: { id: true } });
-      const present = new Set(rows.map(({ id }) => id));
+      const present = new Set(await findIds(context.database, 'ChatMessage', { where }));
       return new Set(ids.filter((id) => !present.has(id)));
     },
   };
@@ -294,6 +294,6 @@ function requireAccess(
 }
 
 async function findChatId({ database }: Context, uri: string): Promise<number | null> {
-  const chat = await database.chatSession.findUnique({ where: { uri }, select: { id: true } });
+  const chat = await findRow(database, 'ChatSession', { uri });
   return chat?.id ?? null;
 }

@@ -2,9 +2,11 @@ import { createCipheriv, createDecipheriv, createHash, hkdfSync, type KeyObject,
 import { deserialize, serialize } from 'node:v8';
 import type { Context } from '../context.ts';
 import { AppError, ValidationError } from '../errors.ts';
+import type { IdempotencyKey } from '../generated/client/client.ts';
 import { removeInBatches } from './cleanup.ts';
 import { isUniqueViolation } from './failures.ts';
 import type { Database } from './open.ts';
+import { findRow } from './rows.ts';
 import type { Transaction } from './transactions.ts';
 
 /** How long an answer is kept, in milliseconds. */
@@ -15,6 +17,8 @@ const CIPHER = 'aes-256-gcm';
 const CIPHER_KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
+
+type KeptAnswer = Pick<IdempotencyKey, 'fingerprint' | 'answer'>;
 
 /** A request that its sender may send again, and wants to be carried out once. */
 export interface RepeatableRequest {
@@ -27,18 +31,20 @@ export interface RepeatableRequest {
 /**
  * Carries out a request once: the same key by the same caller gets the first answer again for a day, also when both come at once or the
  * server stopped in between, since the answer is kept in the transaction that did the work. A failure undoes the work, is not kept, and may
- * be tried again. Answers may hold tokens, so they are encrypted under the key, which is not kept.
+ * be tried again. Answers may hold tokens, so they are encrypted under the key, which is not kept. What takes long and writes nothing belongs in `prepare`,
+ * which comes before the transaction.
  *
  * @throws {ValidationError} when the key is empty or longer than 255 characters
  * @throws {AppError} `IDEMPOTENCY_MISMATCH` when the key was used for another request
  */
-export async function once<Answer>(
+export async function once<Answer, Prepared>(
   context: Context,
   { key, request }: RepeatableRequest,
-  work: (context: Context) => Promise<Answer>,
+  work: (context: Context, prepared: Prepared) => Promise<Answer>,
+  prepare: () => Promise<Prepared> | Prepared,
 ): Promise<Answer> {
   if (key == null) {
-    return work(context);
+    return work(context, await prepare());
   }
   if (key === '' || key.length > MAX_KEY_LENGTH) {
     throw new ValidationError([
@@ -53,24 +59,32 @@ export async function once<Answer>(
   const runOutsideTransaction: Context['runOutsideTransaction'] = async (write) => {
     lasting.push(write);
   };
+  const answerOf = (earlier: KeptAnswer): Answer => {
+    if (earlier.fingerprint !== fingerprint) {
+      throw new AppError('IDEMPOTENCY_MISMATCH');
+    }
+    return open<Answer>(secret, earlier.answer);
+  };
+  const done = await findRow(context.database, 'IdempotencyKey', { id });
+  if (done) {
+    return answerOf(done);
+  }
+  const prepared = await prepare();
   try {
     return await context.database.$transaction(async (transaction) => {
       const earlier = await transaction.idempotencyKey.findUnique({ where: { id } });
       if (earlier) {
-        if (earlier.fingerprint !== fingerprint) {
-          throw new AppError('IDEMPOTENCY_MISMATCH');
-        }
-        return open<Answer>(secret, earlier.answer);
+        return answerOf(earlier);
       }
       // First the claim: where transactions run side by side, a second one waits here and then fails.
       await transaction.idempotencyKey.create({ data: { id, fingerprint } });
-      const answer = await work({ ...context, database: insideOf(transaction), runOutsideTransaction });
+      const answer = await work({ ...context, database: insideOf(transaction), runOutsideTransaction }, prepared);
       await transaction.idempotencyKey.update({ where: { id }, data: { answer: seal(secret, answer) } });
       return answer;
     });
   } catch (error) {
     if (isUniqueViolation(error) && (await context.database.idempotencyKey.findUnique({ where: { id } }))) {
-      return once(context, { key, request }, work);
+      return once(context, { key, request }, work, () => prepared);
     }
     throw error;
   } finally {

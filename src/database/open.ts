@@ -4,10 +4,13 @@ import type Sqlite from 'better-sqlite3';
 import type pg from 'pg';
 import type { Config } from '../config.ts';
 import { PrismaClient } from '../generated/client/client.ts';
+import { sqlBuilder } from './compiled-statements.ts';
 import { migratePostgres } from './migrate-postgres.ts';
 import { migrateSqlite } from './migrate-sqlite.ts';
 import { createPostgresClient } from './postgres.ts';
+import { useConnection } from './rows.ts';
 import { SerialSqliteFactory } from './sqlite.ts';
+import { openReader, SQLITE_DIALECT, SqliteStatements } from './sqlite-statements.ts';
 
 /** The models' client: one shape, whatever the database behind it. */
 export type Database = PrismaClient;
@@ -62,16 +65,39 @@ async function openSqlite(
   const path = resolve(config.url.slice('file:'.length));
   mkdirSync(dirname(path), { recursive: true });
   migrateSqlite(path, sqlite);
+  const { synchronous, timeoutMs } = config;
+  const writer = new SerialSqliteFactory(path, {
+    synchronous,
+    timeoutMs,
+    onStatement,
+    onCommit: onCommit ?? (() => undefined),
+  });
   const client = new PrismaClient({
-    adapter: new SerialSqliteFactory(path, config.synchronous, onCommit ?? (() => undefined)),
+    adapter: writer,
     errorFormat: 'minimal',
+    transactionOptions: { maxWait: timeoutMs, timeout: timeoutMs },
     log: onStatement ? [{ emit: 'event', level: 'query' }] : [],
   });
   if (onStatement) {
     client.$on('query', (event) => onStatement(event.query));
   }
   await client.$connect();
-  return { client, path, close: () => client.$disconnect() };
+  const reader = openReader(path);
+  const reads = new SqliteStatements(reader, onStatement);
+  useConnection(client, {
+    dialect: SQLITE_DIALECT,
+    builder: sqlBuilder('sqlite'),
+    read: (sql, values) => reads.run(sql, values),
+    write: (sql, values) => writer.write(sql, values),
+  });
+  return {
+    client,
+    path,
+    close: async () => {
+      reader.close();
+      await client.$disconnect();
+    },
+  };
 }
 
 /** Whether the database answers and holds the schema that this program expects. */

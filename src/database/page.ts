@@ -1,5 +1,9 @@
 import { z } from 'zod';
 import { AppError, ValidationError } from '../errors.ts';
+import type { ModelName, RowOf } from './columns.ts';
+import type { Condition } from './condition.ts';
+import type { Database } from './open.ts';
+import { countRows, findRows } from './rows.ts';
 
 export const DEFAULT_PAGE_SIZE = 20;
 export const MAX_PAGE_SIZE = 100;
@@ -88,31 +92,36 @@ export function toPage<Row extends { readonly id: number }>(
   };
 }
 
-/** The two reads that a list needs; `Where` is the filter type of its model. */
-export interface Listing<Row, Where> {
-  readonly where: Where;
+/** The models whose rows have a number as their id. */
+export type PagedModel = { [Model in ModelName]: RowOf<Model> extends { id: number } ? Model : never }[ModelName];
+
+/** The rows of a model that fulfil a condition. */
+export interface Listing<Model extends PagedModel> {
+  readonly model: Model;
+  readonly where: Condition<Model>;
   readonly columns: OrderColumns;
-  readonly find: (args: {
-    where: Where;
-    orderBy: Record<string, 'asc' | 'desc'>[];
-    take: number;
-  }) => PromiseLike<Row[]>;
-  readonly count: (args: { where: Where }) => PromiseLike<number>;
 }
 
 /** Reads one page of a list; see {@link planPage} for its failures. */
-export async function readPage<Row extends { readonly id: number }, Where extends object>(
-  listing: Listing<Row, Where>,
+export async function readPage<Model extends PagedModel>(
+  database: Database,
+  { model, where, columns }: Listing<Model>,
   page: PageArguments,
   order: Order,
-): Promise<Page<Row>> {
-  const plan = planPage(page, order, listing.columns);
-  const read = await listing.find({
-    where: { AND: [listing.where, ...plan.bounds] } as unknown as Where,
-    orderBy: [...plan.orderBy],
+): Promise<Page<RowOf<Model>>> {
+  const plan = planPage(page, order, columns);
+  const read = await findRows(database, model, {
+    where: within(where, plan),
+    orderBy: plan.orderBy,
     take: plan.take + 1,
   });
-  return toPage(plan, read, async () => listing.count({ where: listing.where }));
+  return toPage(plan, read, () => countRows(database, model, where));
+}
+
+/** A condition with the bounds of a page. */
+export function within<Model extends ModelName>(where: Condition<Model>, { bounds }: PagePlan): Condition<Model> {
+  // Orders name columns of the model that they are made for.
+  return { AND: [where, ...(bounds as Condition<Model>[])] } as Condition<Model>;
 }
 
 function checkSizes({ first, last }: PageArguments): void {

@@ -3,7 +3,10 @@ import type { SqlDriverAdapter, SqlDriverAdapterFactory, SqlQuery } from '@prism
 import pg from 'pg';
 import { PrismaClient } from '../generated/postgres-client/client.ts';
 import { comparable } from './comparable.ts';
+import { sqlBuilder } from './compiled-statements.ts';
 import type { Database } from './open.ts';
+import { POSTGRES_DIALECT, PostgresStatements } from './postgres-statements.ts';
+import { useConnection } from './rows.ts';
 
 /** The `application_name` of connections whose owner tells of their commits: the log's triggers need not. */
 export const ANNOUNCING_APPLICATION = 'tidings';
@@ -26,22 +29,24 @@ export interface PostgresOptions {
 
 /** A client for PostgreSQL, of the same shape and with the same results as the one for SQLite. */
 export function createPostgresClient({ url, poolSize, timeoutMs, onStatement, onCommit }: PostgresOptions): Database {
-  const factory = new PrismaPg(
-    {
-      connectionString: url,
-      application_name: ANNOUNCING_APPLICATION,
-      Client: MortalClient,
-      max: poolSize,
-      keepAlive: true,
-      connectionTimeoutMillis: timeoutMs,
-      statement_timeout: timeoutMs,
-      query_timeout: timeoutMs + GRACE_MS,
-      // A process that stands still in the middle of a transaction keeps back what all others have committed since.
-      idle_in_transaction_session_timeout: Math.min(timeoutMs, IDLE_IN_TRANSACTION_MS),
-    },
-    // A connection that breaks is told by the query that needs it; the pool makes another one.
-    { onPoolError: () => undefined, onConnectionError: () => undefined },
-  );
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: ANNOUNCING_APPLICATION,
+    Client: MortalClient,
+    max: poolSize,
+    keepAlive: true,
+    connectionTimeoutMillis: timeoutMs,
+    statement_timeout: timeoutMs,
+    query_timeout: timeoutMs + GRACE_MS,
+    // A process that stands still in the middle of a transaction keeps back what all others have committed since.
+    idle_in_transaction_session_timeout: Math.min(timeoutMs, IDLE_IN_TRANSACTION_MS),
+  });
+  const factory = new PrismaPg(pool, {
+    disposeExternalPool: true,
+    // A connection that breaks is reported by the query that needs it; the pool makes another one.
+    onPoolError: () => undefined,
+    onConnectionError: () => undefined,
+  });
   const base = new PrismaClient({
     adapter: tellingCommits(factory, onCommit),
     errorFormat: 'minimal',
@@ -55,7 +60,19 @@ export function createPostgresClient({ url, poolSize, timeoutMs, onStatement, on
     client: { $isPostgres: true },
     query: { $allModels: { $allOperations: ({ args, query }) => query(likeSqlite(args) as typeof args) } },
   });
-  return client as unknown as Database;
+  const database = client as unknown as Database;
+  const statements = new PostgresStatements(pool, onStatement);
+  useConnection(database, {
+    dialect: POSTGRES_DIALECT,
+    builder: sqlBuilder('postgres'),
+    read: (sql, values) => statements.run(sql, values),
+    write: async (sql, values) => {
+      const rows = await statements.run(sql, values);
+      onCommit();
+      return rows;
+    },
+  });
+  return database;
 }
 
 /** A connection that ends when its server has not answered in time, rather than to wait in the pool for another turn. */

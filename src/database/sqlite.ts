@@ -1,8 +1,9 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { PrismaBetterSqlite3 } from '@prisma/adapter-better-sqlite3';
 import type { SqlDriverAdapter, SqlDriverAdapterFactory, SqlQuery, Transaction } from '@prisma/driver-adapter-utils';
 import { Mutex } from 'async-mutex';
 import type Sqlite from 'better-sqlite3';
-import { BUSY_TIMEOUT_MS } from './migrate-sqlite.ts';
+import { SqliteStatements } from './sqlite-statements.ts';
 import { keepStatements } from './statements.ts';
 
 /**
@@ -15,30 +16,77 @@ export class SerialSqliteFactory implements SqlDriverAdapterFactory {
   readonly provider = 'sqlite';
   readonly adapterName = 'tidings-serial-sqlite';
   readonly #factory: PrismaBetterSqlite3;
-  readonly #synchronous: 'NORMAL' | 'FULL';
+  readonly #options: SqliteWriterOptions;
+  readonly #mutex = new Mutex();
+  #statements: SqliteStatements | null = null;
 
-  readonly #onCommit: () => void;
-
-  /** `onCommit` is called after every commit, and sometimes without one. */
-  constructor(path: string, synchronous: 'NORMAL' | 'FULL', onCommit: () => void) {
-    this.#onCommit = onCommit;
-    this.#factory = new PrismaBetterSqlite3({ url: `file:${path}`, timeout: BUSY_TIMEOUT_MS });
-    this.#synchronous = synchronous;
+  constructor(path: string, options: SqliteWriterOptions) {
+    this.#options = options;
+    // SQLite would wait for other processes by stopping this one.
+    this.#factory = new PrismaBetterSqlite3({ url: `file:${path}`, timeout: 0 });
   }
 
   async connect(): Promise<SqlDriverAdapter> {
     const adapter = await this.#factory.connect();
     // The adapter does not hand out its connection in any other way.
-    keepStatements(Reflect.get(adapter, 'client') as Sqlite.Database);
-    await adapter.executeScript(`PRAGMA foreign_keys = ON; PRAGMA synchronous = ${this.#synchronous};`);
-    return serialise(adapter, this.#onCommit);
+    const connection = Reflect.get(adapter, 'client') as Sqlite.Database;
+    this.#statements = new SqliteStatements(connection, this.#options.onStatement);
+    keepStatements(connection);
+    await adapter.executeScript(`PRAGMA foreign_keys = ON; PRAGMA synchronous = ${this.#options.synchronous};`);
+    return serialise(adapter, this.#mutex, this.#options);
+  }
+
+  /** Runs a statement that writes, in a transaction of its own; returns the rows that it returns. */
+  async write(text: string, values: readonly unknown[]): Promise<Record<string, unknown>[]> {
+    const { onCommit, timeoutMs } = this.#options;
+    const rows = await this.#mutex.runExclusive(() =>
+      whenFree(timeoutMs, async () => this.#statements?.run(text, values)),
+    );
+    onCommit();
+    return rows ?? [];
   }
 }
 
-function serialise(adapter: SqlDriverAdapter, onCommit: () => void): SqlDriverAdapter {
-  const connection = new Mutex();
+export interface SqliteWriterOptions {
+  readonly synchronous: 'NORMAL' | 'FULL';
+  /** How long a write waits for another process that writes, in milliseconds. */
+  readonly timeoutMs: number;
+  readonly onStatement: ((sql: string) => void) | undefined;
+  /** Called after every commit, and sometimes without one. */
+  readonly onCommit: () => void;
+}
+
+/** The longest pause between two attempts to write while another process does, in milliseconds. */
+const MAX_PAUSE_MS = 20;
+
+/** Runs a statement that takes the write lock, again and again while another process has it. */
+async function whenFree<Result>(timeoutMs: number, run: () => Promise<Result>): Promise<Result> {
+  const deadline = performance.now() + timeoutMs;
+  for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
+    try {
+      return await run();
+    } catch (error) {
+      if (!isBusy(error) || performance.now() > deadline) {
+        throw error;
+      }
+    }
+    // At random, so that processes do not try in step.
+    await pause(pauseMs * (0.5 + Math.random()));
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  const { code, cause } = error as { code?: unknown; cause?: { originalCode?: unknown } };
+  return [code, cause?.originalCode].some((each) => typeof each === 'string' && each.startsWith('SQLITE_BUSY'));
+}
+
+function serialise(
+  adapter: SqlDriverAdapter,
+  connection: Mutex,
+  { timeoutMs, onCommit }: SqliteWriterOptions,
+): SqlDriverAdapter {
   const alone = async <Result>({ sql }: SqlQuery, run: () => Promise<Result>): Promise<Result> => {
-    const result = await connection.runExclusive(run);
+    const result = await connection.runExclusive(() => whenFree(timeoutMs, run));
     if (!sql.startsWith('SELECT')) {
       onCommit();
     }
@@ -53,7 +101,7 @@ function serialise(adapter: SqlDriverAdapter, onCommit: () => void): SqlDriverAd
     startTransaction: async () => {
       const release = await connection.acquire();
       try {
-        await adapter.executeRaw(statement('BEGIN IMMEDIATE'));
+        await whenFree(timeoutMs, () => adapter.executeRaw(statement('BEGIN IMMEDIATE')));
       } catch (error) {
         release();
         throw error;

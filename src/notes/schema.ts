@@ -32,8 +32,7 @@ export function defineNotes(builder: Builder): void {
     description: 'Narrows a list of notes; conditions add up.',
     fields: (t) => ({
       titleContains: t.string({
-        description:
-          'Only those with this text in their title, in any case of ASCII letters; `%` and `_` are wildcards.',
+        description: 'Only those with this text in their title, in any case of ASCII letters.',
       }),
       createdBy: t.string({ description: 'Only those whose `createdBy` is exactly this.' }),
       minPriority: t.int({ description: 'Only those of this priority or more.' }),

@@ -2,9 +2,11 @@ import { z } from 'zod';
 import { ownerOfNewRow } from '../accounts/policy.ts';
 import type { Context } from '../context.ts';
 import { findBatched } from '../database/batch.ts';
+import type { RowCondition } from '../database/condition.ts';
 import { orNotFound } from '../database/failures.ts';
 import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
-import type { Note, Prisma } from '../generated/client/client.ts';
+import { findRows, insertRow, updateRow } from '../database/rows.ts';
+import type { Note } from '../generated/client/client.ts';
 import { existingId, int32, text, type Unchecked, validate } from '../validation.ts';
 import { visibleNotes } from './policy.ts';
 
@@ -39,7 +41,7 @@ export interface NoteFilter {
   readonly maxPriority?: number | null | undefined;
 }
 
-function filterWhere(filter: NoteFilter | null | undefined): Prisma.NoteWhereInput {
+function filterWhere(filter: NoteFilter | null | undefined): RowCondition<'Note'> {
   const { titleContains, createdBy, minPriority, maxPriority } = filter ?? {};
   return {
     ...(titleContains != null && { title: { contains: titleContains } }),
@@ -58,11 +60,11 @@ export function listNotes(
   page: PageArguments,
 ): Promise<Page<Note>> {
   return readPage(
+    database,
     {
       where: { AND: [visibleNotes(viewer), filterWhere(filter)] },
       columns: NOTE_ORDERS,
-      find: (args) => database.note.findMany(args),
-      count: (args) => database.note.count(args),
+      model: 'Note',
     },
     page,
     order,
@@ -71,9 +73,9 @@ export function listNotes(
 
 /** The notes that the viewer sees with an id above this one, by id. */
 export function notesAfter({ database, viewer }: Context, id: number, take: number): Promise<Note[]> {
-  return database.note.findMany({
+  return findRows(database, 'Note', {
     where: { AND: [visibleNotes(viewer), { id: { gt: id } }] },
-    orderBy: { id: 'asc' },
+    orderBy: [{ id: 'asc' }],
     take,
   });
 }
@@ -82,20 +84,18 @@ export function notesAfter({ database, viewer }: Context, id: number, take: numb
 export function findNote(context: Context, id: string | number): Promise<Note | undefined> {
   const { database, viewer } = context;
   return findBatched(context, 'Note', id, (ids) =>
-    database.note.findMany({ where: { AND: [{ id: { in: ids } }, visibleNotes(viewer)] } }),
+    findRows(database, 'Note', { where: { AND: [{ id: { in: ids } }, visibleNotes(viewer)] } }),
   );
 }
 
 /** Makes a note. Left out, `createdAt` is the present minute in UTC and `createdBy` the viewer's username or empty. */
 export async function createNote({ database, viewer }: Context, input: NewNote): Promise<Note> {
   const { createdAt, createdBy, ...fields } = validate(newNote, input);
-  return database.note.create({
-    data: {
-      ...fields,
-      createdAt: createdAt ?? presentMinute(),
-      createdBy: createdBy ?? (viewer.kind === 'user' ? [...viewer.username].slice(0, MAX_TEXT).join('') : ''),
-      ownerId: ownerOfNewRow(viewer),
-    },
+  return insertRow(database, 'Note', {
+    ...fields,
+    createdAt: createdAt ?? presentMinute(),
+    createdBy: createdBy ?? (viewer.kind === 'user' ? [...viewer.username].slice(0, MAX_TEXT).join('') : ''),
+    ownerId: ownerOfNewRow(viewer),
   });
 }
 
@@ -110,7 +110,7 @@ export async function updateNote(
   input: NoteChanges,
 ): Promise<Note> {
   const data = validate(noteChanges, input);
-  return orNotFound(database.note.update({ where: writable(viewer, id), data }));
+  return updateRow(database, 'Note', writable(viewer, id), data);
 }
 
 /**

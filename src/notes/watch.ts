@@ -3,6 +3,7 @@ import { ownedScopes } from '../accounts/scopes.ts';
 import type { SubscriptionFilter } from '../changes/filter.ts';
 import { rowFilter } from '../changes/row-filter.ts';
 import type { Context } from '../context.ts';
+import { findRows } from '../database/rows.ts';
 import { wantedIds } from '../validation.ts';
 import { visibleNotes } from './policy.ts';
 
@@ -18,7 +19,7 @@ export function watchNotes(
       scopes: ownedScopes(viewer),
       policy: visibleNotes(viewer),
       wanted: wantedIds({ id }),
-      find: (ids) => database.note.findMany({ where: { id: { in: ids } } }),
+      find: (ids) => findRows(database, 'Note', { where: { id: { in: ids } } }),
     }),
   );
 }

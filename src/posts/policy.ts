@@ -1,8 +1,8 @@
-import type { Prisma } from '../generated/client/client.ts';
+import type { RowPolicy } from '../database/condition.ts';
 import { isViewer, type Viewer } from '../viewer.ts';
 
 /** The posts that the viewer may read: all of them once signed in. */
-export function visiblePosts(viewer: Viewer): Prisma.PostWhereInput {
+export function visiblePosts(viewer: Viewer): RowPolicy<'Post'> {
   return viewer.kind === 'user' ? {} : { id: { in: [] } };
 }
 

@@ -30,8 +30,7 @@ export function definePosts(builder: Builder): void {
     fields: (t) => ({
       authorId: t.id({ description: 'Only those by this user.' }),
       titleContains: t.string({
-        description:
-          'Only those with this text in their title, in any case of ASCII letters; `%` and `_` are wildcards.',
+        description: 'Only those with this text in their title, in any case of ASCII letters.',
       }),
       createdFrom: t.field({ type: 'DateTime', description: 'Only those made at this instant or later.' }),
       createdBefore: t.field({ type: 'DateTime', description: 'Only those made before this instant.' }),

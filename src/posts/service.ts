@@ -2,10 +2,12 @@ import { z } from 'zod';
 import { permit, signedIn } from '../accounts/policy.ts';
 import type { Context } from '../context.ts';
 import { byId, findBatched } from '../database/batch.ts';
+import type { Condition } from '../database/condition.ts';
 import { orNotFound } from '../database/failures.ts';
 import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
+import { countRows, findIds, findRows, insertRow, updateRow } from '../database/rows.ts';
 import { NotFoundError } from '../errors.ts';
-import type { Post, Prisma } from '../generated/client/client.ts';
+import type { Post } from '../generated/client/client.ts';
 import { parseId, text, type Unchecked, validate } from '../validation.ts';
 import { canChangePost, visiblePosts } from './policy.ts';
 
@@ -35,7 +37,7 @@ export interface PostFilter {
   readonly createdBefore?: Date | null | undefined;
 }
 
-function filterWhere(filter: PostFilter | null | undefined): Prisma.PostWhereInput {
+function filterWhere(filter: PostFilter | null | undefined): Condition<'Post'> {
   const { authorId, titleContains, createdFrom, createdBefore } = filter ?? {};
   return {
     ...(authorId != null && { authorId: parseId(authorId) ?? { in: [] } }),
@@ -58,11 +60,11 @@ export async function listPosts(
   page: PageArguments,
 ): Promise<Page<Post>> {
   return readPage(
+    database,
     {
       where: { AND: [visiblePosts(signedIn(viewer)), filterWhere(filter)] },
       columns: POST_ORDERS,
-      find: (args) => database.post.findMany(args),
-      count: (args) => database.post.count(args),
+      model: 'Post',
     },
     page,
     order,
@@ -92,7 +94,7 @@ export async function postsInOrder(
   orders: readonly PostOrder[],
   run: PostRun,
 ): Promise<readonly Post[]> {
-  return context.database.post.findMany(runOf(context, orders, run));
+  return findRows(context.database, 'Post', runOf(context, orders, run));
 }
 
 /**
@@ -114,13 +116,13 @@ export function postRuns(
     while (posts.length < take) {
       if (ids.length === 0) {
         const run = runOf(context, orders, { after: posts.at(-1) ?? after, take: SORTED_AT_ONCE });
-        ids = (await context.database.post.findMany({ ...run, select: { id: true } })).map(({ id }) => id);
+        ids = await findIds(context.database, 'Post', run);
       }
       if (ids.length === 0) {
         break;
       }
       const next = ids.splice(0, take - posts.length);
-      const found = byId(await context.database.post.findMany({ where: { id: { in: next } } }));
+      const found = byId(await findRows(context.database, 'Post', { where: { id: { in: next } } }));
       // Some may be gone by now.
       posts.push(...next.flatMap((id) => found.get(id) ?? []));
     }
@@ -143,8 +145,8 @@ function runOf(
 }
 
 /** The posts that follow one in an order: equal in its first columns, and beyond it in the next. */
-function behind(post: Post, orders: readonly PostOrder[]): Prisma.PostWhereInput {
-  const beyond = ({ column, direction }: PostOrder): Prisma.PostWhereInput => ({
+function behind(post: Post, orders: readonly PostOrder[]): Condition<'Post'> {
+  const beyond = ({ column, direction }: PostOrder): Condition<'Post'> => ({
     [column]: { [direction === 'asc' ? 'gt' : 'lt']: post[column] },
   });
   const [first] = orders;
@@ -165,21 +167,21 @@ function behind(post: Post, orders: readonly PostOrder[]): Prisma.PostWhereInput
  * @throws {UnauthenticatedError} for anonymous callers
  */
 export async function countPosts({ database, viewer }: Context): Promise<number> {
-  return database.post.count({ where: visiblePosts(signedIn(viewer)) });
+  return countRows(database, 'Post', visiblePosts(signedIn(viewer)));
 }
 
 /** The post with this id, when the viewer sees it; batched. */
 export function findPost(context: Context, id: string | number): Promise<Post | undefined> {
   const { database, viewer } = context;
   return findBatched(context, 'Post', id, (ids) =>
-    database.post.findMany({ where: { AND: [{ id: { in: ids } }, visiblePosts(viewer)] } }),
+    findRows(database, 'Post', { where: { AND: [{ id: { in: ids } }, visiblePosts(viewer)] } }),
   );
 }
 
 /** Publishes a post by the viewer. */
 export async function createPost({ database, viewer }: Context, input: NewPost): Promise<Post> {
   const { id } = signedIn(viewer);
-  return database.post.create({ data: { ...validate(newPost, input), authorId: id } });
+  return insertRow(database, 'Post', { ...validate(newPost, input), authorId: id });
 }
 
 /**
@@ -191,7 +193,7 @@ export async function createPost({ database, viewer }: Context, input: NewPost):
 export async function updatePost(context: Context, id: string | number, input: PostChanges): Promise<Post> {
   const post = await changeablePost(context, id);
   const data = validate(postChanges, input);
-  return orNotFound(context.database.post.update({ where: { id: post.id }, data }));
+  return updateRow(context.database, 'Post', { id: post.id }, data);
 }
 
 /**

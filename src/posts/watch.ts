@@ -3,6 +3,7 @@ import { withRoleBarrier } from '../accounts/role-barrier.ts';
 import type { SubscriptionFilter } from '../changes/filter.ts';
 import { rowFilter } from '../changes/row-filter.ts';
 import type { Context } from '../context.ts';
+import { findRows } from '../database/rows.ts';
 import { wantedIds } from '../validation.ts';
 import { visiblePosts } from './policy.ts';
 import { POSTS_SCOPE } from './slice.ts';
@@ -23,7 +24,7 @@ export function watchPosts(
       scopes: [POSTS_SCOPE],
       policy: visiblePosts(signedIn(viewer)),
       wanted: wantedIds({ id }),
-      find: (ids) => database.post.findMany({ where: { id: { in: ids } } }),
+      find: (ids) => findRows(database, 'Post', { where: { id: { in: ids } } }),
     }),
   );
 }

@@ -1,4 +1,4 @@
-import { matches } from '../database/where.ts';
+import { matches } from '../database/condition.ts';
 import type { Todo, TodoList } from '../generated/client/client.ts';
 import { byId, bySearch, byTruth, legacyModel } from '../legacy-socket/model.ts';
 import { findTodoList } from './lists.ts';

@@ -35,8 +35,7 @@ export function defineTodoLists(builder: Builder): void {
     description: 'Narrows a list of todo lists; conditions add up.',
     fields: (t) => ({
       nameContains: t.string({
-        description:
-          'Only those with this text in their name, in any case of ASCII letters; `%` and `_` are wildcards.',
+        description: 'Only those with this text in their name, in any case of ASCII letters.',
       }),
     }),
   });

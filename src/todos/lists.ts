@@ -2,9 +2,10 @@ import { z } from 'zod';
 import { ownerOfNewRow } from '../accounts/policy.ts';
 import type { Context } from '../context.ts';
 import { findBatched, loadRelated } from '../database/batch.ts';
+import { matches } from '../database/condition.ts';
 import { orNotFound } from '../database/failures.ts';
 import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
-import { matches } from '../database/where.ts';
+import { findRows } from '../database/rows.ts';
 import type { Todo, TodoList } from '../generated/client/client.ts';
 import { existingId, text, type Unchecked, validate } from '../validation.ts';
 import { visibleTodoLists } from './policy.ts';
@@ -38,11 +39,11 @@ export function listTodoLists(
 ): Promise<Page<TodoList>> {
   const name = filter?.nameContains;
   return readPage(
+    database,
     {
       where: { AND: [visibleTodoLists(viewer), name == null ? {} : { name: { contains: name } }] },
       columns: TODO_LIST_ORDERS,
-      find: (args) => database.todoList.findMany(args),
-      count: (args) => database.todoList.count(args),
+      model: 'TodoList',
     },
     page,
     order,
@@ -53,7 +54,7 @@ export function listTodoLists(
 export function findTodoList(context: Context, id: string | number): Promise<TodoList | undefined> {
   const { database, viewer } = context;
   return findBatched(context, 'TodoList', id, (ids) =>
-    database.todoList.findMany({ where: { AND: [{ id: { in: ids } }, visibleTodoLists(viewer)] } }),
+    findRows(database, 'TodoList', { where: { AND: [{ id: { in: ids } }, visibleTodoLists(viewer)] } }),
   );
 }
 
@@ -67,7 +68,7 @@ export async function findListOf(
     return undefined;
   }
   const list = await loadRelated(context, 'TodoList', listId, (ids) =>
-    database.todoList.findMany({ where: { id: { in: ids } } }),
+    findRows(database, 'TodoList', { where: { id: { in: ids } } }),
   );
   // A todo and its list have the same owner, and so the same viewers, unless raw SQL parted them.
   return list && (list.ownerId === ownerId || matches(visibleTodoLists(viewer), list)) ? list : undefined;

@@ -53,8 +53,7 @@ export function defineTodos(builder: Builder): void {
       completed: t.boolean({ description: 'Only those that are done, or only those that are not.' }),
       listId: t.id({ description: 'Only those of this list.' }),
       titleContains: t.string({
-        description:
-          'Only those with this text in their title, in any case of ASCII letters; `%` and `_` are wildcards.',
+        description: 'Only those with this text in their title, in any case of ASCII letters.',
       }),
       createdFrom: t.field({ type: 'DateTime', description: 'Only those made at this instant or later.' }),
       createdBefore: t.field({ type: 'DateTime', description: 'Only those made before this instant.' }),

@@ -3,11 +3,13 @@ import { ownerOfNewRow } from '../accounts/policy.ts';
 import type { Context } from '../context.ts';
 import { byId, findBatched } from '../database/batch.ts';
 import { readChildPage } from '../database/child-pages.ts';
+import type { RowCondition } from '../database/condition.ts';
 import { orNotFound } from '../database/failures.ts';
 import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
+import { findRows, insertRow, updateRows } from '../database/rows.ts';
 import { inTransaction, type Transaction } from '../database/transactions.ts';
 import { NotFoundError, ValidationError } from '../errors.ts';
-import type { Prisma, Todo } from '../generated/client/client.ts';
+import type { Todo } from '../generated/client/client.ts';
 import { existingId, parseId, text, truth, type Unchecked, validate } from '../validation.ts';
 import { findTodoList } from './lists.ts';
 import { visibleTodos } from './policy.ts';
@@ -49,7 +51,7 @@ export interface TodoFilter {
 }
 
 /** A filter as a condition on rows. */
-export function todoFilterWhere(filter: TodoFilter | null | undefined): Prisma.TodoWhereInput {
+export function todoFilterWhere(filter: TodoFilter | null | undefined): RowCondition<'Todo'> {
   const { completed, listId, titleContains, createdFrom, createdBefore } = filter ?? {};
   return {
     ...(completed != null && { completed }),
@@ -69,11 +71,11 @@ export function listTodos(
   page: PageArguments,
 ): Promise<Page<Todo>> {
   return readPage(
+    database,
     {
       where: { AND: [visibleTodos(viewer), todoFilterWhere(filter)] },
       columns: TODO_ORDERS,
-      find: (args) => database.todo.findMany(args),
-      count: (args) => database.todo.count(args),
+      model: 'Todo',
     },
     page,
     order,
@@ -88,22 +90,12 @@ export function listTodosOfList(
   order: Order<TodoOrderColumn>,
   page: PageArguments,
 ): Promise<Page<Todo>> {
-  const { database, viewer } = context;
   return readChildPage(
     context,
     {
       relation: { child: 'Todo', parent: 'TodoList', column: 'listId' },
-      where: { AND: [visibleTodos(viewer), todoFilterWhere(filter)] },
+      where: { AND: [visibleTodos(context.viewer), todoFilterWhere(filter)] },
       columns: TODO_ORDERS,
-      find: (ids) => database.todo.findMany({ where: { id: { in: ids } } }),
-      count: async (listIds, where) => {
-        const groups = await database.todo.groupBy({
-          by: ['listId'],
-          where: { AND: [{ listId: { in: listIds } }, where] },
-          _count: true,
-        });
-        return groups.map((group) => [group.listId, group._count]);
-      },
     },
     listId,
     page,
@@ -115,7 +107,7 @@ export function listTodosOfList(
 export function findTodo(context: Context, id: string | number): Promise<Todo | undefined> {
   const { database, viewer } = context;
   return findBatched(context, 'Todo', id, (ids) =>
-    database.todo.findMany({ where: { AND: [{ id: { in: ids } }, visibleTodos(viewer)] } }),
+    findRows(database, 'Todo', { where: { AND: [{ id: { in: ids } }, visibleTodos(viewer)] } }),
   );
 }
 
@@ -128,12 +120,10 @@ export function findTodo(context: Context, id: string | number): Promise<Todo | 
 export async function createTodo(context: Context, input: NewTodo): Promise<Todo> {
   const { listId, ...fields } = validate(newTodo, input);
   const list = listId == null ? null : await listForTodo(context, listId);
-  return context.database.todo.create({
-    data: {
-      ...fields,
-      listId: list?.id ?? null,
-      ownerId: list ? list.ownerId : ownerOfNewRow(context.viewer),
-    },
+  return insertRow(context.database, 'Todo', {
+    ...fields,
+    listId: list?.id ?? null,
+    ownerId: list ? list.ownerId : ownerOfNewRow(context.viewer),
   });
 }
 
@@ -170,9 +160,9 @@ export async function updateTodos(
     if (list && (await client.todo.count({ where: { AND: [visible, otherOwner(list.ownerId)] } })) > 0) {
       throw new ValidationError([{ path: 'listId', message: 'The list belongs to another owner.' }]);
     }
-    const todos = await client.todo.updateManyAndReturn({
-      where: visible,
-      data: { ...fields, ...(listId !== undefined && { listId: list?.id ?? null }) },
+    const todos = await updateRows(client, 'Todo', visible, {
+      ...fields,
+      ...(listId !== undefined && { listId: list?.id ?? null }),
     });
     return inOrder(keys, todos);
   };
@@ -226,7 +216,7 @@ function inOrder(keys: readonly number[], todos: readonly Todo[]): Todo[] {
   });
 }
 
-function otherOwner(ownerId: number | null): Prisma.TodoWhereInput {
+function otherOwner(ownerId: number | null): RowCondition<'Todo'> {
   // In SQL a comparison with null is neither true nor false, so the unowned have to be named.
   return ownerId === null ? { ownerId: { not: null } } : { OR: [{ ownerId: null }, { ownerId: { not: ownerId } }] };
 }

@@ -3,6 +3,7 @@ import { ownedScopes } from '../accounts/scopes.ts';
 import type { SubscriptionFilter } from '../changes/filter.ts';
 import { rowFilter } from '../changes/row-filter.ts';
 import type { Context } from '../context.ts';
+import { findRows } from '../database/rows.ts';
 import { wantedIds } from '../validation.ts';
 import { visibleTodoLists, visibleTodos } from './policy.ts';
 
@@ -20,7 +21,7 @@ export function watchTodos(
       scopes: ownedScopes(viewer),
       policy: visibleTodos(viewer),
       wanted: wantedIds({ id, listId }),
-      find: (ids) => database.todo.findMany({ where: { id: { in: ids } } }),
+      find: (ids) => findRows(database, 'Todo', { where: { id: { in: ids } } }),
     }),
   );
 }
@@ -34,7 +35,7 @@ export function watchTodoLists({ viewer, database }: Context, { id }: { id?: Id 
       scopes: ownedScopes(viewer),
       policy: visibleTodoLists(viewer),
       wanted: wantedIds({ id }),
-      find: (ids) => database.todoList.findMany({ where: { id: { in: ids } } }),
+      find: (ids) => findRows(database, 'TodoList', { where: { id: { in: ids } } }),
     }),
   );
 }

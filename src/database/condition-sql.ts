@@ -1,0 +1,209 @@
+import { type Expression, type SqlBool, sql } from 'kysely';
+import { columnsOf, relationOfField } from './columns.ts';
+import { comparable } from './comparable.ts';
+import { type AnyCondition, asciiLowerCase, type Operator, type Part, partsOf } from './condition.ts';
+
+/** How a database takes values and lists of values. */
+export interface SqlDialect {
+  /** A value as the driver takes it. */
+  readonly encode: (value: unknown) => unknown;
+  /** A list of values as one parameter, so that statements do not differ by its length. */
+  readonly encodeList: (values: readonly unknown[]) => unknown;
+  /** Whether a column has one of the values of such a parameter. */
+  readonly isIn: (column: Expression<unknown>, list: unknown) => Expression<SqlBool>;
+}
+
+/** Neither database has an escape character unless it is given one; this one hardly ever occurs. */
+const ESCAPE = '\u0001';
+const SPECIAL = new RegExp(`[%_${ESCAPE}]`, 'g');
+
+const SYMBOLS = { equals: '=', not: '<>', gt: '>', gte: '>=', lt: '<', lte: '<=' } as const satisfies Partial<
+  Record<Operator, string>
+>;
+
+/** A condition on the rows of a model under an alias, as SQL. */
+export interface ConditionSql {
+  /** Equal for conditions that differ in values only: their SQL is the same. */
+  readonly shape: string;
+  /** The values, in the order in which the SQL names them. */
+  readonly values: readonly unknown[];
+  /** Makes the SQL. */
+  readonly build: () => Expression<SqlBool>;
+}
+
+/** Translates a condition. Its shape and values cost a walk; the SQL is made when the shape is new. */
+export function conditionSql(
+  dialect: SqlDialect,
+  model: string,
+  condition: AnyCondition,
+  alias: string = model,
+): ConditionSql {
+  const values: unknown[] = [];
+  const shape = shapeOf(dialect, model, condition, values);
+  return { shape, values, build: () => expressionOf(dialect, model, condition, alias, 0) };
+}
+
+function partsOfModel(model: string, condition: AnyCondition): Part[] {
+  return partsOf(condition, (field) => relationOfField(model, field) !== undefined);
+}
+
+function shapeOf(dialect: SqlDialect, model: string, condition: AnyCondition, values: unknown[]): string {
+  return partsOfModel(model, condition)
+    .map((part) => partShape(dialect, model, part, values))
+    .join('&');
+}
+
+function partShape(dialect: SqlDialect, model: string, part: Part, values: unknown[]): string {
+  switch (part.kind) {
+    case 'AND':
+    case 'OR':
+      return `${part.kind}(${part.parts.map((each) => shapeOf(dialect, model, each, values)).join()})`;
+    case 'NOT':
+      return `NOT(${shapeOf(dialect, model, part.part, values)})`;
+    case 'relation': {
+      const { model: other } = relationOf(model, part.name);
+      return `${part.name}(${shapeOf(dialect, other, part.condition, values)})`;
+    }
+    case 'column':
+      return `${part.name} ${columnShape(dialect, part.operator, part.operand, values)}`;
+  }
+}
+
+function columnShape(dialect: SqlDialect, operator: Operator, operand: unknown, values: unknown[]): string {
+  if (operator === 'in') {
+    const list = operand as readonly unknown[];
+    if (list.length === 1) {
+      values.push(encoded(dialect, list[0]));
+      return 'equals';
+    }
+    if (list.length === 0) {
+      return 'never';
+    }
+    values.push(listOf(dialect, list));
+    return 'in';
+  }
+  if (operand === null) {
+    return `${operator} null`;
+  }
+  values.push(operator === 'contains' ? patternOf(dialect, operand) : encoded(dialect, operand));
+  return operator;
+}
+
+function expressionOf(
+  dialect: SqlDialect,
+  model: string,
+  condition: AnyCondition,
+  alias: string,
+  depth: number,
+): Expression<SqlBool> {
+  const parts = partsOfModel(model, condition);
+  return joined(
+    parts.map((part) => partExpression(dialect, model, part, alias, depth)),
+    'AND',
+  );
+}
+
+function partExpression(
+  dialect: SqlDialect,
+  model: string,
+  part: Part,
+  alias: string,
+  depth: number,
+): Expression<SqlBool> {
+  switch (part.kind) {
+    case 'AND':
+    case 'OR':
+      return joined(
+        part.parts.map((each) => expressionOf(dialect, model, each, alias, depth)),
+        part.kind,
+      );
+    case 'NOT':
+      return sql<SqlBool>`not ${expressionOf(dialect, model, part.part, alias, depth)}`;
+    case 'relation':
+      return related(dialect, model, part.name, part.condition, alias, depth);
+    case 'column':
+      return comparison(dialect, model, part, alias);
+  }
+}
+
+function joined(parts: readonly Expression<SqlBool>[], word: 'AND' | 'OR'): Expression<SqlBool> {
+  if (parts.length === 0) {
+    return sql<SqlBool>`${sql.raw(word === 'AND' ? '1 = 1' : '1 = 0')}`;
+  }
+  return sql<SqlBool>`(${sql.join(parts, sql.raw(word === 'AND' ? ' and ' : ' or '))})`;
+}
+
+function related(
+  dialect: SqlDialect,
+  model: string,
+  field: string,
+  condition: AnyCondition,
+  alias: string,
+  depth: number,
+): Expression<SqlBool> {
+  const { model: other, column, otherColumn } = relationOf(model, field);
+  const inner = `${field}${depth}`;
+  const where = expressionOf(dialect, other, condition, inner, depth + 1);
+  return sql<SqlBool>`${sql.ref(`${alias}.${column}`)} in (select ${sql.ref(`${inner}.${otherColumn}`)} from ${sql.table(other)} as ${sql.table(inner)} where ${where})`;
+}
+
+function comparison(
+  dialect: SqlDialect,
+  model: string,
+  { name, operator, operand }: Extract<Part, { kind: 'column' }>,
+  alias: string,
+): Expression<SqlBool> {
+  if (!columnsOf(model).has(name)) {
+    throw new Error(`${model} has no column ${name}.`);
+  }
+  const column = sql.ref(`${alias}.${name}`);
+  switch (operator) {
+    case 'in': {
+      const list = operand as readonly unknown[];
+      if (list.length === 0) {
+        return sql<SqlBool>`1 = 0`;
+      }
+      return list.length === 1
+        ? sql<SqlBool>`${column} = ${encoded(dialect, list[0])}`
+        : dialect.isIn(column, listOf(dialect, list));
+    }
+    case 'contains':
+      return sql<SqlBool>`lower(${column}) like ${patternOf(dialect, operand)} escape ${sql.lit(ESCAPE)}`;
+    case 'equals':
+    case 'not':
+      if (operand === null) {
+        return sql<SqlBool>`${column} is ${sql.raw(operator === 'not' ? 'not null' : 'null')}`;
+      }
+      return compared(column, SYMBOLS[operator], encoded(dialect, operand));
+    case 'gt':
+    case 'gte':
+    case 'lt':
+    case 'lte':
+      return compared(column, SYMBOLS[operator], encoded(dialect, operand));
+  }
+}
+
+function compared(column: Expression<unknown>, symbol: string, value: unknown): Expression<SqlBool> {
+  return sql<SqlBool>`${column} ${sql.raw(symbol)} ${value}`;
+}
+
+function encoded({ encode }: SqlDialect, value: unknown): unknown {
+  return encode(comparable(value));
+}
+
+function listOf(dialect: SqlDialect, list: readonly unknown[]): unknown {
+  return dialect.encodeList(list.map((value) => encoded(dialect, value)));
+}
+
+function patternOf(dialect: SqlDialect, text: unknown): unknown {
+  const literal = asciiLowerCase(String(text)).replaceAll(SPECIAL, (character) => ESCAPE + character);
+  return encoded(dialect, `%${literal}%`);
+}
+
+function relationOf(model: string, field: string) {
+  const relation = relationOfField(model, field);
+  if (!relation) {
+    throw new Error(`${model} has no relation ${field}.`);
+  }
+  return relation;
+}
