@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import type { Identities } from './accounts/identities.ts';
 import type { Feed } from './changes/feed.ts';
 import type { TypingSignals } from './chat/typing.ts';
 import type { Database } from './database/open.ts';
@@ -19,6 +20,8 @@ export interface TokenSettings {
 export interface Services {
   readonly database: Database;
   readonly tokens: TokenSettings;
+  /** Whose the credentials are that were accepted lately. */
+  readonly identities: Identities;
   /** Every committed change, as it comes. */
   readonly feed: Feed;
   readonly typing: TypingSignals;

@@ -1,5 +1,6 @@
 import { createSecretKey } from 'node:crypto';
 import { forgetAttempts } from './accounts/attempts.ts';
+import { Identities } from './accounts/identities.ts';
 import { keptSecret } from './accounts/secret.ts';
 import { forgetSessions } from './accounts/sessions.ts';
 import { Feed } from './changes/feed.ts';
@@ -18,7 +19,7 @@ import { repeat } from './database/housekeeping.ts';
 import { forgetAnswers } from './database/idempotency.ts';
 import { type DatabaseObserver, type OpenDatabase, openDatabase } from './database/open.ts';
 import { PostgresPeers } from './database/postgres-peers.ts';
-import { closeInOrder } from './host/closing.ts';
+import { Opened } from './host/closing.ts';
 import { SLICES } from './slices.ts';
 
 /** How often expired answers, counts and sessions are removed, in milliseconds. */
@@ -38,9 +39,14 @@ export interface OpenServices {
 }
 
 /** Opens what the services of every domain work with: the database, migrated, and the way credentials are issued. */
-export async function openServices(
+export function openServices(config: Config, observer: ServicesObserver = {}): Promise<OpenServices> {
+  return Opened.during((opened) => openInto(opened, config, observer));
+}
+
+async function openInto(
+  opened: Opened,
   config: Config,
-  { onFailure = () => undefined, onWarning = () => undefined, ...observer }: ServicesObserver = {},
+  { onFailure = () => undefined, onWarning = () => undefined, ...observer }: ServicesObserver,
 ): Promise<OpenServices> {
   let onCommit = (): void => undefined;
   const models = loggedModels(Object.assign({}, ...SLICES.map(({ log }) => log)));
@@ -52,8 +58,10 @@ export async function openServices(
     },
     { ...observer, onCommit: () => onCommit() },
   );
+  opened.add(database.close);
   const { secret, accessTokenLifeS, refreshTokenLifeS, maxFailedSignIns } = config.auth;
   const peers = database.path === null ? new PostgresPeers(config.database.url, config.database.timeoutMs) : null;
+  opened.add(async () => peers?.close());
   const log = await openLog(config, database, models, peers);
   const feed = await Feed.start(log, {
     ...config.changes,
@@ -61,11 +69,18 @@ export async function openServices(
     memberships: SLICES.flatMap(({ memberships }) => memberships ?? []),
     onFailure,
     onWarning,
+  }).catch(async (error: unknown) => {
+    await log.close();
+    throw error;
   });
+  opened.add(() => feed.close());
   onCommit = () => {
     feed.wake();
     log.announce();
   };
+  const typing = new TypingSignals();
+  opened.add(async () => typing.close());
+  connectTyping(typing, feed, peers);
   const stopRetention = retainChanges(database.client, config.changes.retention, onFailure);
   const stopForgetting = repeat({
     intervalMs: FORGET_INTERVAL_MS,
@@ -76,12 +91,13 @@ export async function openServices(
     },
     onFailure,
   });
-  const typing = new TypingSignals();
-  connectTyping(typing, feed, peers);
+  opened.add(stopForgetting);
+  opened.add(stopRetention);
   return {
     services: {
       feed,
       typing,
+      identities: new Identities(feed),
       database: database.client,
       runOutsideTransaction: (write) => write(database.client),
       tokens: {
@@ -91,15 +107,7 @@ export async function openServices(
         maxFailedSignIns,
       },
     },
-    close: () =>
-      closeInOrder([
-        stopRetention,
-        stopForgetting,
-        async () => typing.close(),
-        () => feed.close(),
-        async () => peers?.close(),
-        database.close,
-      ]),
+    close: () => opened.close(),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Connection, Context, Services } from '../context.ts';
 import { acrossOutages } from '../database/outages.ts';
+import { findRow } from '../database/rows.ts';
 import { UnauthenticatedError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
 import type { UserViewer, Viewer } from '../viewer.ts';
@@ -50,6 +51,8 @@ const FAULT_SENTENCES: Readonly<Record<ProofFault, string>> = {
   ended: 'Error decoding signature.',
 };
 
+const ANONYMOUS: readonly Viewer[] = [false, true].map((sharesOwnerless) => ({ kind: 'anonymous', sharesOwnerless }));
+
 const KEY = /^[0-9a-f]{40}$/;
 const ASCII = /^[!-~]*$/;
 
@@ -58,15 +61,26 @@ const ASCII = /^[!-~]*$/;
  * or with a scheme that is none of these, the caller is anonymous; a credential that is refused never counts as none.
  */
 async function identify(services: Services, sharesOwnerless: boolean, header: string | undefined): Promise<Identity> {
-  const anonymous: Viewer = { kind: 'anonymous', sharesOwnerless };
-  const [scheme = '', ...words] = (header ?? '').split(/\s+/).filter((word) => word !== '');
+  if (header === undefined) {
+    return { viewer: ANONYMOUS[Number(sharesOwnerless)] as Viewer, refusal: null };
+  }
+  const known = services.identities.find(header);
+  if (known) {
+    return { viewer: known, refusal: null };
+  }
+  const anonymous = ANONYMOUS[Number(sharesOwnerless)] as Viewer;
+  const [scheme = '', ...words] = header.split(/\s+/).filter((word) => word !== '');
   try {
     const credential = credentialOf(scheme.toLowerCase(), words);
     if (credential === null) {
       return { viewer: anonymous, refusal: null };
     }
     const read = credential.kind === 'key' ? viewerOfKey : viewerOfJwt;
-    return { viewer: { ...(await read(services, credential.value)), sharesOwnerless }, refusal: null };
+    const viewer = await services.identities.read(header, async () => ({
+      ...(await read(services, credential.value)),
+      sharesOwnerless,
+    }));
+    return { viewer, refusal: null };
   } catch (error) {
     if (error instanceof UnauthenticatedError) {
       return { viewer: anonymous, refusal: error };
@@ -102,16 +116,15 @@ function credentialOf(scheme: string, words: readonly string[]): { kind: 'key' |
 }
 
 async function viewerOfKey({ database }: Services, key: string): Promise<Omit<UserViewer, 'sharesOwnerless'>> {
-  const token = KEY.test(key)
-    ? await database.authToken.findUnique({ where: { keyHash: digest(key) }, include: { user: true } })
-    : null;
-  if (!token) {
+  const token = KEY.test(key) ? await findRow(database, 'AuthToken', { keyHash: digest(key) }) : undefined;
+  const user = token && (await findRow(database, 'User', { id: token.userId }));
+  if (!user) {
     throw new UnauthenticatedError('Invalid token.');
   }
-  if (!token.user.isActive) {
+  if (!user.isActive) {
     throw new UnauthenticatedError('User inactive or deleted.');
   }
-  return viewerOf(token.user, { kind: 'key', id: token.id });
+  return viewerOf(user, { kind: 'key', id: token.id });
 }
 
 async function viewerOfJwt(services: Services, jwt: string): Promise<Omit<UserViewer, 'sharesOwnerless'>> {

@@ -12,6 +12,11 @@ export function userScope(userId: number): string {
   return scopeName(USER, userId);
 }
 
+/** The user whom a scope of {@link userScope} concerns; null for any other scope. */
+export function userOfScope(scope: string): number | null {
+  return scope.startsWith(`${USER}:`) ? Number(scope.slice(USER.length + 1)) : null;
+}
+
 /** The scope of rows that name their user in a column. */
 export function scopeOfUser(column: string): ScopeRule {
   return { prefix: USER, column };

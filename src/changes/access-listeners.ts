@@ -5,6 +5,7 @@ export type AccessListener = (change: Change | null) => void;
 
 /** Who has to know of access changes, by scope. */
 export class AccessListeners {
+  readonly #ofEvery: ((change: Change) => void)[] = [];
   readonly #byScope = new Map<string, Set<AccessListener>>();
 
   /** Adds a listener for several scopes; returns the function that removes it. */
@@ -26,7 +27,17 @@ export class AccessListeners {
     };
   }
 
-  /** The listeners of a change, each once. */
+  /** Adds a listener for every scope; it is called before those of a scope. */
+  addToEvery(listener: (change: Change) => void): void {
+    this.#ofEvery.push(listener);
+  }
+
+  /** The listeners of every scope. */
+  get ofEvery(): readonly ((change: Change) => void)[] {
+    return this.#ofEvery;
+  }
+
+  /** The listeners of a change's scopes, each once. */
   find({ scope, otherScope }: Change): ReadonlySet<AccessListener> {
     return new Set([scope, otherScope].flatMap((each) => [...((each !== null && this.#byScope.get(each)) || [])]));
   }

@@ -75,6 +75,11 @@ export class Feed implements StreamSource, PollHandler {
     return this.#poller.cursor;
   }
 
+  /** Whether every access change that was committed more than a second ago is known here. */
+  get isCurrent(): boolean {
+    return this.#poller.isCurrent;
+  }
+
   get lag(): FeedLag {
     return this.#poller.lag;
   }
@@ -136,6 +141,14 @@ export class Feed implements StreamSource, PollHandler {
   /** Calls back for the access changes of these scopes until the function that it returns is called. */
   onAccess(scopes: readonly string[], listener: AccessListener): () => void {
     return this.#access.add(scopes, listener);
+  }
+
+  /**
+   * Calls back for the access changes of all scopes, for as long as the feed lives, and before the listeners of a scope. The images of the change may be
+   * unreadable; its scopes never are.
+   */
+  onEveryAccess(listener: (change: Change) => void): void {
+    this.#access.addToEvery(listener);
   }
 
   /** Calls back for each change that an interest selects, in log order, until the function that it returns is called. */
@@ -205,6 +218,9 @@ export class Feed implements StreamSource, PollHandler {
       } else {
         this.#reportUnreadable(change);
         this.memberships.reload();
+      }
+      for (const listener of this.#access.ofEvery) {
+        this.#guard(() => listener(change));
       }
       for (const listener of this.#access.find(change)) {
         this.#guard(() => listener(readable ? change : null));

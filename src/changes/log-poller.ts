@@ -10,6 +10,8 @@ import { Refreshes } from './refreshes.ts';
 const LIMITS: ReadLimits = { rows: 500, bytes: 1024 * 1024 };
 /** After how long a poll that failed is tried again, in milliseconds. */
 const RETRY_DELAY_MS = 250;
+/** How long ago the log may last have been looked at for access changes to count as known, in milliseconds: some times the longest interval. */
+const CURRENT_MS = 1_000;
 
 /** Who deals with what a poll has read. */
 export interface PollHandler {
@@ -40,6 +42,8 @@ export class LogPoller {
   #cursor: string;
   #polling: Promise<void> | null = null;
   #polledAt = 0;
+  /** When it was last known that every access change of the log was read. */
+  #currentAt = Number.NEGATIVE_INFINITY;
   #isWoken = false;
   #isScheduled = false;
   #isClosed = false;
@@ -52,7 +56,12 @@ export class LogPoller {
     this.#head = position;
     this.#cursor = encodeLogCursor(log.epoch, position);
     this.lag = new FeedLag(log, reports);
-    log.onWake(() => this.wake());
+    log.onWake(
+      () => this.wake(),
+      () => this.#confirmUnchanged(),
+    );
+    // What was committed since the position was read and before the log is watched.
+    this.wake();
   }
 
   /** The position up to which every change was handled. */
@@ -63,6 +72,11 @@ export class LogPoller {
   /** The newest position that the last poll saw: the log can be read up to here, whether or not that was handled. */
   get head(): LogPosition {
     return this.#head.seq > this.#position.seq ? this.#head : this.#position;
+  }
+
+  /** Whether every access change was read that was committed more than a moment ago. */
+  get isCurrent(): boolean {
+    return performance.now() - this.#currentAt < CURRENT_MS;
   }
 
   /** The position up to which every change was handled, as clients receive it. */
@@ -88,6 +102,13 @@ export class LogPoller {
     this.#refreshes.reject(new Error('The server is closing.'));
     await this.#polling;
     await this.#log.close();
+  }
+
+  /** Nobody has written since the last poll began, which is as good as another one. */
+  #confirmUnchanged(): void {
+    if (!this.#isWoken && !this.#isScheduled && !this.#polling && this.lag.failingMs === 0) {
+      this.#currentAt = performance.now();
+    }
   }
 
   #schedule(): void {
@@ -118,7 +139,8 @@ export class LogPoller {
       return;
     }
     this.#isWoken = false;
-    this.#polledAt = performance.now();
+    const polledAt = performance.now();
+    this.#polledAt = polledAt;
     const { memberships } = this.#handler;
     const refreshes = this.#refreshes.take();
     const loads = memberships.takeLoads();
@@ -136,6 +158,7 @@ export class LogPoller {
         this.wake();
         return;
       }
+      this.#currentAt = polledAt;
       this.#head = poll.head;
       memberships.loaded(loads, poll.memberships);
       refreshes.resolve(poll.head);
@@ -145,6 +168,7 @@ export class LogPoller {
         this.wake();
       }
     } catch (error) {
+      this.#currentAt = Number.NEGATIVE_INFINITY;
       memberships.putBack(loads);
       refreshes.putBack();
       await this.#onFailure(error);

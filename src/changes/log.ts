@@ -94,8 +94,11 @@ export interface ChangeLog {
   holds(position: LogPosition): Promise<boolean>;
   /** The transaction that keeps changes back for longest, where one does. */
   findHorizonHolder(): Promise<HorizonHolder | null>;
-  /** Calls back soon after any commit of another process; sometimes without need. */
-  onWake(wake: () => void): void;
+  /**
+   * Calls `wake` soon after any commit of another process; sometimes without need. Where that is known at little cost, `confirmUnchanged` is called again
+   * and again while nobody has committed anything since the last `wake`.
+   */
+  onWake(wake: () => void, confirmUnchanged: () => void): void;
   /** Says that this process has committed something, so that others are woken. */
   announce(): void;
   close(): Promise<void>;

@@ -86,12 +86,11 @@ export class PostgresLog implements ChangeLog {
         statement_timeout: timeoutMs,
         query_timeout: timeoutMs + GRACE_MS,
         keepAlive: true,
+        // Before the connection is used for anything else.
+        onConnect: (client) => client.query(PLANNING),
       });
       // The query that needs a broken connection reports it; the pool makes another one.
       pool.on('error', ignore);
-      pool.on('connect', (client) => {
-        client.query(PLANNING).catch(ignore);
-      });
       return pool;
     };
     this.#feedPool = connections(1);

@@ -18,6 +18,8 @@ import type { MembershipLoad, MembershipRow } from './memberships.ts';
 
 /** How often the database is asked whether another connection wrote, in milliseconds; asking takes about two microseconds. */
 const WAKE_INTERVAL_MS = 20;
+/** The pause between two polls, in milliseconds: a process that writes all the time would spend a tenth of it on reading the log. */
+const MIN_POLL_INTERVAL_MS = 2;
 /** How many access changes one poll returns. */
 const MAX_ACCESS_CHANGES = 1_000;
 const HEADER = '"seq", "at", "model", "rowId", "action", "scope", "otherScope"';
@@ -33,7 +35,7 @@ export interface SqliteLogOptions {
 export class SqliteLog implements ChangeLog {
   /** Reads block the process, so a second one at the same time would gain nothing. */
   readonly replayConcurrency = 1;
-  readonly minPollIntervalMs = 0;
+  readonly minPollIntervalMs = MIN_POLL_INTERVAL_MS;
   readonly #database: Sqlite.Database;
   readonly #models: LoggedModels;
   readonly #settings: string;
@@ -112,11 +114,13 @@ export class SqliteLog implements ChangeLog {
     return null;
   }
 
-  onWake(wake: () => void): void {
+  onWake(wake: () => void, confirmUnchanged: () => void): void {
     let seen = this.#dataVersion();
     this.#wakeTimer = setInterval(() => {
       const version = this.#dataVersion();
-      if (version !== seen) {
+      if (version === seen) {
+        confirmUnchanged();
+      } else {
         seen = version;
         wake();
       }

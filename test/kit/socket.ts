@@ -4,6 +4,10 @@ import { WebSocket } from 'ws';
 type Anything = any;
 
 const PATIENCE_MS = 10_000;
+/** The beginning of a log that no test has. */
+const CURSOR_OF_ANOTHER_LOG = '0123456789abcdef:0-0';
+/** More than how often any subscription has the database and the log read before it is in force. */
+const READS_OF_A_SUBSCRIPTION = 4;
 
 /** Waits for values that come one by one. */
 export class Inbox<Value> {
@@ -165,13 +169,14 @@ export class SocketClient {
   }
 
   /**
-   * Waits until what was sent before is in force. Operations run side by side; these read the log first, as all subscriptions do, and are
-   * refused then. Two in a row take longer than any other needs to look up what it is about.
+   * Waits until what was sent before is in force. Operations run side by side; these have the log read first, as all subscriptions do, and are
+   * refused then. Several in a row take longer than any other needs to look up what it is about.
    */
   async settle(): Promise<void> {
-    const refused = 'subscription { todoChanged(after: "none") { action } }';
-    await this.start(refused).ended;
-    await this.start(refused).ended;
+    const refused = `subscription { todoChanged(after: "${CURSOR_OF_ANOTHER_LOG}") { action } }`;
+    for (let time = 0; time < READS_OF_A_SUBSCRIPTION; time += 1) {
+      await this.start(refused).ended;
+    }
   }
 
   /** Ends an operation from this side. */

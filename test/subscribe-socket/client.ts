@@ -58,8 +58,10 @@ export class LiveClient {
       data: { title: LAST, description: '', priority: 0, createdAt: '', createdBy: '' },
     });
     const rest = await this.#until(({ id }) => id === LAST);
-    await this.quietly({ type: 'unsubscribe', id: LAST });
-    return [...before, ...rest];
+    // Of one change, another subscription of the same socket may be told after this one.
+    this.raw.send({ type: 'unsubscribe', id: LAST });
+    this.raw.send({ request_id: NOBODY, unsubscribe: true });
+    return [...before, ...rest, ...(await this.#until(({ request_id }) => request_id === NOBODY))];
   }
 
   async #until(isLast: (frame: Frame) => boolean): Promise<Frame[]> {
