@@ -8,6 +8,8 @@ import { AppError } from '../errors.ts';
 import type { Admission } from '../sockets/admission.ts';
 import type { ConnectionLimiter } from '../sockets/connection-limiter.ts';
 import type { UpgradeRouter } from '../sockets/upgrade.ts';
+import { DirectRequests } from './direct-requests.ts';
+import { Documents } from './documents.ts';
 import { EventStreams } from './event-stream.ts';
 import { registerGraphiQL, wantsGraphiQL } from './graphiql.ts';
 import { documentLimits } from './limits.ts';
@@ -42,11 +44,14 @@ export function registerGraphQL(
 ): () => Promise<void> {
   const report = (error: unknown, requestId: string | null) =>
     app.log.error({ err: error, reqId: requestId }, 'unexpected failure');
+  const documents = new Documents(schema, { maxCharacters: limits.characterLimit });
   const yoga = createYoga<ServerContext, Context>({
     schema,
     graphqlEndpoint: GRAPHQL_PATH,
     context: ({ known }) => known,
-    plugins: [useSyntaxErrorCode(), ...documentLimits(limits), useErrorCatalogue(report)],
+    plugins: [useSyntaxErrorCode(), documents.plugin(), ...documentLimits(limits), useErrorCatalogue(report)],
+    // The plugin remembers documents by their bytes, and once for all transports.
+    parserAndValidationCache: false,
     maskedErrors: { maskError: (error) => presentError(error, null, report) },
     logging: app.log,
     // The host reads and bounds the body, answers preflights and serves GraphiQL.
@@ -66,6 +71,7 @@ export function registerGraphQL(
     sockets,
     tokenLimit: limits.tokenLimit,
   };
+  const direct = new DirectRequests({ documents, engine: transport.engine, contextOf, report });
   const streams = new EventStreams(transport);
   const webSockets = createSocketServer(transport);
   upgrades.add((path) => path === GRAPHQL_PATH, webSockets.server);
@@ -88,6 +94,10 @@ export function registerGraphQL(
           return showGraphiQL(request, reply);
         }
         const operation = operationOf(request);
+        const directRequest = direct.find(request, operation);
+        if (directRequest && (await direct.answer(request, reply, directRequest))) {
+          return reply;
+        }
         if (streams.wanted(request, operation)) {
           return streams.answer(request, reply, operation);
         }

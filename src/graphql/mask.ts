@@ -1,7 +1,7 @@
 import { GraphQLError } from 'graphql';
 import { handleStreamOrSingleExecutionResult, type Plugin } from 'graphql-yoga';
 import type { Context } from '../context.ts';
-import { AppError, ERROR_CATALOGUE, ValidationError } from '../errors.ts';
+import { AppError, ERROR_CATALOGUE, OverloadedError, ValidationError } from '../errors.ts';
 
 /** Takes note of a failure that nobody expected. */
 export type ReportDefect = (error: unknown, requestId: string | null) => void;
@@ -18,6 +18,8 @@ export function presentError(error: unknown, requestId: string | null, report: R
   }
   const place = {
     nodes: graphqlError?.nodes ?? null,
+    source: graphqlError?.source ?? null,
+    positions: graphqlError?.positions ?? null,
     path: graphqlError?.path ?? null,
   };
   if (original instanceof AppError) {
@@ -49,6 +51,9 @@ function extensionsOf(error: AppError): Record<string, unknown> {
   return {
     code: error.code,
     ...(error instanceof ValidationError && { fields: error.fields }),
+    ...(error instanceof OverloadedError && {
+      http: { status: error.status, spec: true, headers: { 'Retry-After': String(error.retryAfterS) } },
+    }),
     ...(error.code === 'UNAUTHENTICATED' && {
       http: { status: error.status, spec: true, headers: { 'WWW-Authenticate': 'Bearer realm="api"' } },
     }),

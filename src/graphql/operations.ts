@@ -16,6 +16,7 @@ export interface OperationRequest {
   readonly query?: unknown;
   readonly operationName?: unknown;
   readonly variables?: unknown;
+  readonly extensions?: unknown;
 }
 
 /** The engine as Yoga and its plugins have made it, with its document limits. */
