@@ -72,6 +72,16 @@ export class ConflictError extends AppError {
   }
 }
 
+/** The server cannot do it now, and could a little later. */
+export class OverloadedError extends AppError {
+  readonly retryAfterS: number;
+
+  constructor(message: string, retryAfterS: number) {
+    super('RATE_LIMITED', message);
+    this.retryAfterS = retryAfterS;
+  }
+}
+
 /** A username and password, or a token, that nobody may sign in with. */
 export class CredentialsError extends AppError {
   constructor(message?: string) {

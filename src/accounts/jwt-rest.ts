@@ -3,8 +3,8 @@ import { DJANGO } from '../rest/dialect.ts';
 import { textField } from '../rest/fields.ts';
 import { operation, type Resource } from '../rest/resource.ts';
 import { text } from '../validation.ts';
-import { obtainToken, verifyToken } from './service.ts';
-import { reissueToken } from './sessions.ts';
+import { signIn, verifyToken } from './service.ts';
+import { reissueToken, startSession } from './sessions.ts';
 
 const MAX_TOKEN = 8192;
 const MAX_CREDENTIAL = 1000;
@@ -38,9 +38,10 @@ export const JWT_RESOURCES: readonly Resource[] = [
         summary: 'Signs in',
         body: login,
         answers: ANSWERS,
-        handle: async ({ context, body }) => ({
+        prepare: ({ context, body }) => signIn(context, body),
+        handle: async ({ context, prepared }) => ({
           status: 200,
-          body: { token: (await obtainToken(context, body)).token },
+          body: { token: (await startSession(context, prepared)).token },
         }),
       }),
     },

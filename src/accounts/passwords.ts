@@ -1,5 +1,6 @@
 import { hash, verify } from '@node-rs/argon2';
 import { lengthInCharacters, unwritableProblem } from '../validation.ts';
+import { inHashQueue } from './hash-queue.ts';
 
 export const MIN_PASSWORD_LENGTH = 8;
 export const MAX_PASSWORD_LENGTH = 128;
@@ -21,18 +22,27 @@ const COMMON_PASSWORDS: ReadonlySet<string> = new Set(
 // Verifying against a hash that is nobody's makes an unknown user cost as much as a wrong password.
 let nobodysHash: Promise<string> | null = null;
 
-/** Hashes with argon2id; the memory and time costs are the library's defaults, which follow OWASP's advice. */
+/**
+ * Hashes with argon2id; the memory and time costs are the library's defaults, which follow OWASP's advice.
+ *
+ * @throws {OverloadedError} when too many hashes wait to be computed
+ */
 export function hashPassword(password: string): Promise<string> {
-  return hash(password);
+  return inHashQueue(() => hash(password));
 }
 
-/** Whether the password belongs to the hash. Without a hash (an unknown user) the answer is no, at the same cost. */
+/**
+ * Whether the password belongs to the hash. Without a hash (an unknown user) the answer is no, at the same cost.
+ *
+ * @throws {OverloadedError} when too many hashes wait to be computed
+ */
 export async function passwordMatches(passwordHash: string | null, password: string): Promise<boolean> {
   if (lengthInCharacters(password) > MAX_PASSWORD_LENGTH) {
     return false;
   }
   nobodysHash ??= hash('a password that nobody has');
-  const matches = await verify(passwordHash ?? (await nobodysHash), password);
+  const compared = passwordHash ?? (await nobodysHash);
+  const matches = await inHashQueue(() => verify(compared, password));
   return passwordHash !== null && matches;
 }
 

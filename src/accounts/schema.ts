@@ -2,20 +2,23 @@ import type { Context } from '../context.ts';
 import { CredentialsError, ValidationError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
 import type { Builder } from '../graphql/builder.ts';
-import { IDEMPOTENCY_KEY, repeatable } from '../graphql/idempotency.ts';
+import { IDEMPOTENCY_KEY, repeatableAfter } from '../graphql/idempotency.ts';
 import { nodeOptions } from '../graphql/node.ts';
 import { canSeePrivateFields } from './policy.ts';
 import {
   changePassword,
+  confirmPassword,
+  createAccount,
   createAuthToken,
-  deactivateViewer,
+  deactivateUser,
   destroyCredential,
   findUser,
   findUserById,
   obtainToken,
+  prepareAccount,
   type RenewedConnection,
   renewConnection,
-  signUp,
+  signIn,
   updateViewer,
   verifyToken,
 } from './service.ts';
@@ -100,7 +103,8 @@ function defineUsers(builder: Builder): void {
       description: 'Closes the viewer’s account: no credential works any more. What the user wrote stays.',
       errors: { types: [ValidationError] },
       args: { currentPassword: t.arg.string({ required: true, description: 'To be sure that it is the user.' }) },
-      resolve: (_root, { currentPassword }, context) => deactivateViewer(context, currentPassword),
+      resolve: async (_root, { currentPassword }, context) =>
+        deactivateUser(context, await confirmPassword(context, currentPassword)),
     }),
   }));
 }
@@ -204,7 +208,11 @@ function defineSignIn(builder: Builder): void {
         input: t.arg({ type: newAccount, required: true, description: 'The account.' }),
         idempotencyKey: t.arg.string(IDEMPOTENCY_KEY),
       },
-      resolve: repeatable('signUp', (context, { input }) => signUp(context, input)),
+      resolve: repeatableAfter(
+        'signUp',
+        (_context, { input }) => prepareAccount(input),
+        (context, _args, account) => createAccount(context, account),
+      ),
     }),
     obtainToken: t.field({
       type: pair,
@@ -240,7 +248,11 @@ function defineSignIn(builder: Builder): void {
         input: t.arg({ type: login, required: true, description: 'Whose key it will be.' }),
         idempotencyKey: t.arg.string(IDEMPOTENCY_KEY),
       },
-      resolve: repeatable('createAuthToken', (context, { input }) => createAuthToken(context, input)),
+      resolve: repeatableAfter(
+        'createAuthToken',
+        (context, { input }) => signIn(context, input),
+        (context, _args, user) => createAuthToken(context, user),
+      ),
     }),
     renewConnection: t.field({
       type: renewed,

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import type { Context, Services } from '../context.ts';
 import { findBatched, loadRelated } from '../database/batch.ts';
 import { isUniqueViolation } from '../database/failures.ts';
-import { AppError, CredentialsError, type FieldProblem, ValidationError } from '../errors.ts';
+import { findRow, findRows } from '../database/rows.ts';
+import { AppError, CredentialsError, type FieldProblem, UnauthenticatedError, ValidationError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
 import { text, type Unchecked, unwritableProblem, validate } from '../validation.ts';
 import { limitAttempts } from './attempts.ts';
@@ -56,28 +57,50 @@ export interface Login {
   readonly password: string;
 }
 
+/** An account that can be made. */
+export type PreparedAccount = Readonly<Awaited<ReturnType<typeof prepareAccount>>>;
+
 /**
- * Makes an account.
+ * Checks the fields of an account and hashes its password.
  *
- * @throws {ValidationError} when the name is taken (in any case of letters) or a field breaks its limits
+ * @throws {ValidationError} when a field breaks its limits
  */
-export async function signUp(services: Services, input: NewAccount, { isStaff = false } = {}): Promise<User> {
+export async function prepareAccount(input: NewAccount) {
   const values = validate(newAccount, input);
   const account = { ...values, email: values.email ?? '' };
   refuse(passwordProblems(account.password, account).map((message) => ({ path: 'password', message })));
   const { password, ...fields } = account;
-  const passwordHash = await hashPassword(password);
-  return orTaken('username', () =>
-    services.database.user.create({
-      data: { ...fields, usernameKey: usernameKey(fields.username), passwordHash, isStaff },
-    }),
-  );
+  return { ...fields, usernameKey: usernameKey(fields.username), passwordHash: await hashPassword(password) };
+}
+
+/**
+ * Makes an account.
+ *
+ * @throws {ValidationError} when the name is taken (in any case of letters)
+ */
+export function createAccount(
+  { database }: Services,
+  account: PreparedAccount,
+  { isStaff = false } = {},
+): Promise<User> {
+  return orTaken('username', () => database.user.create({ data: { ...account, isStaff } }));
+}
+
+/** Checks an account and makes it; see {@link prepareAccount} and {@link createAccount}. */
+export async function signUp(services: Services, input: NewAccount, options = {}): Promise<User> {
+  return createAccount(services, await prepareAccount(input), options);
 }
 
 /** What signing in works with: the services, and where the caller calls from where that is known. */
 type Caller = Services & Partial<Pick<Context, 'address'>>;
 
-function signIn(services: Caller, { username, password }: Login): Promise<User> {
+/**
+ * Checks a username and password.
+ *
+ * @throws {CredentialsError} when they are not those of an active user
+ * @throws {AppError} `RATE_LIMITED` after too many failures, or when too many passwords are being checked
+ */
+export function signIn(services: Caller, { username, password }: Login): Promise<User> {
   const { address = '' } = services;
   return limitAttempts(services, { username, address }, () => authenticate(services, username, password));
 }
@@ -95,11 +118,9 @@ export async function obtainToken(services: Caller, login: Login): Promise<Token
 /**
  * Makes an opaque key for programs; it is shown once and lives until it is destroyed.
  *
- * @throws {CredentialsError} when the name and password are not those of an active user
- * @throws {AppError} `RATE_LIMITED` after too many failures
+ * @throws {CredentialsError} when the password was changed or the account closed since the user signed in
  */
-export async function createAuthToken(services: Caller, login: Login): Promise<{ authToken: string; user: User }> {
-  const user = await signIn(services, login);
+export async function createAuthToken(services: Services, user: User): Promise<{ authToken: string; user: User }> {
   return { authToken: await createAuthKey(services, user), user };
 }
 
@@ -142,8 +163,9 @@ export async function renewConnection({ viewer, connection }: Context, token: st
 }
 
 /** Ends the credential that the request came with: an opaque key, or the session of an access token with all its tokens. */
-export async function destroyCredential({ database, viewer }: Context): Promise<void> {
-  const { credential } = signedIn(viewer);
+export async function destroyCredential({ database, viewer, identities }: Context): Promise<void> {
+  const { id, credential } = signedIn(viewer);
+  identities.suspend(id);
   if (credential.kind === 'key') {
     await database.authToken.deleteMany({ where: { id: credential.id } });
   } else if (credential.id !== null) {
@@ -156,15 +178,26 @@ export interface NewPassword {
   readonly newPassword: string;
 }
 
+/** A user whose password was checked, and the hash of the next one. */
+export interface PreparedPassword {
+  readonly user: User;
+  readonly passwordHash: string;
+}
+
 /**
- * Sets a new password and ends every credential that was issued before.
+ * Checks the present password of the viewer, and hashes the next one.
  *
  * @throws {ValidationError} when the present password is wrong or the new one is refused
  */
-export async function setPassword(context: Context, input: NewPassword): Promise<User> {
-  const user = await viewerWithPassword(context, input.currentPassword);
+export async function preparePassword(context: Context, input: NewPassword): Promise<PreparedPassword> {
+  const user = await confirmPassword(context, input.currentPassword);
   refuse(passwordProblems(input.newPassword, user).map((message) => ({ path: 'newPassword', message })));
-  const passwordHash = await hashPassword(input.newPassword);
+  return { user, passwordHash: await hashPassword(input.newPassword) };
+}
+
+/** Sets a new password and ends every credential that was issued before. */
+export async function setPassword(context: Context, { user, passwordHash }: PreparedPassword): Promise<User> {
+  context.identities.suspend(user.id);
   return context.database.$transaction(async (transaction) => {
     // The user first: who signs in at the same moment waits for this row, or has this wait and is found among the sessions.
     const changed = await transaction.user.update({
@@ -183,20 +216,17 @@ export async function setPassword(context: Context, input: NewPassword): Promise
  * @throws {ValidationError} when the present password is wrong or the new one is refused
  */
 export async function changePassword(context: Context, input: NewPassword): Promise<TokenPair> {
-  return startSession(context, await setPassword(context, input));
+  return startSession(context, await setPassword(context, await preparePassword(context, input)));
 }
 
 /**
- * Gives the viewer another username. Access tokens name the old one, and so they end.
+ * Gives a user another username. Access tokens name the old one, and so they end.
  *
- * @throws {ValidationError} when the password is wrong, or the name is taken or refused
+ * @throws {ValidationError} when the name is taken or refused
  */
-export async function setUsername(
-  context: Context,
-  input: { readonly currentPassword: string; readonly newUsername: string },
-): Promise<User> {
-  const { id } = await viewerWithPassword(context, input.currentPassword);
-  const { newUsername } = validate(z.object({ newUsername: username }), { newUsername: input.newUsername });
+export async function setUsername(context: Context, { id }: User, name: string): Promise<User> {
+  const { newUsername } = validate(z.object({ newUsername: username }), { newUsername: name });
+  context.identities.suspend(id);
   return orTaken('newUsername', () =>
     context.database.user.update({
       where: { id },
@@ -205,9 +235,17 @@ export async function setUsername(
   );
 }
 
-/** The viewer's own row. */
+/**
+ * The viewer's own row.
+ *
+ * @throws {UnauthenticatedError} for anonymous callers, and when the account was deleted a moment ago
+ */
 export async function viewerRow({ database, viewer }: Context): Promise<User> {
-  return database.user.findUniqueOrThrow({ where: { id: signedIn(viewer).id } });
+  const user = await findRow(database, 'User', { id: signedIn(viewer).id });
+  if (!user) {
+    throw new UnauthenticatedError();
+  }
+  return user;
 }
 
 /** Changes what the viewer tells of themselves; fields that are left out stay. */
@@ -216,13 +254,9 @@ export async function updateViewer({ database, viewer }: Context, input: Profile
   return database.user.update({ where: { id }, data: validate(profile, input) });
 }
 
-/**
- * Closes the viewer's account: every credential stops working at once. What the user wrote stays.
- *
- * @throws {ValidationError} when the password is wrong
- */
-export async function deactivateViewer(context: Context, currentPassword: string): Promise<User> {
-  const { id } = await viewerWithPassword(context, currentPassword);
+/** Closes an account: every credential stops working at once. What the user wrote stays. */
+export async function deactivateUser(context: Context, { id }: User): Promise<User> {
+  context.identities.suspend(id);
   return context.database.$transaction(async (transaction) => {
     const closed = await transaction.user.update({ where: { id }, data: { isActive: false } });
     await transaction.session.deleteMany({ where: { userId: id } });
@@ -232,21 +266,21 @@ export async function deactivateViewer(context: Context, currentPassword: string
 }
 
 /** The user with this name (in any case of letters), if the viewer may know of users. */
-export function findUser({ database, viewer }: Context, name: string): Promise<User | null> {
-  return database.user.findFirst({ where: { AND: [{ usernameKey: usernameKey(name) }, visibleUsers(viewer)] } });
+export function findUser({ database, viewer }: Context, name: string): Promise<User | undefined> {
+  return findRow(database, 'User', { AND: [{ usernameKey: usernameKey(name) }, visibleUsers(viewer)] });
 }
 
 /** The user with this id, if the viewer may know of users; batched. */
 export function findUserById(context: Context, id: string | number): Promise<User | undefined> {
   const { database, viewer } = context;
   return findBatched(context, 'User', id, (ids) =>
-    database.user.findMany({ where: { AND: [{ id: { in: ids } }, visibleUsers(viewer)] } }),
+    findRows(database, 'User', { where: { AND: [{ id: { in: ids } }, visibleUsers(viewer)] } }),
   );
 }
 
 /** The user that an object names which the viewer may see; batched. */
 export function loadUser(context: Context, id: number): Promise<User | undefined> {
-  return loadRelated(context, 'User', id, (ids) => context.database.user.findMany({ where: { id: { in: ids } } }));
+  return loadRelated(context, 'User', id, (ids) => findRows(context.database, 'User', { where: { id: { in: ids } } }));
 }
 
 async function orTaken(path: string, write: () => PromiseLike<User>): Promise<User> {
@@ -260,7 +294,12 @@ async function orTaken(path: string, write: () => PromiseLike<User>): Promise<Us
   }
 }
 
-async function viewerWithPassword(context: Context, currentPassword: string): Promise<User> {
+/**
+ * The viewer's own row, when this is their password.
+ *
+ * @throws {ValidationError} when it is not
+ */
+export async function confirmPassword(context: Context, currentPassword: string): Promise<User> {
   const user = await viewerRow(context);
   if (!(await passwordMatches(user.passwordHash, currentPassword))) {
     throw new ValidationError([{ path: 'currentPassword', message: 'Invalid password.' }]);

@@ -1,6 +1,7 @@
 import type { Services, TokenSettings } from '../context.ts';
 import { removeInBatches } from '../database/cleanup.ts';
 import type { Database } from '../database/open.ts';
+import { findRow } from '../database/rows.ts';
 import { CredentialsError } from '../errors.ts';
 import type { Prisma, Session, User } from '../generated/client/client.ts';
 import { passwordMatches } from './passwords.ts';
@@ -77,7 +78,10 @@ export async function startSession({ database, tokens }: Services, user: User): 
  *
  * @throws {CredentialsError} when the token is unknown, used, past its time, or its user inactive
  */
-export async function renewSession({ database, tokens }: Services, refreshToken: string): Promise<TokenPair> {
+export async function renewSession(
+  { database, tokens, identities }: Services,
+  refreshToken: string,
+): Promise<TokenPair> {
   const sid = sidOfRefreshToken(refreshToken);
   const session = sid ? await database.session.findUnique({ where: { sid }, include: { user: true } }) : null;
   const now = new Date();
@@ -91,6 +95,7 @@ export async function renewSession({ database, tokens }: Services, refreshToken:
     data: { refreshHash: digest(next), expiresAt },
   });
   if (count === 0) {
+    identities.suspend(session.userId);
     await database.session.deleteMany({ where: { sid: session.sid } });
     throw new CredentialsError('The refresh token is not valid.');
   }
@@ -179,10 +184,7 @@ export async function proveUser({ database, tokens }: Services, token: string): 
   if (typeof claims === 'string') {
     return claims;
   }
-  const user = await database.user.findUnique({
-    where: { usernameKey: usernameKey(claims.username) },
-    include: { sessions: { where: { sid: claims.sid ?? '' } } },
-  });
+  const user = await findRow(database, 'User', { usernameKey: usernameKey(claims.username) });
   if (!user) {
     return 'unknownUser';
   }
@@ -197,7 +199,7 @@ export async function proveUser({ database, tokens }: Services, token: string): 
     const stillGood = (claims.orig_iat ?? 0) * 1000 >= user.credentialsChangedAt.getTime();
     return stillGood ? { user, sessionId: null, expiresAt } : 'ended';
   }
-  const [session] = user.sessions;
+  const session = await findRow(database, 'Session', { sid: claims.sid, userId: user.id });
   return session ? { user, sessionId: session.id, expiresAt } : 'ended';
 }
 

@@ -6,13 +6,17 @@ import { textField } from '../rest/fields.ts';
 import { type Operation, operation, type Resource } from '../rest/resource.ts';
 import { LOGIN_FIELDS } from './jwt-rest.ts';
 import {
+  confirmPassword,
+  createAccount,
   createAuthToken,
-  deactivateViewer,
+  deactivateUser,
   destroyCredential,
   newAccount,
+  prepareAccount,
+  preparePassword,
   setPassword,
   setUsername,
-  signUp,
+  signIn,
   updateViewer,
   viewerRow,
 } from './service.ts';
@@ -57,8 +61,9 @@ export const USER_RESOURCES: readonly Resource[] = [
         summary: 'Makes an account',
         body: account,
         answers: { 201: 'The account.', ...REFUSED },
-        handle: async ({ context, body }) => {
-          const { email, username, id } = await signUp(context, body);
+        prepare: ({ body }) => prepareAccount(body),
+        handle: async ({ context, prepared }) => {
+          const { email, username, id } = await createAccount(context, prepared);
           return { status: 201, body: { email, username, id } };
         },
       }),
@@ -75,12 +80,14 @@ export const USER_RESOURCES: readonly Resource[] = [
         summary: 'Makes a key',
         body: z.object({ username: LOGIN_FIELDS.username.optional(), password: password.optional() }),
         answers: { 200: 'A key of 40 hexadecimal digits.', 400: 'Nobody can sign in with that.' },
-        handle: async ({ context, body: { username = '', password = '' } }) => {
-          const { authToken } = await createAuthToken(context, { username, password }).catch((error: unknown) => {
+        prepare: ({ context, body: { username = '', password = '' } }) =>
+          signIn(context, { username, password }).catch((error: unknown) => {
             throw error instanceof CredentialsError
               ? new CredentialsError('Unable to login with provided credentials.')
               : error;
-          });
+          }),
+        handle: async ({ context, prepared }) => {
+          const { authToken } = await createAuthToken(context, prepared);
           return { status: 200, body: { auth_token: authToken } };
         },
       }),
@@ -122,8 +129,9 @@ export const USER_RESOURCES: readonly Resource[] = [
         summary: 'Changes the username',
         body: confirmation.extend({ new_username: textField(username) }),
         answers: { 204: 'It is changed.', ...REFUSED, ...SIGNED_IN },
-        handle: async ({ context, body }) => {
-          await setUsername(context, { currentPassword: body.current_password, newUsername: body.new_username });
+        prepare: ({ context, body }) => confirmPassword(context, body.current_password),
+        handle: async ({ context, body, prepared }) => {
+          await setUsername(context, prepared, body.new_username);
           return { status: 204 };
         },
       }),
@@ -140,8 +148,10 @@ export const USER_RESOURCES: readonly Resource[] = [
         summary: 'Changes the password',
         body: confirmation.extend({ new_password: password }),
         answers: { 204: 'It is changed.', ...REFUSED, ...SIGNED_IN },
-        handle: async ({ context, body }) => {
-          await setPassword(context, { currentPassword: body.current_password, newPassword: body.new_password });
+        prepare: ({ context, body }) =>
+          preparePassword(context, { currentPassword: body.current_password, newPassword: body.new_password }),
+        handle: async ({ context, prepared }) => {
+          await setPassword(context, prepared);
           return { status: 204 };
         },
       }),
@@ -158,8 +168,9 @@ export const USER_RESOURCES: readonly Resource[] = [
         summary: 'Deactivates the account',
         body: confirmation,
         answers: { 204: 'It is closed.', ...REFUSED, ...SIGNED_IN },
-        handle: async ({ context, body }) => {
-          await deactivateViewer(context, body.current_password);
+        prepare: ({ context, body }) => confirmPassword(context, body.current_password),
+        handle: async ({ context, prepared }) => {
+          await deactivateUser(context, prepared);
           return { status: 204 };
         },
       }),

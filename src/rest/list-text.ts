@@ -6,30 +6,28 @@ export interface LongList {
   readonly head?: Readonly<Record<string, unknown>>;
 }
 
-/** How many characters are sent at once. */
-const CHUNK = 16_384;
-
 const PLACE = 'the items';
 
-/** The JSON of a list in pieces, laid out as `write` lays out any value. */
+/** The JSON of a list in pieces, one for each batch, laid out as `write` lays out any value. */
 export async function* listText(
   { batches, name, head }: LongList,
   write: (value: unknown) => string,
 ): AsyncGenerator<string> {
   const around = (list: readonly unknown[]) => write(name === undefined ? list : { ...head, [name]: list });
   const [open = '', close = ''] = around([PLACE]).split(JSON.stringify(PLACE));
+  // A batch is written at once, as a list of its own; where the items stand deeper, their lines are moved there.
+  const [ownOpen = '', ownClose = ''] = write([PLACE]).split(JSON.stringify(PLACE));
   const [lineBreak = ''] = /\n *$/.exec(open) ?? [];
-  let text = '';
-  let first = true;
+  const [ownLineBreak = ''] = /\n *$/.exec(ownOpen) ?? [];
+  let isFirst = true;
   for await (const batch of batches()) {
-    for (const item of batch) {
-      text += (first ? open : `,${lineBreak}`) + write(item).replaceAll('\n', lineBreak);
-      first = false;
-      if (text.length > CHUNK) {
-        yield text;
-        text = '';
-      }
+    if (batch.length > 0) {
+      const items = write(batch).slice(ownOpen.length, -ownClose.length);
+      const placed =
+        lineBreak === ownLineBreak ? items : items.replaceAll('\n', lineBreak.replace(ownLineBreak.slice(1), ''));
+      yield (isFirst ? open : `,${lineBreak}`) + placed;
+      isFirst = false;
     }
   }
-  yield first ? around([]) : text + close;
+  yield isFirst ? around([]) : close;
 }

@@ -7,7 +7,7 @@ import type { LongList } from './list-text.ts';
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** What an operation is told of its request. */
-export interface Call<Body> {
+export interface Call<Body, Prepared = undefined> {
   readonly context: Context;
   /** The named segments of the path, decoded. */
   readonly params: Readonly<Record<string, string>>;
@@ -15,6 +15,8 @@ export interface Call<Body> {
   readonly url: URL;
   readonly headers: IncomingHttpHeaders;
   readonly body: Body;
+  /** What the operation's `prepare` gave. */
+  readonly prepared: Prepared;
 }
 
 /** What is sent back. */
@@ -39,15 +41,18 @@ export interface Operation {
   /** What the answers are, by status. */
   readonly answers: Readonly<Record<number, string>>;
   /** Fails when the caller may not do it, whatever the body says: rights come before bodies. */
-  readonly guard?: (call: Omit<Call<never>, 'body'>) => Promise<unknown>;
-  readonly handle: (call: Call<never>) => Promise<Answer>;
+  readonly guard?: (call: Omit<Call<never>, 'body' | 'prepared'>) => Promise<unknown>;
+  /** Does what takes long and writes nothing, above all hashing: before the transaction that makes a request repeatable. */
+  readonly prepare?: (call: Omit<Call<never>, 'prepared'>) => Promise<unknown>;
+  readonly handle: (call: Call<never, never>) => Promise<Answer>;
 }
 
 /** An operation with a body; the shape that checks it is also what types it. */
-export function operation<Body extends object>(
-  parts: Omit<Operation, 'handle' | 'body'> & {
+export function operation<Body extends object, Prepared = undefined>(
+  parts: Omit<Operation, 'handle' | 'body' | 'prepare'> & {
     readonly body: z.ZodType<Body>;
-    readonly handle: (call: Call<Body>) => Promise<Answer>;
+    readonly prepare?: (call: Omit<Call<Body>, 'prepared'>) => Promise<Prepared>;
+    readonly handle: (call: Call<Body, Prepared>) => Promise<Answer>;
   },
 ): Operation {
   return parts as Operation;

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ContextFactory } from '../accounts/credentials.ts';
 import type { Context } from '../context.ts';
 import { once } from '../database/idempotency.ts';
-import { AppError, ERROR_CATALOGUE, UnauthenticatedError } from '../errors.ts';
+import { AppError, ERROR_CATALOGUE, OverloadedError, UnauthenticatedError } from '../errors.ts';
 import { validate } from '../validation.ts';
 import { BODY_TYPES } from './body.ts';
 import { listText } from './list-text.ts';
@@ -63,6 +63,9 @@ async function serve(
     if (failure?.code === 'UNAUTHENTICATED' && resource.challenge) {
       reply.header('www-authenticate', resource.challenge);
     }
+    if (failure instanceof OverloadedError) {
+      reply.header('retry-after', failure.retryAfterS);
+    }
     const body = failure ? dialect.failure(failure) : { detail: reportDefect(error, request) };
     given = { status: failure?.status ?? 500, body };
   }
@@ -94,9 +97,10 @@ async function answerTo(
   const answer = await once(
     context,
     { key: typeof key === 'string' ? key : null, request: [method, call.url.pathname, call.body] },
-    (inner) => operation.handle({ ...call, context: inner } as Call<never>),
+    (inner, prepared) => operation.handle({ ...call, context: inner, prepared } as Call<never, never>),
+    () => operation.prepare?.(call as Call<never>),
   );
-  const shown = answer.asGet ? await resource.methods.GET?.handle(call as Call<never>) : undefined;
+  const shown = answer.asGet ? await resource.methods.GET?.handle(call as Call<never, never>) : undefined;
   return shown ? { ...answer, ...shown, status: answer.status } : answer;
 }
 
@@ -165,6 +169,6 @@ function answer(
 }
 
 function reportDefect(error: unknown, request: FastifyRequest): string {
-  request.log.error({ err: error }, 'unexpected failure');
+  request.log.error({ err: error, reqId: request.id }, 'unexpected failure');
   return ERROR_CATALOGUE.INTERNAL.sentence;
 }
