@@ -6,7 +6,7 @@ import type { Config } from './config.ts';
 import type { Services } from './context.ts';
 import type { DatabaseObserver } from './database/open.ts';
 import { registerGraphQL } from './graphql/http.ts';
-import { closeInOrder } from './host/closing.ts';
+import { closeInOrder, Opened } from './host/closing.ts';
 import { closeHost, createHost, registerHealth, watchUnused } from './host/host.ts';
 import { registerMetrics } from './host/metrics.ts';
 import { registerLegacySocket } from './legacy-socket/server.ts';
@@ -27,7 +27,11 @@ export interface App {
 }
 
 /** Opens the database and mounts every transport; nothing is accepted before `listen`. */
-export async function createApp(config: Config, observer: Omit<DatabaseObserver, 'onCommit'> = {}): Promise<App> {
+export function createApp(config: Config, observer: Omit<DatabaseObserver, 'onCommit'> = {}): Promise<App> {
+  return Opened.during((opened) => createInto(opened, config, observer));
+}
+
+async function createInto(opened: Opened, config: Config, observer: Omit<DatabaseObserver, 'onCommit'>): Promise<App> {
   const http = createHost(config);
   const onFailure = (error: unknown): void => http.log.error({ err: error }, 'failure in the background');
   const { services, close: closeServices } = await openServices(config, {
@@ -35,6 +39,7 @@ export async function createApp(config: Config, observer: Omit<DatabaseObserver,
     onFailure,
     onWarning: (message, details) => http.log.warn(details, message),
   });
+  opened.add(closeServices);
   const contextOf = createContextFactory(services, config.auth.allowAnonymous);
   registerHealth(http, services);
   registerMetrics(http, services);

@@ -29,7 +29,10 @@ async function serve(config: Config): Promise<void> {
     typing.passTo((_chatId, message) => process.send?.(message));
     process.on('message', (message) => typing.receive(message));
   }
-  const url = await app.listen();
+  const url = await app.listen().catch(async (error: unknown) => {
+    await app.close();
+    throw error;
+  });
   if (cluster.isPrimary) {
     announce(url);
   }

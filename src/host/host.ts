@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, METHODS, maxHeaderSize } from 'node:http';
 import type { Socket } from 'node:net';
-import cors from '@fastify/cors';
+import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import Fastify, { type FastifyInstance, type FastifyReply, LogController } from 'fastify';
 import type { Config } from '../config.ts';
 import type { Services } from '../context.ts';
@@ -24,39 +24,53 @@ export function createHost({ http, logLevel }: Config): FastifyInstance {
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: maxHeaderSize },
     rewriteUrl: ({ url = '/' }) => (isDecodable(url) ? url : url.replaceAll('%', '%25')),
   });
+  // Whoever logs something of a request names its id; a logger of its own would cost each request more than its parsing.
+  host.setChildLoggerFactory((logger) => logger);
   for (const method of METHODS.filter((each) => !host.supportedMethods.includes(each))) {
     host.addHttpMethod(method, { hasBody: true });
   }
-  host.addHook('onRequest', async (request, reply) => {
+  // Every request passes the hooks: with callbacks, which cost a fraction of what promises do.
+  host.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
+    done();
   });
   const anyOrigin = http.corsOrigins.includes('*');
+  const corsOptions: FastifyCorsOptions = {
+    origin: anyOrigin ? '*' : [...http.corsOrigins],
+    credentials: !anyOrigin,
+    methods: 'GET, HEAD, POST, PUT, PATCH, DELETE',
+    exposedHeaders: 'x-request-id, link, location, allow',
+    maxAge: PREFLIGHT_LIFE_S,
+  };
+  // Other requests with OPTIONS ask a path to describe itself.
+  const withoutPreflight: FastifyCorsOptions = { ...corsOptions, preflight: false };
   host.register(cors, {
-    delegator: (request, done) =>
-      done(null, {
-        origin: anyOrigin ? '*' : [...http.corsOrigins],
-        credentials: !anyOrigin,
-        methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
-        exposedHeaders: ['x-request-id', 'link', 'location', 'allow'],
-        maxAge: PREFLIGHT_LIFE_S,
-        // Other requests with OPTIONS ask a path to describe itself.
-        preflight: 'origin' in request.headers && 'access-control-request-method' in request.headers,
-      }),
+    delegator: ({ headers }, done) => {
+      const isPreflight = 'origin' in headers && 'access-control-request-method' in headers;
+      done(null, isPreflight ? corsOptions : withoutPreflight);
+    },
   });
   const notFound = Buffer.from(JSON.stringify({ detail: ERROR_CATALOGUE.NOT_FOUND.sentence }));
   const answerNotFound = (reply: FastifyReply): FastifyReply =>
     reply.status(404).header('content-type', 'application/json').send(notFound);
   // Before the body: nothing that stands in it makes the path another one. The route that takes preflights of any path is none itself.
-  host.addHook('preParsing', async (request, reply) =>
-    request.is404 || request.routeOptions.url === '*' ? answerNotFound(reply) : undefined,
-  );
+  host.addHook('preParsing', (request, reply, payload, done) => {
+    if (request.is404 || request.routeOptions.url === '*') {
+      answerNotFound(reply);
+    } else {
+      done(null, payload);
+    }
+  });
   host.setNotFoundHandler((_request, reply) => answerNotFound(reply));
   return host;
 }
 
 /** Whether the path of an address is percent-encoded UTF-8, as routing takes it for granted. */
 function isDecodable(url: string): boolean {
+  if (!url.includes('%')) {
+    return true;
+  }
   try {
     decodeURIComponent(url.split('?', 1)[0] ?? '');
     return true;

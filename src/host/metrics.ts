@@ -120,9 +120,10 @@ export function registerMetrics(host: FastifyInstance, { feed }: Services): void
       },
     });
   }
-  host.addHook('onResponse', async ({ method, routeOptions, is404 }, { statusCode, elapsedTime }) => {
+  host.addHook('onResponse', ({ method, routeOptions, is404 }, { statusCode, elapsedTime }, done) => {
     const route = is404 ? 'unknown' : (routeOptions.url ?? 'unknown');
     durations.observe({ method, route, status: statusCode }, elapsedTime / 1000);
+    done();
   });
   host.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
 }
