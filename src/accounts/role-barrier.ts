@@ -16,5 +16,6 @@ export function withRoleBarrier(filter: SubscriptionFilter): SubscriptionFilter 
     accessScopes: [...filter.accessScopes, scope],
     barrier: { model: 'User', scope },
     isBarrier: ({ before, after }) => before?.['isStaff'] !== after?.['isStaff'],
+    isViewerOlderThan: ({ after }) => after?.['isStaff'] !== viewer.isStaff,
   };
 }

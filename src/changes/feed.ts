@@ -130,7 +130,11 @@ export class Feed implements StreamSource, PollHandler {
       if (cursor && (cursor.epoch !== this.#log.epoch || !(await this.#log.holds(cursor)))) {
         throw new AppError('RESYNC_REQUIRED');
       }
-      await this.#expectNoBarrier(filter, cursor ?? decodeLogCursor(since), head);
+      if (cursor) {
+        await this.#expectNoBarrier(filter, cursor, head);
+      } else {
+        await this.#expectPresentViewer(filter, decodeLogCursor(since), head);
+      }
       return this.#create(filter, cursor ?? head);
     } catch (error) {
       filter.release();
@@ -276,20 +280,36 @@ export class Feed implements StreamSource, PollHandler {
   }
 
   /** @throws {AppError} `RESYNC_REQUIRED` when something happened after the position that changed what the viewer sees without events */
-  async #expectNoBarrier(
+  async #expectNoBarrier(filter: SubscriptionFilter, from: LogPosition, head: LogPosition): Promise<void> {
+    if ((await this.#barriers(filter, from, head)).length > 0) {
+      throw new AppError('RESYNC_REQUIRED');
+    }
+  }
+
+  /**
+   * Expects that the viewer was read after the last change of what they are. That change may lie behind the position from which the viewer was read all the
+   * same: access changes are known before the log is read up to them.
+   *
+   * @throws {AppError} `RESYNC_REQUIRED` otherwise
+   */
+  async #expectPresentViewer(filter: SubscriptionFilter, from: LogPosition, head: LogPosition): Promise<void> {
+    const last = (await this.#barriers(filter, from, head)).at(-1);
+    if (last && (!isReadable(last) || filter.isViewerOlderThan?.(last))) {
+      throw new AppError('RESYNC_REQUIRED');
+    }
+  }
+
+  /** The changes between two positions that change what the viewer sees without events, or may do so. */
+  async #barriers(
     { barrier, isBarrier }: SubscriptionFilter,
     from: LogPosition,
     head: LogPosition,
-  ): Promise<void> {
+  ): Promise<readonly Change[]> {
     if (!barrier || !isBarrier || from.seq >= head.seq) {
-      return;
+      return [];
     }
     const { changes } = await this.#log.replay({ scoped: [barrier] }, { from, until: head }, READ);
-    for (const change of changes) {
-      if (!isReadable(change) || isBarrier(change)) {
-        throw new AppError('RESYNC_REQUIRED');
-      }
-    }
+    return changes.filter((change) => !isReadable(change) || isBarrier(change));
   }
 
   #resync(streams: readonly Stream[]): void {

@@ -58,6 +58,8 @@ export interface SubscriptionFilter {
   /** Where the changes are after which the subscription has to start over, since what its viewer sees changed without events. */
   readonly barrier?: ScopedModel;
   isBarrier?(change: RowChange): boolean;
+  /** Whether the viewer is not what such a change made of it, and so was read before it. */
+  isViewerOlderThan?(change: RowChange): boolean;
   /** Whether an event that had to wait may still be sent. */
   mayReceive(event: ChangeEvent): boolean;
   /** Of these rows, those that exist but that the viewer may not see at present; left out where `mayReceive` says it. */
