@@ -8,11 +8,14 @@ export const POSTGRES_DIALECT: SqlDialect = {
   isIn: (column, list) => sql<boolean>`${column} = any(${list})`,
 };
 
+/** How many statements a connection prepares: more than a busy server uses. They stay prepared, in the memory of PostgreSQL, as long as it is open. */
+const MAX_NAMED = 500;
+
 /** Runs statements that each connection to PostgreSQL prepares once. */
 export class PostgresStatements {
   readonly #pool: pg.Pool;
   readonly #onStatement: (sql: string) => void;
-  /** The names under which connections prepare statements; as many as there are shapes, which are bounded. */
+  /** The names under which connections prepare statements, by their text. */
   readonly #names = new Map<string, string>();
 
   constructor(pool: pg.Pool, onStatement: (sql: string) => void = () => undefined) {
@@ -22,12 +25,23 @@ export class PostgresStatements {
 
   async run(text: string, values: readonly unknown[]): Promise<Record<string, unknown>[]> {
     this.#onStatement(text);
-    let name = this.#names.get(text);
-    if (name === undefined) {
-      name = `tidings_${this.#names.size}`;
-      this.#names.set(text, name);
-    }
-    const { rows } = await this.#pool.query<Record<string, unknown>>({ name, text, values: values as unknown[] });
+    const name = this.#nameOf(text);
+    const { rows } = await this.#pool.query<Record<string, unknown>>({
+      ...(name !== undefined && { name }),
+      text,
+      values: values as unknown[],
+    });
     return rows;
+  }
+
+  /** Undefined for a statement that comes when enough others are prepared: it is parsed each time. */
+  #nameOf(text: string): string | undefined {
+    const known = this.#names.get(text);
+    if (known !== undefined || this.#names.size >= MAX_NAMED) {
+      return known;
+    }
+    const name = `tidings_${this.#names.size}`;
+    this.#names.set(text, name);
+    return name;
   }
 }

@@ -1,10 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type ExecutionResult, type FormattedExecutionResult, type GraphQLError, OperationTypeNode } from 'graphql';
+import { OperationTypeNode } from 'graphql';
+import { type FetchAPI, processRegularResult } from 'graphql-yoga';
 import type { ContextFactory } from '../accounts/credentials.ts';
 import type { Documents, Operation, Variables } from './documents.ts';
 import type { ReportDefect } from './mask.ts';
 import { type Engine, isRecord, type OperationRequest } from './operations.ts';
-import { forStream } from './results.ts';
+import { sendResponse } from './responses.ts';
 import { presentResult } from './subscription-renderer.ts';
 
 const JSON_TYPE = 'application/json';
@@ -18,6 +19,8 @@ export interface DirectRequestOptions {
   readonly engine: () => Engine;
   readonly contextOf: ContextFactory;
   readonly report: ReportDefect;
+  /** The classes that Yoga makes its responses of. */
+  readonly fetchAPI: FetchAPI;
 }
 
 /** A request whose answer is one result as JSON. */
@@ -26,14 +29,6 @@ export interface DirectRequest {
   readonly variables: Variables | null | undefined;
   /** The media type of the answer. */
   readonly type: typeof JSON_TYPE | typeof RESPONSE_TYPE;
-}
-
-/** What HTTP alone is told by an error. */
-interface HttpExtension {
-  readonly status?: number;
-  /** Whether the status is that of the specification's own media type only. */
-  readonly spec?: boolean;
-  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -74,22 +69,19 @@ export class DirectRequests {
     reply: FastifyReply,
     { operation, variables, type }: DirectRequest,
   ): Promise<boolean> {
-    const { contextOf, report } = this.#options;
+    const { contextOf, report, fetchAPI } = this.#options;
     const { authorization } = request.headers;
     const context = await contextOf({ authorization, requestId: request.id, address: request.ip });
     const result = await operation.execute(context, variables);
     if (!('data' in result)) {
       return false;
     }
-    reply.header('content-type', `${type}; charset=utf-8`);
-    if (!result.errors) {
-      reply.send(JSON.stringify(result));
-      return true;
+    if (result.errors) {
+      // Errors may ask for a status and headers.
+      await sendResponse(processRegularResult(presentResult(result, context, report), fetchAPI, type), reply);
+    } else {
+      reply.header('content-type', `${type}; charset=utf-8`).send(JSON.stringify(result));
     }
-    const presented = presentResult(result, context, report);
-    const { status, headers } = httpOf(presented, type);
-    const shown: FormattedExecutionResult = forStream(presented);
-    reply.status(status).headers(headers).send(JSON.stringify(shown));
     return true;
   }
 
@@ -121,19 +113,4 @@ function typeOf(accept: string | undefined): DirectRequest['type'] | null {
   return (first === RESPONSE_TYPE || first === JSON_TYPE) && !others.some((other) => other.startsWith(first))
     ? first
     : null;
-}
-
-/** The status and headers of a result with data, which errors in it may ask for. */
-function httpOf(
-  { errors = [] }: ExecutionResult,
-  type: DirectRequest['type'],
-): { status: number; headers: Record<string, string> } {
-  const extensions = errors.flatMap(({ extensions: { http } }: GraphQLError) => (http ? [http as HttpExtension] : []));
-  const statuses = extensions
-    .filter(({ spec }) => !(spec && type === JSON_TYPE))
-    .flatMap(({ status }) => (status === undefined ? [] : [status]));
-  return {
-    status: statuses.length > 0 ? Math.max(...statuses) : 200,
-    headers: Object.assign({}, ...extensions.map(({ headers }) => headers)),
-  };
 }

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
 import { createYoga } from 'graphql-yoga';
 import type { ContextFactory } from '../accounts/credentials.ts';
@@ -15,6 +15,7 @@ import { registerGraphiQL, wantsGraphiQL } from './graphiql.ts';
 import { documentLimits } from './limits.ts';
 import { presentError, useErrorCatalogue, useSyntaxErrorCode } from './mask.ts';
 import { type Engine, isRecord, type OperationRequest } from './operations.ts';
+import { sendResponse } from './responses.ts';
 import { createSocketServer } from './socket.ts';
 
 export const GRAPHQL_PATH = '/graphql';
@@ -71,7 +72,8 @@ export function registerGraphQL(
     sockets,
     tokenLimit: limits.tokenLimit,
   };
-  const direct = new DirectRequests({ documents, engine: transport.engine, contextOf, report });
+  const { fetchAPI } = yoga;
+  const direct = new DirectRequests({ documents, engine: transport.engine, contextOf, report, fetchAPI });
   const streams = new EventStreams(transport);
   const webSockets = createSocketServer(transport);
   upgrades.add((path) => path === GRAPHQL_PATH, webSockets.server);
@@ -107,7 +109,8 @@ export function registerGraphQL(
         preferSpecified(request);
         const { authorization } = request.headers;
         const known = await contextOf({ authorization, requestId: request.id, address: request.ip });
-        return answer(await yoga.handleNodeRequestAndResponse(request, reply, { known }), reply);
+        await sendResponse(await yoga.handleNodeRequestAndResponse(request, reply, { known }), reply);
+        return reply;
       },
     });
     scope.route({
@@ -161,15 +164,4 @@ function readJson(name: string, text: unknown): unknown {
   } catch {
     throw new AppError('BAD_INPUT', `The parameter ${name} is no JSON.`);
   }
-}
-
-async function answer(response: Response, reply: FastifyReply): Promise<FastifyReply> {
-  reply.status(response.status);
-  for (const [name, value] of response.headers) {
-    // How the bytes are framed is the host's affair.
-    if (!/^(connection|transfer-encoding)$/i.test(name)) {
-      reply.header(name, value);
-    }
-  }
-  return reply.send(response.body ? await response.text() : '');
 }

@@ -6,23 +6,26 @@ export interface LongList {
   readonly head?: Readonly<Record<string, unknown>>;
 }
 
+/** How many items are written at once: of the longest posts, some two megabytes. */
+const ITEMS_AT_ONCE = 20;
+
 const PLACE = 'the items';
 
-/** The JSON of a list in pieces, one for each batch, laid out as `write` lays out any value. */
+/** The JSON of a list in pieces, laid out as `write` lays out any value. */
 export async function* listText(
   { batches, name, head }: LongList,
   write: (value: unknown) => string,
 ): AsyncGenerator<string> {
   const around = (list: readonly unknown[]) => write(name === undefined ? list : { ...head, [name]: list });
   const [open = '', close = ''] = around([PLACE]).split(JSON.stringify(PLACE));
-  // A batch is written at once, as a list of its own; where the items stand deeper, their lines are moved there.
+  // Several items are written at once, as a list of their own; where they stand deeper, their lines are moved there.
   const [ownOpen = '', ownClose = ''] = write([PLACE]).split(JSON.stringify(PLACE));
   const [lineBreak = ''] = /\n *$/.exec(open) ?? [];
   const [ownLineBreak = ''] = /\n *$/.exec(ownOpen) ?? [];
   let isFirst = true;
   for await (const batch of batches()) {
-    if (batch.length > 0) {
-      const items = write(batch).slice(ownOpen.length, -ownClose.length);
+    for (let start = 0; start < batch.length; start += ITEMS_AT_ONCE) {
+      const items = write(batch.slice(start, start + ITEMS_AT_ONCE)).slice(ownOpen.length, -ownClose.length);
       const placed =
         lineBreak === ownLineBreak ? items : items.replaceAll('\n', lineBreak.replace(ownLineBreak.slice(1), ''));
       yield (isFirst ? open : `,${lineBreak}`) + placed;

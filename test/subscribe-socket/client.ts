@@ -55,7 +55,7 @@ export class LiveClient {
     this.raw.send({ request_id: NOBODY, unsubscribe: true });
     const before = await this.#until(({ request_id }) => request_id === NOBODY);
     const rest: Frame[] = [];
-    // Twice: what another subscription of the same socket is told together with the first may take longer.
+    // Twice: the events of other subscriptions of the same socket that were committed before the first may arrive after it.
     for (let round = 0; round < 2; round += 1) {
       await this.#app.app.services.database.note.create({
         data: { title: LAST, description: '', priority: 0, createdAt: '', createdBy: '' },
