@@ -1,26 +1,40 @@
 import type { AddressInfo } from 'node:net';
+import type { Registry } from 'prom-client';
 import { createContextFactory } from './accounts/credentials.ts';
 import { startBroker } from './chat/broker/broker.ts';
 import { OPEN_CHAT_WARNING, registerChatSocket } from './chat/socket.ts';
 import type { Config } from './config.ts';
 import type { Services } from './context.ts';
 import type { DatabaseObserver } from './database/open.ts';
+import { StartError } from './errors.ts';
 import { registerGraphQL } from './graphql/http.ts';
+import { createAddressReader } from './host/caller-address.ts';
 import { closeInOrder, Opened } from './host/closing.ts';
 import { closeHost, createHost, registerHealth, watchUnused } from './host/host.ts';
-import { registerMetrics } from './host/metrics.ts';
+import { collectMetrics } from './host/metrics.ts';
+import { type MetricsServer, serveMetrics } from './host/metrics-server.ts';
+import { OverloadGuard } from './host/overload.ts';
+import { limitSlowPeers } from './host/slow-peers.ts';
 import { registerLegacySocket } from './legacy-socket/server.ts';
-import { registerRest } from './rest/door.ts';
+import { registerRest } from './rest/routes.ts';
 import { buildSchema } from './schema.ts';
 import { openServices } from './services.ts';
 import { Admission } from './sockets/admission.ts';
 import { ConnectionLimiter } from './sockets/connection-limiter.ts';
+import { PeerLimits } from './sockets/peer-limits.ts';
 import { UpgradeRouter } from './sockets/upgrade.ts';
+
+/** How many connections may wait to be accepted; beyond that, or what the kernel allows, clients try again after a second. */
+const BACKLOG = 4096;
 
 export interface App {
   /** What the transports work with; for commands and tests that need none. */
   readonly services: Services;
-  /** Starts to accept requests; gives the URL. */
+  /** What the process measures. */
+  readonly metrics: Registry;
+  /** Where the metrics are served, while they are. */
+  readonly metricsUrl: () => string | null;
+  /** Starts to accept requests, and to serve metrics where that is configured; gives the URL. */
   readonly listen: () => Promise<string>;
   /** Lets running requests end, then closes the database. Calling it again changes nothing. */
   readonly close: () => Promise<void>;
@@ -32,7 +46,11 @@ export function createApp(config: Config, observer: Omit<DatabaseObserver, 'onCo
 }
 
 async function createInto(opened: Opened, config: Config, observer: Omit<DatabaseObserver, 'onCommit'>): Promise<App> {
-  const http = createHost(config);
+  const overload = new OverloadGuard(config.http.maxEventLoopDelayMs);
+  opened.add(async () => overload.close());
+  const http = createHost(config, overload);
+  const stopLimits = limitSlowPeers(http.server, config.http);
+  opened.add(async () => stopLimits());
   const onFailure = (error: unknown): void => http.log.error({ err: error }, 'failure in the background');
   const { services, close: closeServices } = await openServices(config, {
     ...observer,
@@ -40,29 +58,38 @@ async function createInto(opened: Opened, config: Config, observer: Omit<Databas
     onWarning: (message, details) => http.log.warn(details, message),
   });
   opened.add(closeServices);
-  const contextOf = createContextFactory(services, config.auth.allowAnonymous);
+  const contextOf = createContextFactory(services, {
+    sharesOwnerless: config.auth.allowAnonymous,
+    answerLimitBytes: config.graphql.answerLimitBytes,
+  });
+  const addressOf = createAddressReader(config.http.trustedProxies);
   registerHealth(http, services);
-  registerMetrics(http, services);
+  const metrics = collectMetrics(http, services, overload);
   const unused = watchUnused(http);
-  const upgrades = new UpgradeRouter();
-  const connections = new ConnectionLimiter(config.sockets.maxPerUser);
+  const peers = new PeerLimits(config.sockets, addressOf);
+  const upgrades = new UpgradeRouter(peers);
+  const connections = new ConnectionLimiter<number>({ perKey: config.sockets.maxPerUser });
   const admission = new Admission();
   const closeStreams = registerGraphQL(http, {
     schema: buildSchema(config.graphql),
     limits: config.graphql,
     sockets: config.sockets,
     connections,
+    peers,
     admission,
     contextOf,
+    addressOf,
     upgrades,
   });
-  registerRest(http, { config: config.rest, contextOf });
+  registerRest(http, { config: config.rest, contextOf, addressOf });
   const socketTransport = {
     upgrades,
     contextOf,
+    addressOf,
     sockets: config.sockets,
     origins: config.http.corsOrigins,
     connections,
+    peers,
     admission,
     report: (error: unknown, requestId: string | null) =>
       http.log.error({ err: error, reqId: requestId }, 'unexpected failure'),
@@ -75,11 +102,23 @@ async function createInto(opened: Opened, config: Config, observer: Omit<Databas
   upgrades.attach(http.server);
   const closeBroker = config.broker && (await startBroker({ ...config.broker, services, contextOf, onFailure }));
 
+  let metricsServer: MetricsServer | null = null;
   let closing: Promise<void> | null = null;
   return {
     services,
+    metrics,
+    metricsUrl: () => metricsServer?.url ?? null,
     listen: async () => {
-      await http.listen(config.listen);
+      metricsServer =
+        config.metrics && (await serveMetrics(config.metrics, () => metrics.metrics(), metrics.contentType));
+      const { host, port: wanted } = config.listen;
+      await http.listen({ host, port: wanted, backlog: BACKLOG }).catch((error: unknown) => {
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new StartError(
+          `Tidings cannot listen on ${host}:${wanted}: ${reason}. Set PORT or HOST, or stop the program that has the port.`,
+          { cause: error },
+        );
+      });
       const { port } = http.server.address() as AddressInfo;
       return `http://${config.listen.host}:${port}`;
     },
@@ -89,8 +128,13 @@ async function createInto(opened: Opened, config: Config, observer: Omit<Databas
         closeLegacy,
         closeChat,
         () => closeHost(http, unused),
+        async () => metricsServer?.close(),
         async () => closeBroker?.(),
         closeServices,
+        async () => {
+          stopLimits();
+          overload.close();
+        },
       ]);
       return closing;
     },

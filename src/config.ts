@@ -1,10 +1,29 @@
 import { z } from 'zod';
+import { estimateBits } from './accounts/secret-strength.ts';
 
 const MIN_SECRET_LENGTH = 32;
+/** Less than any 32 random digits have. */
+const MIN_SECRET_BITS = 100;
 const DAY_S = 86_400;
 const GIB = 1_073_741_824;
 
-const EXAMPLE_SECRET = /change.?me|example|secret.?key|your.?secret|insecure|^(.)\1*$/i;
+/** What documentation puts in the place of a secret: everybody knows it, however long it is. */
+const EXAMPLE_SECRET = /change.?me|example|secret.?key|your.?secret|insecure/i;
+
+const NEW_SECRET = 'make one with `openssl rand -hex 32`';
+
+/** Why a secret may not be used, or null when it may; without the secret itself. */
+function secretProblem(secret: string): string | null {
+  if (secret.length < MIN_SECRET_LENGTH) {
+    return `has at least ${MIN_SECRET_LENGTH} characters`;
+  }
+  if (EXAMPLE_SECRET.test(secret)) {
+    return `looks like an example: ${NEW_SECRET}`;
+  }
+  return estimateBits(secret) < MIN_SECRET_BITS
+    ? `is easy to guess, since it repeats itself or counts: ${NEW_SECRET}`
+    : null;
+}
 
 const flag = (fallback: boolean) =>
   z
@@ -12,17 +31,48 @@ const flag = (fallback: boolean) =>
     .transform((text) => text === 'true' || text === '1')
     .default(fallback);
 
-const wholeNumber = (fallback: number, { min, max }: { min: number; max: number }) =>
+const boundedNumber = ({ min, max }: { min: number; max: number }) =>
   z
     .string()
     .regex(/^\d{1,15}$/, { error: 'is a whole number' })
     .transform(Number)
-    .refine((value) => value >= min && value <= max, { error: `lies between ${min} and ${max}` })
-    .default(fallback);
+    .refine((value) => value >= min && value <= max, { error: `lies between ${min} and ${max}` });
+
+const wholeNumber = (fallback: number, bounds: { min: number; max: number }) => boundedNumber(bounds).default(fallback);
+
+/** The most proxies in front of a server. */
+const MAX_HOPS = 16;
+const TRUST_PROXY_PROBLEM =
+  'is false, the number of proxies in front (1), or their addresses, separated by commas (10.0.0.0/8, ::1); with true, every caller could choose its address';
+
+/** Which proxies in front of the server are trusted: so many hops, or those with these addresses. */
+export type TrustedProxies = number | readonly string[];
+
+const network = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()]);
+
+const trustedProxies = z
+  .string()
+  .transform((text): TrustedProxies => {
+    if (text === 'false' || /^\d{1,2}$/.test(text)) {
+      return text === 'false' ? 0 : Number(text);
+    }
+    return text.split(',').map((address) => address.trim());
+  })
+  .refine((trusted) => (typeof trusted === 'number' ? trusted <= MAX_HOPS : trusted.every(isNetwork)), {
+    error: TRUST_PROXY_PROBLEM,
+  })
+  .default(0);
+
+/** Whether a text is an IP address, with or without the length of a prefix; one of 0 would trust everybody. */
+function isNetwork(text: string): boolean {
+  return network.safeParse(text).success && !text.endsWith('/0');
+}
 
 const environment = z.object({
   HOST: z.string().min(1).default('localhost'),
   PORT: wholeNumber(8000, { min: 0, max: 65_535 }),
+  METRICS_HOST: z.string().min(1).default('localhost'),
+  METRICS_PORT: boundedNumber({ min: 0, max: 65_535 }).optional(),
   WEB_CONCURRENCY: wholeNumber(1, { min: 1, max: 1024 }),
   DATABASE_URL: z
     .string()
@@ -35,16 +85,23 @@ const environment = z.object({
   SQLITE_SYNCHRONOUS: z.enum(['NORMAL', 'FULL'], { error: 'is NORMAL or FULL' }).default('NORMAL'),
   SECRET_KEY: z
     .string()
-    .min(MIN_SECRET_LENGTH, { error: `has at least ${MIN_SECRET_LENGTH} characters` })
-    .refine((value) => !EXAMPLE_SECRET.test(value), {
-      error: 'looks like an example: make one with `openssl rand -hex 32`',
+    .superRefine((value, issues) => {
+      const message = secretProblem(value);
+      if (message) {
+        issues.addIssue({ code: 'custom', message });
+      }
     })
     .optional(),
   ACCESS_TOKEN_LIFE_S: wholeNumber(1800, { min: 1, max: 365 * DAY_S }),
   REFRESH_TOKEN_LIFE_S: wholeNumber(7 * DAY_S, { min: 1, max: 3650 * DAY_S }),
+  SESSION_LIFE_S: wholeNumber(90 * DAY_S, { min: 1, max: 3650 * DAY_S }),
   MAX_FAILED_SIGN_INS: wholeNumber(20, { min: 1, max: 1_000_000 }),
+  MAX_FAILED_SIGN_INS_PER_NAME: boundedNumber({ min: 1, max: 100_000_000 }).optional(),
+  MAX_FAILED_SIGN_INS_PER_ADDRESS: boundedNumber({ min: 1, max: 100_000_000 }).optional(),
+  MAX_ANONYMOUS_WRITES: wholeNumber(6000, { min: 1, max: 100_000_000 }),
+  MAX_SIGN_UPS: wholeNumber(500, { min: 1, max: 100_000_000 }),
   ALLOW_ANONYMOUS: flag(true),
-  TRUST_PROXY: flag(false),
+  TRUST_PROXY: trustedProxies,
   CORS_ORIGINS: z
     .string()
     .transform((text) =>
@@ -57,12 +114,17 @@ const environment = z.object({
     .default(['*']),
   POSTS_WRITABLE: flag(false),
   BODY_LIMIT_BYTES: wholeNumber(1_048_576, { min: 1024, max: 104_857_600 }),
+  HEADERS_TIMEOUT_MS: wholeNumber(30_000, { min: 100, max: 600_000 }),
+  IDLE_TIMEOUT_MS: wholeNumber(30_000, { min: 100, max: 3_600_000 }),
+  BODY_MIN_BYTES_PER_S: wholeNumber(1000, { min: 1, max: 104_857_600 }),
+  MAX_EVENT_LOOP_DELAY_MS: wholeNumber(2_000, { min: 0, max: 60_000 }),
   QUERY_DEPTH_LIMIT: wholeNumber(12, { min: 1, max: 1000 }),
   QUERY_ALIAS_LIMIT: wholeNumber(30, { min: 0, max: 10_000 }),
   QUERY_TOKEN_LIMIT: wholeNumber(2000, { min: 100, max: 100_000 }),
   QUERY_CHARACTER_LIMIT: wholeNumber(262_144, { min: 1000, max: 16_777_216 }),
   QUERY_DIRECTIVE_LIMIT: wholeNumber(30, { min: 0, max: 10_000 }),
   QUERY_COMPLEXITY_LIMIT: wholeNumber(20_000, { min: 10, max: 10_000_000 }),
+  ANSWER_LIMIT_BYTES: wholeNumber(16 * 1_048_576, { min: 1024, max: GIB }),
   CHANGE_RETENTION_S: wholeNumber(7 * DAY_S, { min: 1, max: 3650 * DAY_S }),
   CHANGE_RETENTION_BYTES: wholeNumber(4 * GIB, { min: 1, max: 1024 * GIB }),
   STREAM_MAX_EVENTS: wholeNumber(1000, { min: 1, max: 1_000_000 }),
@@ -71,7 +133,12 @@ const environment = z.object({
   READY_MAX_LAG_S: wholeNumber(60, { min: 1, max: DAY_S }),
   SOCKET_MAX_SUBSCRIPTIONS: wholeNumber(100, { min: 1, max: 100_000 }),
   USER_MAX_SOCKETS: wholeNumber(50, { min: 1, max: 100_000 }),
+  ADDRESS_MAX_SOCKETS: wholeNumber(2000, { min: 1, max: 1_000_000 }),
+  MAX_SOCKETS: wholeNumber(20_000, { min: 1, max: 10_000_000 }),
+  ADDRESS_MAX_SUBSCRIPTIONS: wholeNumber(5000, { min: 1, max: 10_000_000 }),
+  MAX_SUBSCRIPTIONS: wholeNumber(100_000, { min: 1, max: 100_000_000 }),
   SOCKET_MESSAGE_LIMIT_BYTES: wholeNumber(131_072, { min: 1024, max: 104_857_600 }),
+  SOCKET_INIT_TIMEOUT_MS: wholeNumber(10_000, { min: 100, max: 600_000 }),
   KEEP_ALIVE_MS: wholeNumber(12_000, { min: 100, max: 3_600_000 }),
   CHAT_SOCKET_OPEN: flag(false),
   AMQP_URL: z
@@ -107,6 +174,8 @@ function needSharedSecret(
 /** Everything that an operator can set; README.md lists the variables. */
 export interface Config {
   readonly listen: { readonly host: string; readonly port: number };
+  /** Where metrics are served, apart from everything else; null for nowhere. */
+  readonly metrics: { readonly host: string; readonly port: number } | null;
   /** How many processes serve side by side. */
   readonly concurrency: number;
   readonly database: {
@@ -123,17 +192,37 @@ export interface Config {
     readonly secret: string | null;
     readonly accessTokenLifeS: number;
     readonly refreshTokenLifeS: number;
+    /** How long a session lasts at the most, however often it is refreshed. */
+    readonly sessionLifeS: number;
     /** How many attempts to sign in with one name from one address may fail within five minutes. */
     readonly maxFailedSignIns: number;
+    /** The same with one name from any address. */
+    readonly maxFailedSignInsPerName: number;
+    /** The same from one address with any name. */
+    readonly maxFailedSignInsPerAddress: number;
     /** Whether todos, lists and notes without an owner are everybody's. */
     readonly allowAnonymous: boolean;
+  };
+  readonly writes: {
+    /** How many writes without a credential one address may make within five minutes. */
+    readonly maxAnonymousPerAddress: number;
+    /** How many attempts to make an account one address may make within an hour. */
+    readonly maxSignUpsPerAddress: number;
   };
   readonly http: {
     /** Origins that may call from a browser; `*` alone allows any, without credentials. */
     readonly corsOrigins: readonly string[];
-    /** Whether the `X-Forwarded-*` headers of a proxy in front are believed. */
-    readonly trustProxy: boolean;
+    /** The proxies in front whose `X-Forwarded-*` headers are believed. */
+    readonly trustedProxies: TrustedProxies;
     readonly bodyLimitBytes: number;
+    /** How long a new connection may be silent, and the headers of a request may take, in milliseconds. */
+    readonly headersTimeoutMs: number;
+    /** How long a connection is kept open for a next request, in milliseconds. */
+    readonly idleTimeoutMs: number;
+    /** The least rate of a body, over any period as long as `headersTimeoutMs`. */
+    readonly bodyMinBytesPerS: number;
+    /** With a larger delay of the event loop, requests are refused, in milliseconds; 0 for never. */
+    readonly maxEventLoopDelayMs: number;
     /** How long a stop waits for running requests, in milliseconds. */
     readonly shutdownTimeoutMs: number;
   };
@@ -148,6 +237,8 @@ export interface Config {
     readonly characterLimit: number;
     readonly directiveLimit: number;
     readonly complexityLimit: number;
+    /** How many bytes of texts an operation may read, and its answer have. */
+    readonly answerLimitBytes: number;
   };
   readonly changes: {
     /** How long a change is kept, in seconds, and how many bytes the log may have. */
@@ -164,7 +255,15 @@ export interface Config {
     readonly maxSubscriptions: number;
     /** How many sockets and event streams one user may have open; anonymous callers are not counted. */
     readonly maxPerUser: number;
+    /** How many sockets and event streams of one address, and how many in all, a process may have open. */
+    readonly maxPerAddress: number;
+    readonly maxInAll: number;
+    /** The same of subscriptions. */
+    readonly maxSubscriptionsPerAddress: number;
+    readonly maxSubscriptionsInAll: number;
     readonly messageLimitBytes: number;
+    /** How long a client may take to send `connection_init`, in milliseconds. */
+    readonly initTimeoutMs: number;
     /** How often a peer is asked whether it is still there, in milliseconds; one that does not answer in that time is dropped. */
     readonly keepAliveMs: number;
     /** Whether the uri of a chat is enough to read along on its socket, without a credential. */
@@ -197,6 +296,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
   const values = parsed.data;
   return {
     listen: { host: values.HOST, port: values.PORT },
+    metrics: values.METRICS_PORT === undefined ? null : { host: values.METRICS_HOST, port: values.METRICS_PORT },
     concurrency: values.WEB_CONCURRENCY,
     database: {
       url: values.DATABASE_URL,
@@ -208,13 +308,21 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       secret: values.SECRET_KEY ?? null,
       accessTokenLifeS: values.ACCESS_TOKEN_LIFE_S,
       refreshTokenLifeS: values.REFRESH_TOKEN_LIFE_S,
+      sessionLifeS: values.SESSION_LIFE_S,
       maxFailedSignIns: values.MAX_FAILED_SIGN_INS,
+      maxFailedSignInsPerName: values.MAX_FAILED_SIGN_INS_PER_NAME ?? 3 * values.MAX_FAILED_SIGN_INS,
+      maxFailedSignInsPerAddress: values.MAX_FAILED_SIGN_INS_PER_ADDRESS ?? 10 * values.MAX_FAILED_SIGN_INS,
       allowAnonymous: values.ALLOW_ANONYMOUS,
     },
+    writes: { maxAnonymousPerAddress: values.MAX_ANONYMOUS_WRITES, maxSignUpsPerAddress: values.MAX_SIGN_UPS },
     http: {
       corsOrigins: values.CORS_ORIGINS,
-      trustProxy: values.TRUST_PROXY,
+      trustedProxies: values.TRUST_PROXY,
       bodyLimitBytes: values.BODY_LIMIT_BYTES,
+      headersTimeoutMs: values.HEADERS_TIMEOUT_MS,
+      idleTimeoutMs: values.IDLE_TIMEOUT_MS,
+      bodyMinBytesPerS: values.BODY_MIN_BYTES_PER_S,
+      maxEventLoopDelayMs: values.MAX_EVENT_LOOP_DELAY_MS,
       shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
     },
     rest: { postsWritable: values.POSTS_WRITABLE },
@@ -225,6 +333,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       characterLimit: values.QUERY_CHARACTER_LIMIT,
       directiveLimit: values.QUERY_DIRECTIVE_LIMIT,
       complexityLimit: values.QUERY_COMPLEXITY_LIMIT,
+      answerLimitBytes: values.ANSWER_LIMIT_BYTES,
     },
     changes: {
       retention: { ageS: values.CHANGE_RETENTION_S, bytes: values.CHANGE_RETENTION_BYTES },
@@ -235,7 +344,12 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     sockets: {
       maxSubscriptions: values.SOCKET_MAX_SUBSCRIPTIONS,
       maxPerUser: values.USER_MAX_SOCKETS,
+      maxPerAddress: values.ADDRESS_MAX_SOCKETS,
+      maxInAll: values.MAX_SOCKETS,
+      maxSubscriptionsPerAddress: values.ADDRESS_MAX_SUBSCRIPTIONS,
+      maxSubscriptionsInAll: values.MAX_SUBSCRIPTIONS,
       messageLimitBytes: values.SOCKET_MESSAGE_LIMIT_BYTES,
+      initTimeoutMs: values.SOCKET_INIT_TIMEOUT_MS,
       keepAliveMs: values.KEEP_ALIVE_MS,
       chatOpen: values.CHAT_SOCKET_OPEN,
     },

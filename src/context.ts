@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import type { Identities } from './accounts/identities.ts';
 import type { Feed } from './changes/feed.ts';
 import type { TypingSignals } from './chat/typing.ts';
+import type { AnswerBudget } from './database/answer-budget.ts';
 import type { Database } from './database/open.ts';
 import type { AppError } from './errors.ts';
 import type { UserViewer, Viewer } from './viewer.ts';
@@ -12,21 +13,34 @@ export interface TokenSettings {
   readonly secret: KeyObject;
   readonly accessTokenLifeS: number;
   readonly refreshTokenLifeS: number;
-  /** How many attempts to sign in with one name from one address may fail within five minutes. */
+  /** How long a session lasts at the most, however often it is refreshed. */
+  readonly sessionLifeS: number;
+  /** How many attempts to sign in with one name from one address, or to confirm a password with one credential, may fail within five minutes. */
   readonly maxFailedSignIns: number;
+  /** The same with one name from any address, or with all credentials of a user. */
+  readonly maxFailedSignInsPerName: number;
+  /** The same from one address with any name. */
+  readonly maxFailedSignInsPerAddress: number;
+}
+
+/** How often something that costs nobody a credential may be done within a time. */
+export interface WriteLimits {
+  /** How many todos, lists and notes callers without a credential may write from one address within five minutes. */
+  readonly maxAnonymousPerAddress: number;
+  /** How many accounts may be made from one address within an hour. */
+  readonly maxSignUpsPerAddress: number;
 }
 
 /** What the services of every domain work with, whoever calls. */
 export interface Services {
   readonly database: Database;
   readonly tokens: TokenSettings;
+  readonly writeLimits: WriteLimits;
   /** Whose the credentials are that were accepted lately. */
   readonly identities: Identities;
   /** Every committed change, as it comes. */
   readonly feed: Feed;
   readonly typing: TypingSignals;
-  /** Runs a write that must survive a rollback of the current request: at once, or when the transaction around it is over. */
-  readonly runOutsideTransaction: (write: (database: Database) => Promise<void>) => Promise<void>;
 }
 
 /** What a request knows, the same for every transport. */
@@ -36,8 +50,12 @@ export interface Context extends Services {
   readonly refusal: AppError | null;
   /** Names this request in the log and in answers to unexpected failures. */
   readonly requestId: string;
-  /** The IP address of the caller; empty where the transport does not know it. */
+  /** The IP address of the caller, of IPv6 the network of 64 bits; empty where the transport does not know it. */
   readonly address: string;
+  /** What the operation may still read and answer. */
+  readonly answer: AnswerBudget;
+  /** The `User-Agent` header of the request; undefined where there is none. */
+  readonly userAgent: string | undefined;
   /** The position of the change log when the request arrived: everything that is read for it includes the changes before. */
   readonly cursor: string;
   /** The connection that stays open, where the operation came over one. */

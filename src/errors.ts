@@ -1,7 +1,7 @@
 /**
- * The catalogue of the failures that a caller may be told about: a stable code, a sentence that is safe to show, and
- * the HTTP status of the doors that speak in statuses. Services throw {@link AppError}; each door maps it once. Anything
- * else that is thrown is a defect: it is logged with a request id and shown as `INTERNAL`.
+ * The failures that are reported to callers: a stable code, a sentence that is safe to show, and the HTTP status for the
+ * transports that have one. Services throw {@link AppError}; each transport maps it once. Any other error is a defect: it
+ * is logged with a request id and reported as `INTERNAL`.
  */
 export const ERROR_CATALOGUE = {
   BAD_INPUT: { status: 400, sentence: 'The request is not valid.' },
@@ -22,6 +22,7 @@ export const ERROR_CATALOGUE = {
   UNSUPPORTED_MEDIA_TYPE: { status: 415, sentence: 'Unsupported media type in request.' },
   IDEMPOTENCY_MISMATCH: { status: 422, sentence: 'This idempotency key was used for another request.' },
   COMPLEXITY: { status: 400, sentence: 'The query asks for too much at once.' },
+  OVERLOADED: { status: 503, sentence: 'The server has too much to do. Try again in a moment.' },
   INTERNAL: { status: 500, sentence: 'Unexpected error' },
 } as const satisfies Record<string, { status: number; sentence: string }>;
 
@@ -42,19 +43,30 @@ export class AppError extends Error {
   }
 }
 
+/** The server cannot start, for a reason that the operator can change; the message says which. */
+export class StartError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StartError';
+  }
+}
+
 /** What is wrong with one field of an input; `path` is dotted, like `usernames.0`. */
 export interface FieldProblem {
   readonly path: string;
   readonly message: string;
 }
 
-/** The input has fields that break their limits; every one of them is named. */
+/** How many problems of an input are reported. */
+const MAX_FIELD_PROBLEMS = 100;
+
+/** The input has fields that break their limits; the first ones are named. */
 export class ValidationError extends AppError {
   readonly fields: readonly FieldProblem[];
 
   constructor(fields: readonly FieldProblem[]) {
     super('VALIDATION');
-    this.fields = fields;
+    this.fields = fields.slice(0, MAX_FIELD_PROBLEMS);
   }
 }
 
@@ -72,7 +84,7 @@ export class ConflictError extends AppError {
   }
 }
 
-/** The server cannot do it now, and could a little later. */
+/** The server does not do it now; the same request may be sent again after `retryAfterS` seconds. */
 export class OverloadedError extends AppError {
   readonly retryAfterS: number;
 

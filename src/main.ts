@@ -5,7 +5,8 @@ import { move } from './commands/move.ts';
 import { seed } from './commands/seed.ts';
 import { createSuperuser } from './commands/superuser.ts';
 import { type Config, ConfigError, parseConfig } from './config.ts';
-import { AppError, ValidationError } from './errors.ts';
+import { AppError, StartError, ValidationError } from './errors.ts';
+import { serveMetricsOfWorkers, shareMetrics } from './host/metrics-server.ts';
 import { startWorkers } from './host/workers.ts';
 import { buildSchema } from './schema.ts';
 
@@ -22,10 +23,12 @@ async function serve(config: Config): Promise<void> {
   if (config.concurrency > 1 && cluster.isPrimary) {
     return supervise(config);
   }
-  const app = await createApp(config);
+  // Of several processes, the first one serves the metrics of all.
+  const app = await createApp(cluster.isWorker ? { ...config, metrics: null } : config);
   stopOnSignal(config, app.close);
   if (cluster.isWorker) {
     const { typing } = app.services;
+    shareMetrics(app.metrics);
     typing.passTo((_chatId, message) => process.send?.(message));
     process.on('message', (message) => typing.receive(message));
   }
@@ -34,24 +37,30 @@ async function serve(config: Config): Promise<void> {
     throw error;
   });
   if (cluster.isPrimary) {
-    announce(url);
+    announce(url, app.metricsUrl());
   }
 }
 
-async function supervise({ concurrency, listen, ...config }: Config): Promise<void> {
+async function supervise({ concurrency, listen, metrics, ...config }: Config): Promise<void> {
+  const metricsServer = metrics && (await serveMetricsOfWorkers(metrics));
   const workers = startWorkers({
     count: concurrency,
-    onReady: (port) => announce(`http://${listen.host}:${port}`),
+    onReady: (port) => announce(`http://${listen.host}:${port}`, metricsServer?.url ?? null),
     onDeath: (cause) => process.stderr.write(`A worker died (${cause}); another one takes its place.\n`),
   });
-  stopOnSignal(config, workers.stop);
+  const close = async (): Promise<void> => {
+    await workers.stop();
+    await metricsServer?.close();
+  };
+  stopOnSignal(config, close);
   await workers.failed;
-  await workers.stop();
+  await close();
   process.exitCode = 1;
 }
 
-function announce(url: string): void {
-  process.stdout.write(`Tidings listens on ${url}; GraphiQL is at ${url}/graphql\n`);
+function announce(url: string, metricsUrl: string | null): void {
+  const metrics = metricsUrl === null ? '' : `Metrics are at ${metricsUrl}\n`;
+  process.stdout.write(`${metrics}Tidings listens on ${url}; GraphiQL is at ${url}/graphql\n`);
 }
 
 function stopOnSignal({ http }: Pick<Config, 'http'>, close: () => Promise<void>): void {
@@ -101,7 +110,7 @@ function describe(error: unknown): string {
   if (error instanceof ValidationError) {
     return error.fields.map(({ path, message }) => `${path}: ${message}`).join('\n');
   }
-  if (error instanceof ConfigError || error instanceof AppError) {
+  if (error instanceof ConfigError || error instanceof AppError || error instanceof StartError) {
     return error.message;
   }
   return error instanceof Error ? (error.stack ?? error.message) : String(error);

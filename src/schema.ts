@@ -4,6 +4,7 @@ import { defineChat } from './chat/schema.ts';
 import { defineChatSubscriptions } from './chat/subscriptions.ts';
 import { createBuilder, type SchemaOptions } from './graphql/builder.ts';
 import { defineErrors } from './graphql/errors.ts';
+import { countLongTexts } from './graphql/long-texts.ts';
 import { defineNodeQueries } from './graphql/node.ts';
 import { defineScalars } from './graphql/scalars.ts';
 import { defineCursorQuery } from './graphql/subscriptions.ts';
@@ -39,5 +40,5 @@ export function buildSchema(options: SchemaOptions): GraphQLSchema {
   for (const define of PARTS) {
     define(builder);
   }
-  return builder.toSchema({ sortSchema: true });
+  return countLongTexts(builder.toSchema({ sortSchema: true }));
 }

@@ -59,7 +59,7 @@ async function openInto(
     { ...observer, onCommit: () => onCommit() },
   );
   opened.add(database.close);
-  const { secret, accessTokenLifeS, refreshTokenLifeS, maxFailedSignIns } = config.auth;
+  const { auth } = config;
   const peers = database.path === null ? new PostgresPeers(config.database.url, config.database.timeoutMs) : null;
   opened.add(async () => peers?.close());
   const log = await openLog(config, database, models, peers);
@@ -87,7 +87,7 @@ async function openInto(
     work: async (stopping) => {
       await forgetAnswers(database.client, stopping);
       await forgetAttempts(database.client, stopping);
-      await forgetSessions(database.client, accessTokenLifeS, stopping);
+      await forgetSessions(database.client, auth, stopping);
     },
     onFailure,
   });
@@ -99,12 +99,15 @@ async function openInto(
       typing,
       identities: new Identities(feed),
       database: database.client,
-      runOutsideTransaction: (write) => write(database.client),
+      writeLimits: config.writes,
       tokens: {
-        secret: createSecretKey(secret ?? keptSecret(database.path ?? ''), 'utf8'),
-        accessTokenLifeS,
-        refreshTokenLifeS,
-        maxFailedSignIns,
+        secret: createSecretKey(auth.secret ?? keptSecret(database.path ?? ''), 'utf8'),
+        accessTokenLifeS: auth.accessTokenLifeS,
+        refreshTokenLifeS: auth.refreshTokenLifeS,
+        sessionLifeS: auth.sessionLifeS,
+        maxFailedSignIns: auth.maxFailedSignIns,
+        maxFailedSignInsPerName: auth.maxFailedSignInsPerName,
+        maxFailedSignInsPerAddress: auth.maxFailedSignInsPerAddress,
       },
     },
     close: () => opened.close(),

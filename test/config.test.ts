@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import jwt from 'jsonwebtoken';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { keptSecret } from '../src/accounts/secret.ts';
+import { estimateBits } from '../src/accounts/secret-strength.ts';
 import { ConfigError, parseConfig } from '../src/config.ts';
 import { startApp } from './kit/app.ts';
 
@@ -116,6 +117,22 @@ describe('the configuration', () => {
   );
 
   it.each([
+    [{}, [20, 60, 200]],
+    [{ MAX_FAILED_SIGN_INS: '5' }, [5, 15, 50]],
+    [{ MAX_FAILED_SIGN_INS_PER_NAME: '30', MAX_FAILED_SIGN_INS_PER_ADDRESS: '40' }, [20, 30, 40]],
+  ])('should bound failed attempts with %j by %j', (env, bounds) => {
+    const { maxFailedSignIns, maxFailedSignInsPerName, maxFailedSignInsPerAddress } = parseConfig(env).auth;
+    expect([maxFailedSignIns, maxFailedSignInsPerName, maxFailedSignInsPerAddress]).toEqual(bounds);
+  });
+
+  it.each([
+    ['MAX_FAILED_SIGN_INS_PER_NAME', '0'],
+    ['MAX_FAILED_SIGN_INS_PER_ADDRESS', 'many'],
+  ])('should refuse %s=%s', (name, value) => {
+    expect(problemsOf({ [name]: value })).toEqual([expect.stringContaining(name)]);
+  });
+
+  it.each([
     ['true', true],
     ['1', true],
     ['false', false],
@@ -150,10 +167,37 @@ describe('the signing secret of the environment', () => {
     'django-insecure-0123456789abcdefghijklmn',
     'your-secret-goes-here-and-is-long-enough',
     'my_secret_key_my_secret_key_my_secret_key',
-    'x'.repeat(64),
-    ' '.repeat(64),
   ])('should not look like an example: %j', (value) => {
     expect(problemsOf({ SECRET_KEY: value })).toEqual([expect.stringMatching(/^SECRET_KEY looks like an example/)]);
+  });
+
+  it.each([
+    'x'.repeat(64),
+    ' '.repeat(64),
+    'password'.repeat(8),
+    'password1password2password3password4',
+    '0123456789'.repeat(4),
+    '0123456789abcdef'.repeat(4),
+    'abcdefghijklmnopqrstuvwxyz0123456789',
+    'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/',
+    'zyxwvutsrqponmlkjihgfedcba9876543210',
+    'd2a9c1f0'.repeat(8),
+    'aaaaaaaabbbbbbbbccccccccdddddddd',
+    'abababababababababababababababababab',
+  ])('should not be easy to guess: %j', (value) => {
+    expect(problemsOf({ SECRET_KEY: value })).toEqual([expect.stringMatching(/^SECRET_KEY is easy to guess/)]);
+  });
+
+  it('should be taken when it is random, in whatever digits', () => {
+    expect(problemsOf({ SECRET_KEY: SECRET })).toEqual([]);
+    const digits = [...'0123456789'];
+    for (let time = 0; time < 2000; time += 1) {
+      const bytes = randomBytes(32);
+      const decimal = Array.from({ length: 40 }, () => digits[randomInt(10)]).join('');
+      for (const secret of [bytes.toString('hex').slice(32), bytes.toString('base64').slice(0, 32), decimal]) {
+        expect(estimateBits(secret), secret).toBeGreaterThanOrEqual(100);
+      }
+    }
   });
 
   it('should not be told in the problem that is reported', () => {

@@ -5,7 +5,7 @@ import { Person } from './kit/person.ts';
 import { type ServerProcess, startProcess } from './kit/process.ts';
 import { SocketClient } from './kit/socket.ts';
 
-const SECRET_KEY = '5c0f5d1f0c2a9b7e4836a1c0f5d1f0c2a9b7e4836a';
+const SECRET_KEY = '06d7956377ef654777a331eada899e7fb69d4b23f6';
 /** How much the resident memory may grow by documents that nobody sends again, in MiB. */
 const MAX_GROWTH_MIB = 160;
 

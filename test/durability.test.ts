@@ -4,6 +4,7 @@ import Sqlite from 'better-sqlite3';
 import { afterEach, describe, expect, it } from 'vitest';
 import { privateDatabase, startApp } from './kit/app.ts';
 import { Person } from './kit/person.ts';
+import { ON_POSTGRES } from './kit/postgres.ts';
 import { type ServerProcess, startProcess } from './kit/process.ts';
 
 const CREATE = 'mutation ($title: String!) { createTodo(input: { title: $title }) { ... on Todo { id } } }';
@@ -51,7 +52,7 @@ async function writeUntilItDies(anyone: Person, round: number): Promise<string[]
 }
 
 describe('a server that is killed while it writes', () => {
-  it('should have kept every acknowledged write, and a sound database', async () => {
+  it('should have kept every acknowledged write, and a sound database', { timeout: 120_000 }, async () => {
     const acknowledged: string[] = [];
     for (let round = 0; round < 4; round += 1) {
       const { server, anyone } = await start(database.path);
@@ -123,5 +124,29 @@ describe('a transaction that fails', () => {
     const { todos } = await ann.gql('{ todos(first: 100) { nodes { id } } }');
     expect(todos.nodes.map(({ id }: { id: string }) => id).sort()).toEqual(ids.sort());
     await app.close();
+  });
+});
+
+describe.skipIf(ON_POSTGRES)('writes that come at once', () => {
+  it('should fail one by one', async () => {
+    const app = await startApp();
+    try {
+      await app.sql(
+        `CREATE TRIGGER "refusal" BEFORE INSERT ON "Todo" WHEN NEW."title" LIKE 'refused%' BEGIN SELECT RAISE(ABORT, 'refused'); END`,
+      );
+      const titles = Array.from({ length: 300 }, (_, index) =>
+        index % 3 === 0 ? `refused ${index}` : `kept ${index}`,
+      );
+      const answers = await Promise.all(titles.map((title) => app.anonymous.ask(CREATE, { title })));
+
+      const outcomes = answers.map(({ data, errors }) =>
+        data?.createTodo?.id ? 'kept' : errors?.[0]?.extensions?.['code'],
+      );
+      expect(outcomes).toEqual(titles.map((title) => (title.startsWith('kept') ? 'kept' : 'INTERNAL')));
+      const rows = await app.sql('SELECT "title" FROM "Todo" ORDER BY "title"');
+      expect(rows.map(({ title }) => title)).toEqual(titles.filter((title) => title.startsWith('kept')).sort());
+    } finally {
+      await app.close();
+    }
   });
 });

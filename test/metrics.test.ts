@@ -5,11 +5,11 @@ import { SocketClient } from './kit/socket.ts';
 let app: TestApp;
 
 beforeAll(async () => {
-  app = await startApp();
+  app = await startApp({ METRICS_PORT: '0' });
 });
 afterAll(() => app.close());
 
-const scrape = async (): Promise<string> => (await app.anonymous.fetch('/metrics')).text();
+const scrape = (): Promise<string> => app.metrics();
 
 /** The value of a series; NaN when there is none. */
 async function readingOf(series: string): Promise<number> {
@@ -18,8 +18,53 @@ async function readingOf(series: string): Promise<number> {
 }
 
 describe('/metrics', () => {
+  it('should not exist on the public port, with a port of its own or without', async () => {
+    const without = await startApp();
+    try {
+      expect(without.app.metricsUrl()).toBeNull();
+      for (const { anonymous } of [without, app]) {
+        for (const path of ['/metrics', '/metrics/', '/%6Detrics', '//metrics']) {
+          const response = await anonymous.fetch(path);
+          expect([path, response.status]).toEqual([path, 404]);
+          expect(await response.text()).not.toContain('tidings_');
+        }
+      }
+    } finally {
+      await without.close();
+    }
+  });
+
+  it('should be the only thing on its port, and readable by no other site', async () => {
+    const url = app.app.metricsUrl() ?? '';
+    const crossSite = { origin: 'https://evil.example' };
+    const preflight = { ...crossSite, 'access-control-request-method': 'GET' };
+    for (const [method, headers] of [
+      ['GET', crossSite],
+      ['HEAD', crossSite],
+      ['OPTIONS', preflight],
+      ['POST', crossSite],
+    ] as const) {
+      const response = await fetch(url, { method, headers });
+      expect([method, response.status]).toEqual([method, method === 'GET' || method === 'HEAD' ? 200 : 404]);
+      const names = [...response.headers.keys()];
+      expect(names.filter((name) => name.startsWith('access-control-'))).toEqual([]);
+      expect(response.headers.get('cache-control')).toBe('no-store');
+    }
+    for (const path of ['/', '/graphql', '/notes', '/metrics/x', '/ready']) {
+      expect((await fetch(new URL(path, url))).status).toBe(404);
+    }
+  });
+
+  it('should free its port when the server closes', async () => {
+    const brief = await startApp({ METRICS_PORT: '0' });
+    const url = brief.app.metricsUrl() ?? '';
+    expect(await brief.metrics()).toContain('tidings_subscriptions 0');
+    await brief.close();
+    await expect(fetch(url)).rejects.toThrow();
+  });
+
   it('should be what Prometheus reads', async () => {
-    const response = await app.anonymous.fetch('/metrics');
+    const response = await fetch(app.app.metricsUrl() ?? '');
     expect(response.status).toBe(200);
     expect(response.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
     for (const line of (await response.text()).trim().split(/\n+/)) {

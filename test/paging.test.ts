@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
 import type { Person } from './kit/person.ts';
+import { ON_POSTGRES } from './kit/postgres.ts';
 
 const COUNT = 37;
 const TITLES = ['a', 'a', 'a', 'Z', 'b', 'é', '～', '🍏', `it's "quoted"`, '100 %', '~', 'a b'];
@@ -36,7 +37,7 @@ const LISTS: Readonly<Record<string, List>> = {
   todos: {
     type: 'Todo',
     open: 'list: todos',
-    rows: '"Todo" WHERE "ownerId" = 1',
+    rows: '"Todo" WHERE "ownerId" = 1 OR "ownerId" IS NULL',
     fields: ['id', 'title', 'createdAt', 'updatedAt'],
   },
   todoLists: {
@@ -76,38 +77,46 @@ let app: TestApp;
 let ann: Person;
 
 beforeAll(async () => {
-  app = await startApp({ ALLOW_ANONYMOUS: 'false' });
+  app = await startApp();
   ann = await app.signUp('ann');
+  await app.signUp('bob');
   const prepare = (sql: string) => ({ run: (...values: unknown[]) => app.sql(sql, ...values) });
   const insert = {
-    list: prepare(`INSERT INTO "TodoList" ("name", "createdAt", "updatedAt", "ownerId") VALUES (?, ?, ?, 1)`),
+    list: prepare(`INSERT INTO "TodoList" ("name", "createdAt", "updatedAt", "ownerId") VALUES (?, ?, ?, ?)`),
     todo: prepare(
-      `INSERT INTO "Todo" ("title", "createdAt", "updatedAt", "listId", "completed", "ownerId") VALUES (?, ?, ?, ?, ?, 1)`,
+      `INSERT INTO "Todo" ("title", "createdAt", "updatedAt", "listId", "completed", "ownerId") VALUES (?, ?, ?, ?, ?, ?)`,
     ),
     post: prepare(
       `INSERT INTO "Post" ("title", "createdAt", "updatedAt", "content", "authorId") VALUES (?, ?, ?, '-', 1)`,
     ),
     note: prepare(
       `INSERT INTO "Note" ("title", "insertedAt", "updatedAt", "createdAt", "priority", "description", "createdBy", "ownerId")
-       VALUES (?, ?, ?, ?, ?, '', '', 1)`,
+       VALUES (?, ?, ?, ?, ?, '', '', ?)`,
     ),
-    chat: prepare(`INSERT INTO "ChatSession" ("createdAt", "updatedAt", "uri", "ownerId") VALUES (?, ?, ?, 1)`),
+    chat: prepare(`INSERT INTO "ChatSession" ("createdAt", "updatedAt", "uri", "ownerId") VALUES (?, ?, ?, ?)`),
+    member: prepare(`INSERT INTO "ChatMember" ("chatSessionId", "userId", "updatedAt") VALUES (?, 1, ?)`),
     message: prepare(`INSERT INTO "ChatMessage" ("chatSessionId", "userId", "message") VALUES (?, 1, '-')`),
   };
   for (let index = 0; index < COUNT; index++) {
     const title = TITLES[(index * 7) % TITLES.length];
     const made = `${DAYS[(index * 5) % DAYS.length]}T00:00:00.00${index % 2}+00:00`;
     const changed = `${DAYS[index % DAYS.length]}T12:00:00.000+00:00`;
-    await insert.list.run(title, made, changed);
-    await insert.todo.run(title, made, changed, null, index % 3 === 0);
+    // Of her own, and everybody's.
+    const owner = index % 2 === 0 ? 1 : null;
+    await insert.list.run(title, made, changed, owner);
+    await insert.todo.run(title, made, changed, null, index % 3 === 0, owner);
+    await insert.todo.run(title, made, changed, null, false, 2);
     await insert.post.run(title, made, changed);
-    await insert.note.run(title, made, changed, `day ${index % 4}`, (index % 5) - 2);
-    await insert.chat.run(made, changed, String(index + 1).padStart(15, '0'));
+    await insert.note.run(title, made, changed, `day ${index % 4}`, (index % 5) - 2, owner);
+    await insert.chat.run(made, changed, String(index + 1).padStart(15, '0'), owner ?? 2);
+    if (owner === null) {
+      await insert.member.run(index + 1, changed);
+    }
   }
   for (let index = 0; index < 3 * COUNT; index++) {
     const title = TITLES[(index * 11) % TITLES.length];
     const made = `${DAYS[(index * 2) % DAYS.length]}T00:00:00.000+00:00`;
-    await insert.todo.run(title, made, made, (index % 3) + 1, index % 2 === 1);
+    await insert.todo.run(title, made, made, (index % 3) + 1, index % 2 === 1, index % 4 === 0 ? 1 : null);
     await insert.message.run((index % 3) + 1);
   }
 });
@@ -176,6 +185,44 @@ const anyOrder = fc.constantFrom(...Object.keys(LISTS)).chain((name) => {
     name: fc.constant(name),
     field: fc.constantFrom(...list.fields),
     direction: fc.constantFrom('ASC', 'DESC'),
+  });
+});
+
+interface PlanStep {
+  readonly id: number;
+  readonly parent: number;
+  readonly detail: string;
+}
+
+describe.skipIf(ON_POSTGRES)('the plan of a page', () => {
+  it('should begin where the page does and sort no more than the page, in any list and order, for anybody', async () => {
+    const root = await app.signUpStaff('root');
+    const top = Object.values(LISTS).filter(({ open }) => open.startsWith('list:'));
+    for (const list of top.filter(({ type }) => type !== 'ChatSession')) {
+      for (const field of list.fields) {
+        for (const direction of ['ASC', 'DESC']) {
+          const orderBy = { field: screaming(field), direction };
+          for (const viewer of [ann, root]) {
+            const query = documentOf(list).replace(SHOWN, 'edges { cursor }');
+            const { list: first } = await viewer.gql(query, { first: 3, orderBy });
+            const statements = await app.statementsOf(() =>
+              viewer.gql(query, { first: 3, after: first.edges[1].cursor, orderBy }),
+            );
+            expect(statements).toHaveLength(1);
+            const [statement = ''] = statements;
+            const nulls = Array.from({ length: statement.split('?').length - 1 }, () => null);
+            const plan = (await app.sql(`EXPLAIN QUERY PLAN ${statement}`, ...nulls)) as unknown as PlanStep[];
+            const reads = plan.filter(({ detail }) => new RegExp(`^(SCAN|SEARCH) ${list.type}\\b`).test(detail));
+            expect(reads.length).toBeGreaterThan(0);
+            for (const { parent, detail } of reads) {
+              expect(detail, statement).toMatch(/^SEARCH/);
+              const besides = plan.filter((step) => step.parent === parent).map((step) => step.detail);
+              expect(besides, statement).not.toContain('USE TEMP B-TREE FOR ORDER BY');
+            }
+          }
+        }
+      }
+    }
   });
 });
 
@@ -349,6 +396,15 @@ describe('cursors', () => {
 });
 
 describe('a list that changes while it is read', () => {
+  // Everybody's rows would be in the way.
+  let own: TestApp;
+  beforeAll(async () => {
+    own = await startApp({ ALLOW_ANONYMOUS: 'false' });
+  });
+  afterAll(async () => {
+    await own.close();
+  });
+
   it.each([
     { field: 'ID', direction: 'ASC', backward: false },
     { field: 'ID', direction: 'DESC', backward: true },
@@ -357,7 +413,7 @@ describe('a list that changes while it is read', () => {
     { field: 'TITLE', direction: 'ASC', backward: true },
   ])('should give every row that stays once and in order: $field $direction, backward $backward', async (walked) => {
     const { backward, ...orderBy } = walked;
-    const person = await app.signUp(`walker-${walked.field}-${walked.direction}-${backward}`);
+    const person = await own.signUp(`walker-${walked.field}-${walked.direction}-${backward}`);
     const make = async (title: string): Promise<string> =>
       (
         await person.gql('mutation ($t: String!) { made: createTodo(input: { title: $t }) { ... on Todo { id } } }', {

@@ -131,48 +131,6 @@ describe('obtaining a token', () => {
   });
 });
 
-describe('refreshing', () => {
-  it('should give a new pair of the same sign-in', async () => {
-    const first = await obtain('ann');
-    const second = await refresh(first.refreshToken);
-    expect(second).toMatchObject({ __typename: 'TokenPair', user: { username: 'ann' } });
-    expect(second.token).not.toBe(first.token);
-    expect(second.refreshToken).not.toBe(first.refreshToken);
-    const read = (token: string) => jwt.decode(token, { json: true });
-    expect(read(second.token)?.['orig_iat']).toBe(read(first.token)?.['orig_iat']);
-    expect(await isAccepted(`JWT ${second.token}`)).toBe(true);
-    expect(await refresh(second.refreshToken)).toMatchObject({ __typename: 'TokenPair' });
-  });
-
-  it('should end the whole sign-in when a used token comes again, and no other sign-in', async () => {
-    const [first, other] = [await obtain('ann'), await obtain('ann')];
-    const second = await refresh(first.refreshToken);
-    expect(await refresh(first.refreshToken)).toEqual(DEAD_REFRESH);
-    expect(await refresh(second.refreshToken)).toEqual(DEAD_REFRESH);
-    expect(await isAccepted(`JWT ${second.token}`)).toBe(false);
-    expect(await isAccepted(`JWT ${other.token}`)).toBe(true);
-    expect(await refresh(other.refreshToken)).toMatchObject({ __typename: 'TokenPair' });
-  });
-
-  it('should let at most one of many win that use a token at the same moment', async () => {
-    for (let round = 0; round < 5; round += 1) {
-      const { refreshToken } = await obtain('ann');
-      const answers = await Promise.all(Array.from({ length: 6 }, () => refresh(refreshToken)));
-      expect(answers.filter(({ __typename }) => __typename === 'TokenPair').length).toBeLessThanOrEqual(1);
-      expect(await refresh(refreshToken)).toEqual(DEAD_REFRESH);
-    }
-  });
-
-  it('should refuse what is no refresh token', async () => {
-    const { token, refreshToken } = await obtain('ann');
-    const unknown = `${'0'.repeat(32)}.${'A'.repeat(43)}`;
-    for (const bad of ['', 'garbage', token, unknown, ` ${refreshToken}`, `${refreshToken}\n`, refreshToken.slice(1)]) {
-      expect(await refresh(bad)).toEqual(DEAD_REFRESH);
-    }
-    expect(await refresh(refreshToken)).toMatchObject({ __typename: 'TokenPair' });
-  });
-});
-
 describe('opaque keys', () => {
   it('should be 40 hex digits, work until destroyed, and die alone', async () => {
     const [first, second] = [await createKey('ann'), await createKey('ann')];
@@ -202,7 +160,7 @@ describe('opaque keys', () => {
     const { authToken } = await createKey('ann');
     const { token, refreshToken } = await obtain('ann');
     const secret = refreshToken.split('.')[1];
-    const rows = await app.sql('SELECT "keyHash" AS "hash" FROM "AuthToken" UNION SELECT "refreshHash" FROM "Session"');
+    const rows = await app.sql('SELECT "keyHash" AS "hash" FROM "AuthToken" UNION SELECT "hash" FROM "RefreshToken"');
     const hashes = rows.map((row) => row['hash']);
     for (const value of [authToken, refreshToken]) {
       expect(hashes).toContain(createHash('sha256').update(value).digest('hex'));

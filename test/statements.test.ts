@@ -50,10 +50,12 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
+/** The lower of two counts: a viewer's identity is read again once a minute, and not twice at once. */
 async function statementsOf(query: string, variables: Record<string, unknown> = {}): Promise<number> {
-  const count = await app.countStatements(() => ann.gql(query, variables));
-  expect(count).toBeGreaterThan(0);
-  return count;
+  const count = () => app.countStatements(() => ann.gql(query, variables));
+  const least = Math.min(await count(), await count());
+  expect(least).toBeGreaterThan(0);
+  return least;
 }
 
 const FIRST_TODOS = 'todos(first: 5) { nodes { title } }';

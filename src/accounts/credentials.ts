@@ -1,17 +1,21 @@
 import type { Connection, Context, Services } from '../context.ts';
+import { AnswerBudget } from '../database/answer-budget.ts';
 import { acrossOutages } from '../database/outages.ts';
 import { findRow } from '../database/rows.ts';
 import { UnauthenticatedError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
 import type { UserViewer, Viewer } from '../viewer.ts';
+import { countedAddress } from './addresses.ts';
 import { type ProofFault, proveUser } from './sessions.ts';
 import { digest } from './tokens.ts';
 
-/** What a door knows of a call before anybody has looked at its credential. */
+/** A call as a transport receives it, before its credential is checked. */
 export interface Call {
   readonly authorization: string | undefined;
   readonly requestId: string;
+  /** The IP address of the caller. */
   readonly address?: string | undefined;
+  readonly userAgent?: string | undefined;
   readonly connection?: Connection;
   /** Whether it waits for a database that is away rather than to fail: what stays open for hours can. */
   readonly waits?: boolean;
@@ -20,9 +24,19 @@ export interface Call {
 /** Makes the context of a call. */
 export type ContextFactory = (call: Call) => Promise<Context>;
 
+export interface ContextOptions {
+  /** Whether todos, lists and notes without an owner are everybody's. */
+  readonly sharesOwnerless: boolean;
+  /** How many bytes of texts an operation may read, and its answer have. */
+  readonly answerLimitBytes: number;
+}
+
 /** Makes contexts out of the server's services; a credential that is refused is part of a context, not a failure. */
-export function createContextFactory(services: Services, sharesOwnerless: boolean): ContextFactory {
-  return async ({ authorization, requestId, address = '', connection, waits = false }) => {
+export function createContextFactory(
+  services: Services,
+  { sharesOwnerless, answerLimitBytes }: ContextOptions,
+): ContextFactory {
+  return async ({ authorization, requestId, address = '', userAgent, connection, waits = false }) => {
     // Before the identity is read: what is changed about it afterwards lies after this position.
     const { cursor } = services.feed;
     const read = (): Promise<Identity> => identify(services, sharesOwnerless, authorization);
@@ -30,7 +44,9 @@ export function createContextFactory(services: Services, sharesOwnerless: boolea
       ...services,
       ...(await (waits ? acrossOutages(services.database, read) : read())),
       requestId,
-      address,
+      address: countedAddress(address),
+      answer: new AnswerBudget(answerLimitBytes),
+      userAgent,
       cursor,
       connection: connection ?? null,
     };
@@ -132,7 +148,7 @@ async function viewerOfJwt(services: Services, jwt: string): Promise<Omit<UserVi
   if (typeof proof === 'string') {
     throw new UnauthenticatedError(FAULT_SENTENCES[proof]);
   }
-  return viewerOf(proof.user, { kind: 'session', id: proof.sessionId, expiresAt: proof.expiresAt });
+  return viewerOf(proof.user, { kind: 'session', id: proof.session?.id ?? null, expiresAt: proof.expiresAt });
 }
 
 function viewerOf(

@@ -24,6 +24,8 @@ const shared = {
   access: 'ignored',
 } as const;
 const ANSWERS = { 200: 'An access token, a JWT.', 400: 'Why there is none.' };
+/** What a path that checks passwords answers beside its own. */
+export const TOO_MANY = { 429: 'Too many wrong passwords: `Retry-After` says in how many seconds to try again.' };
 
 /** What django-rest-framework-jwt served. */
 export const JWT_RESOURCES: readonly Resource[] = [
@@ -37,7 +39,7 @@ export const JWT_RESOURCES: readonly Resource[] = [
       POST: operation({
         summary: 'Signs in',
         body: login,
-        answers: ANSWERS,
+        answers: { ...ANSWERS, ...TOO_MANY },
         prepare: ({ context, body }) => signIn(context, body),
         handle: async ({ context, prepared }) => ({
           status: 200,

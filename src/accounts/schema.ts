@@ -4,6 +4,7 @@ import type { User } from '../generated/client/client.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { IDEMPOTENCY_KEY, repeatableAfter } from '../graphql/idempotency.ts';
 import { nodeOptions } from '../graphql/node.ts';
+import { defineOwnCredentials } from './own-credentials-schema.ts';
 import { canSeePrivateFields } from './policy.ts';
 import {
   changePassword,
@@ -16,18 +17,20 @@ import {
   findUserById,
   obtainToken,
   prepareAccount,
+  prepareAuthToken,
   type RenewedConnection,
   renewConnection,
-  signIn,
   updateViewer,
   verifyToken,
 } from './service.ts';
 import { renewSession, type TokenPair } from './sessions.ts';
+import { limitSignUp } from './write-limits.ts';
 
 /** Adds users and everything about signing in. */
 export function defineAccounts(builder: Builder): void {
   defineUsers(builder);
   defineSignIn(builder);
+  defineOwnCredentials(builder);
 }
 
 function defineUsers(builder: Builder): void {
@@ -122,7 +125,8 @@ function defineSignIn(builder: Builder): void {
       }),
       expiresAt: t.expose('expiresAt', { type: 'DateTime', description: 'When the access token ends.' }),
       refreshToken: t.exposeString('refreshToken', {
-        description: 'Gives a new pair, once, by `refreshToken`. Keep it secret: it is all that renewing needs.',
+        description:
+          'Gives a new pair by `refreshToken`: use it once, and then the one of the new pair. Keep it secret: it is all that renewing needs.',
       }),
       refreshExpiresAt: t.expose('refreshExpiresAt', { type: 'DateTime', description: 'When the refresh token ends.' }),
       user: t.expose('user', { type: 'User', description: 'Who signed in. Private fields need the token itself.' }),
@@ -175,7 +179,7 @@ function defineSignIn(builder: Builder): void {
     fields: (t) => ({
       username: t.string({
         required: true,
-        description: 'At most 150 letters, digits and `@.+-_`; unique in any case of letters.',
+        description: 'At most 150 letters of one script, digits and `@.+-_`; unique in any case of letters.',
       }),
       password: t.string({
         required: true,
@@ -210,7 +214,10 @@ function defineSignIn(builder: Builder): void {
       },
       resolve: repeatableAfter(
         'signUp',
-        (_context, { input }) => prepareAccount(input),
+        async (context, { input }) => {
+          await limitSignUp(context);
+          return prepareAccount(input);
+        },
         (context, _args, account) => createAccount(context, account),
       ),
     }),
@@ -226,7 +233,7 @@ function defineSignIn(builder: Builder): void {
       type: pair,
       skipTypeScopes: true,
       description:
-        'Gives a new pair and ends the refresh token. One that was used before ends its whole sign-in. It ignores the credential of the request.',
+        'Gives a new pair for a refresh token. The same one gives further pairs for 30 seconds, so that several tabs can refresh at once; presented later, it ends its whole sign-in. It ignores the credential of the request.',
       errors: { types: [CredentialsError] },
       args: { refreshToken: t.arg.string({ required: true, description: 'The refresh token of the last pair.' }) },
       resolve: (_root, { refreshToken }, context) => renewSession(context, refreshToken),
@@ -243,15 +250,16 @@ function defineSignIn(builder: Builder): void {
       type: key,
       skipTypeScopes: true,
       description: 'Makes an opaque key that lives until it is destroyed. It ignores the credential of the request.',
-      errors: { types: [CredentialsError] },
+      errors: { types: [CredentialsError, ValidationError] },
       args: {
         input: t.arg({ type: login, required: true, description: 'Whose key it will be.' }),
+        name: t.arg.string({ description: 'What the user calls it, to recognise it later: 1 to 100 characters.' }),
         idempotencyKey: t.arg.string(IDEMPOTENCY_KEY),
       },
       resolve: repeatableAfter(
         'createAuthToken',
-        (context, { input }) => signIn(context, input),
-        (context, _args, user) => createAuthToken(context, user),
+        (context, { input, name }) => prepareAuthToken(context, input, name ?? null),
+        (context, _args, prepared) => createAuthToken(context, prepared),
       ),
     }),
     renewConnection: t.field({

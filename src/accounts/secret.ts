@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { StartError } from '../errors.ts';
 
 const SECRET_BYTES = 32;
 const OWNER_ONLY = 0o600;
@@ -27,7 +28,7 @@ export function keptSecret(databasePath: string): string {
   }
   const secret = readSecret(path);
   if (!secret) {
-    throw new Error(
+    throw new StartError(
       `The signing secret in ${path} is shorter than ${SECRET_BYTES} characters; remove the file to have a new one made.`,
     );
   }

@@ -1,31 +1,39 @@
 import { z } from 'zod';
 import type { Context, Services } from '../context.ts';
-import { findBatched, loadRelated } from '../database/batch.ts';
+import { findBatched, loadRelated, loadRelatedOfPage } from '../database/batch.ts';
 import { isUniqueViolation } from '../database/failures.ts';
+import type { Page } from '../database/page.ts';
 import { findRow, findRows } from '../database/rows.ts';
 import { AppError, CredentialsError, type FieldProblem, UnauthenticatedError, ValidationError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
 import { text, type Unchecked, unwritableProblem, validate } from '../validation.ts';
-import { limitAttempts } from './attempts.ts';
+import { limitConfirmation, limitSignIn } from './attempts.ts';
 import { hashPassword, passwordMatches, passwordProblems } from './passwords.ts';
 import { signedIn, visibleUsers } from './policy.ts';
-import { authenticate, createAuthKey, FAULT_SENTENCES, proveUser, startSession, type TokenPair } from './sessions.ts';
-import { normaliseUsername, usernameKey } from './usernames.ts';
+import {
+  authenticate,
+  type Caller,
+  createAuthKey,
+  FAULT_SENTENCES,
+  proveUser,
+  startSession,
+  type TokenPair,
+} from './sessions.ts';
+import { normaliseUsername, usernameKey, usernameProblem } from './usernames.ts';
 
 const MAX_USERNAME = 150;
 const MAX_EMAIL = 254;
 const MAX_NAME = 150;
+const MAX_KEY_NAME = 100;
 
 const username = text(MAX_USERNAME)
   .transform(normaliseUsername)
   // Once more: NFKC can make a name longer.
   .pipe(text(MAX_USERNAME, { trim: false }))
   .superRefine((value, issues) => {
-    if (value !== '' && !/^[\p{L}\p{N}\p{M}_@.+-]+$/u.test(value)) {
-      issues.addIssue({
-        code: 'custom',
-        message: 'Enter a valid username. This value may contain only letters, numbers, and @/./+/-/_ characters.',
-      });
+    const message = usernameProblem(value);
+    if (message) {
+      issues.addIssue({ code: 'custom', message });
     }
   });
 
@@ -91,28 +99,48 @@ export async function signUp(services: Services, input: NewAccount, options = {}
   return createAccount(services, await prepareAccount(input), options);
 }
 
-/** What signing in works with: the services, and where the caller calls from where that is known. */
-type Caller = Services & Partial<Pick<Context, 'address'>>;
-
 /**
  * Checks a username and password.
  *
  * @throws {CredentialsError} when they are not those of an active user
- * @throws {AppError} `RATE_LIMITED` after too many failures, or when too many passwords are being checked
+ * @throws {OverloadedError} after too many failures, or when too many passwords are being checked
  */
-export function signIn(services: Caller, { username, password }: Login): Promise<User> {
+export async function signIn(services: Caller, { username, password }: Login): Promise<User> {
   const { address = '' } = services;
-  return limitAttempts(services, { username, address }, () => authenticate(services, username, password));
+  const user = await limitSignIn(services, { username, address }, () => authenticate(services, username, password));
+  if (!user) {
+    throw new CredentialsError();
+  }
+  return user;
 }
 
 /**
  * Signs in with a username and password.
  *
  * @throws {CredentialsError} when they are not those of an active user
- * @throws {AppError} `RATE_LIMITED` after too many failures
+ * @throws {OverloadedError} after too many failures, or when too many passwords are being checked
  */
 export async function obtainToken(services: Caller, login: Login): Promise<TokenPair> {
   return startSession(services, await signIn(services, login));
+}
+
+const keyDetails = z.object({ name: text(MAX_KEY_NAME).nullable() });
+
+/** A key that can be made. */
+export interface PreparedKey {
+  readonly user: User;
+  readonly name: string | null;
+}
+
+/**
+ * Checks the name of a key and whose it will be.
+ *
+ * @throws {ValidationError} when the name is empty or too long
+ * @throws {CredentialsError} when username and password are not those of an active user
+ * @throws {OverloadedError} after too many failures, or when too many passwords are being checked
+ */
+export async function prepareAuthToken(services: Caller, login: Login, name: string | null): Promise<PreparedKey> {
+  return { ...validate(keyDetails, { name }), user: await signIn(services, login) };
 }
 
 /**
@@ -120,8 +148,11 @@ export async function obtainToken(services: Caller, login: Login): Promise<Token
  *
  * @throws {CredentialsError} when the password was changed or the account closed since the user signed in
  */
-export async function createAuthToken(services: Services, user: User): Promise<{ authToken: string; user: User }> {
-  return { authToken: await createAuthKey(services, user), user };
+export async function createAuthToken(
+  services: Services,
+  { user, name }: PreparedKey,
+): Promise<{ authToken: string; user: User }> {
+  return { authToken: await createAuthKey(services, user, name), user };
 }
 
 /**
@@ -188,6 +219,7 @@ export interface PreparedPassword {
  * Checks the present password of the viewer, and hashes the next one.
  *
  * @throws {ValidationError} when the present password is wrong or the new one is refused
+ * @throws {OverloadedError} after too many wrong passwords, or when too many are being checked
  */
 export async function preparePassword(context: Context, input: NewPassword): Promise<PreparedPassword> {
   const user = await confirmPassword(context, input.currentPassword);
@@ -214,6 +246,7 @@ export async function setPassword(context: Context, { user, passwordHash }: Prep
  * The same, and signs in anew.
  *
  * @throws {ValidationError} when the present password is wrong or the new one is refused
+ * @throws {OverloadedError} after too many wrong passwords, or when too many are being checked
  */
 export async function changePassword(context: Context, input: NewPassword): Promise<TokenPair> {
   return startSession(context, await setPassword(context, await preparePassword(context, input)));
@@ -278,9 +311,34 @@ export function findUserById(context: Context, id: string | number): Promise<Use
   );
 }
 
-/** The user that an object names which the viewer may see; batched. */
-export function loadUser(context: Context, id: number): Promise<User | undefined> {
-  return loadRelated(context, 'User', id, (ids) => findRows(context.database, 'User', { where: { id: { in: ids } } }));
+/** The users whom the objects of a page name, by the objects. */
+const usersOfPages = new WeakMap<object, ReadonlyMap<number, User>>();
+
+/** The user that an object names which the viewer may see; batched. It costs nothing for an object of a page {@link withUsers}. */
+export function loadUser(context: Context, id: number, object?: object): Promise<User | undefined> | User {
+  return (object && usersOfPages.get(object)?.get(id)) ?? loadRelated(context, 'User', id, usersIn(context));
+}
+
+/** Reads a page together with the users whom its objects name. */
+export async function withUsers<Row extends object>(
+  context: Context,
+  reading: Promise<Page<Row>>,
+  idOf: (row: Row) => number | null,
+): Promise<Page<Row>> {
+  const page = await reading;
+  const ids = new Set(page.rows.flatMap((row) => idOf(row) ?? []));
+  if (ids.size === 0) {
+    return page;
+  }
+  const users = await loadRelatedOfPage(context, 'User', [...ids], usersIn(context));
+  for (const row of page.rows) {
+    usersOfPages.set(row, users);
+  }
+  return page;
+}
+
+function usersIn({ database }: Context) {
+  return (ids: number[]): Promise<User[]> => findRows(database, 'User', { where: { id: { in: ids } } });
 }
 
 async function orTaken(path: string, write: () => PromiseLike<User>): Promise<User> {
@@ -298,10 +356,14 @@ async function orTaken(path: string, write: () => PromiseLike<User>): Promise<Us
  * The viewer's own row, when this is their password.
  *
  * @throws {ValidationError} when it is not
+ * @throws {OverloadedError} after too many failures, or when too many passwords are being checked
  */
 export async function confirmPassword(context: Context, currentPassword: string): Promise<User> {
-  const user = await viewerRow(context);
-  if (!(await passwordMatches(user.passwordHash, currentPassword))) {
+  const user = await limitConfirmation(context, signedIn(context.viewer), async () => {
+    const row = await viewerRow(context);
+    return (await passwordMatches(row.passwordHash, currentPassword)) ? row : null;
+  });
+  if (!user) {
     throw new ValidationError([{ path: 'currentPassword', message: 'Invalid password.' }]);
   }
   return user;

@@ -5,7 +5,9 @@ import type { TokenSettings } from '../context.ts';
 import type { User } from '../generated/client/client.ts';
 
 const ALGORITHM = 'HS256';
-const REFRESH_SECRET_BYTES = 32;
+/** The `aud` claim of refresh tokens; access tokens have none. */
+const REFRESH_AUDIENCE = 'tidings refresh';
+const REFRESH_ID_BYTES = 32;
 const SID_BYTES = 16;
 const KEY_BYTES = 20;
 /** The last second that a date can stand for. */
@@ -35,14 +37,27 @@ const claimsShape = z.object({
 /** Why a JWT is refused, before anybody looks at whose it is. */
 export type TokenFault = 'expired' | 'undecodable' | 'inapplicable' | 'incomplete';
 
-/** Signs an access token that ends `accessTokenLifeS` seconds from `now`. */
+/** A sign-in that tokens are issued for. */
+export interface SignIn {
+  /** Undefined for a token minted elsewhere. */
+  readonly sid: string | undefined;
+  readonly signedInAt: Date;
+}
+
+/** When a sign-in ends, however often it is refreshed. */
+export function endOfSession({ sessionLifeS }: Pick<TokenSettings, 'sessionLifeS'>, signedInAt: Date): Date {
+  return new Date(signedInAt.getTime() + sessionLifeS * 1000);
+}
+
+/** Signs an access token that ends `accessTokenLifeS` seconds from `now`, and with its sign-in at the latest. */
 export function signAccessToken(
   settings: TokenSettings,
   user: Pick<User, 'id' | 'username' | 'email'>,
-  session: { readonly sid: string | undefined; readonly signedInAt: Date },
+  session: SignIn,
   now: Date,
 ): { token: string; expiresAt: Date } {
-  const exp = Math.floor(now.getTime() / 1000) + settings.accessTokenLifeS;
+  const end = endOfSession(settings, session.signedInAt);
+  const exp = Math.min(Math.floor(now.getTime() / 1000) + settings.accessTokenLifeS, Math.floor(end.getTime() / 1000));
   const claims: AccessClaims = {
     user_id: user.id,
     username: user.username,
@@ -70,7 +85,7 @@ export function readAccessToken(settings: TokenSettings, token: string): AccessC
   try {
     const claims = jwt.verify(token, settings.secret, { algorithms: [ALGORITHM] });
     if (typeof claims === 'object' && claims.aud !== undefined) {
-      // Our tokens are for nobody in particular: one that names an audience was made for another service.
+      // Access tokens are for nobody in particular: one that names an audience is a refresh token or was made for another service.
       return 'inapplicable';
     }
     const parsed = claimsShape.safeParse(claims);
@@ -101,12 +116,38 @@ export function newSid(): string {
   return randomBytes(SID_BYTES).toString('hex');
 }
 
-/** A new refresh token of a sign-in: the sign-in's name, so that a used one is recognised, and a secret. */
-export function newRefreshToken(sid: string): string {
-  return `${sid}.${randomBytes(REFRESH_SECRET_BYTES).toString('base64url')}`;
+/**
+ * A new refresh token, which ends `refreshTokenLifeS` seconds from `now`, and with its sign-in at the latest. It is accepted by its hash, and signed to be
+ * recognised without.
+ */
+export function newRefreshToken(
+  settings: TokenSettings,
+  { sid, signedInAt }: SignIn,
+  now: Date,
+): { token: string; expiresAt: Date } {
+  const end = endOfSession(settings, signedInAt);
+  const exp = Math.ceil(Math.min(now.getTime() + settings.refreshTokenLifeS * 1000, end.getTime()) / 1000);
+  const jti = randomBytes(REFRESH_ID_BYTES).toString('base64url');
+  return {
+    token: jwt.sign({ sid, jti, exp, aud: REFRESH_AUDIENCE }, settings.secret, {
+      algorithm: ALGORITHM,
+      noTimestamp: true,
+    }),
+    expiresAt: new Date(exp * 1000),
+  };
 }
 
-/** The sign-in that a refresh token names, or null when it is no refresh token. */
-export function sidOfRefreshToken(token: string): string | null {
-  return /^([0-9a-f]{32})\.[\w-]{43}$/.exec(token)?.[1] ?? null;
+const refreshClaims = z.object({ sid: z.string() });
+
+/**
+ * The sign-in that a refresh token was issued for; null when this server did not issue it with its present secret, or it has ended. Tokens
+ * of versions before 2026-11-24 are not signed: null for these, too.
+ */
+export function sidOfRefreshToken(settings: TokenSettings, token: string): string | null {
+  try {
+    const claims = jwt.verify(token, settings.secret, { algorithms: [ALGORITHM], audience: REFRESH_AUDIENCE });
+    return refreshClaims.safeParse(claims).data?.sid ?? null;
+  } catch {
+    return null;
+  }
 }

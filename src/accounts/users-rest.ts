@@ -4,7 +4,7 @@ import type { User } from '../generated/client/client.ts';
 import { DJANGO } from '../rest/dialect.ts';
 import { textField } from '../rest/fields.ts';
 import { type Operation, operation, type Resource } from '../rest/resource.ts';
-import { LOGIN_FIELDS } from './jwt-rest.ts';
+import { LOGIN_FIELDS, TOO_MANY } from './jwt-rest.ts';
 import {
   confirmPassword,
   createAccount,
@@ -20,6 +20,7 @@ import {
   updateViewer,
   viewerRow,
 } from './service.ts';
+import { limitSignUp } from './write-limits.ts';
 
 const { username, email } = newAccount.shape;
 const { password } = LOGIN_FIELDS;
@@ -60,8 +61,11 @@ export const USER_RESOURCES: readonly Resource[] = [
       POST: operation({
         summary: 'Makes an account',
         body: account,
-        answers: { 201: 'The account.', ...REFUSED },
-        prepare: ({ body }) => prepareAccount(body),
+        answers: { 201: 'The account.', ...REFUSED, 429: 'Too many new accounts from one address.' },
+        prepare: async ({ context, body }) => {
+          await limitSignUp(context);
+          return prepareAccount(body);
+        },
         handle: async ({ context, prepared }) => {
           const { email, username, id } = await createAccount(context, prepared);
           return { status: 201, body: { email, username, id } };
@@ -79,7 +83,7 @@ export const USER_RESOURCES: readonly Resource[] = [
       POST: operation({
         summary: 'Makes a key',
         body: z.object({ username: LOGIN_FIELDS.username.optional(), password: password.optional() }),
-        answers: { 200: 'A key of 40 hexadecimal digits.', 400: 'Nobody can sign in with that.' },
+        answers: { 200: 'A key of 40 hexadecimal digits.', 400: 'Nobody can sign in with that.', ...TOO_MANY },
         prepare: ({ context, body: { username = '', password = '' } }) =>
           signIn(context, { username, password }).catch((error: unknown) => {
             throw error instanceof CredentialsError
@@ -87,7 +91,7 @@ export const USER_RESOURCES: readonly Resource[] = [
               : error;
           }),
         handle: async ({ context, prepared }) => {
-          const { authToken } = await createAuthToken(context, prepared);
+          const { authToken } = await createAuthToken(context, { user: prepared, name: null });
           return { status: 200, body: { auth_token: authToken } };
         },
       }),
@@ -128,7 +132,7 @@ export const USER_RESOURCES: readonly Resource[] = [
       POST: operation({
         summary: 'Changes the username',
         body: confirmation.extend({ new_username: textField(username) }),
-        answers: { 204: 'It is changed.', ...REFUSED, ...SIGNED_IN },
+        answers: { 204: 'It is changed.', ...REFUSED, ...SIGNED_IN, ...TOO_MANY },
         prepare: ({ context, body }) => confirmPassword(context, body.current_password),
         handle: async ({ context, body, prepared }) => {
           await setUsername(context, prepared, body.new_username);
@@ -147,7 +151,7 @@ export const USER_RESOURCES: readonly Resource[] = [
       POST: operation({
         summary: 'Changes the password',
         body: confirmation.extend({ new_password: password }),
-        answers: { 204: 'It is changed.', ...REFUSED, ...SIGNED_IN },
+        answers: { 204: 'It is changed.', ...REFUSED, ...SIGNED_IN, ...TOO_MANY },
         prepare: ({ context, body }) =>
           preparePassword(context, { currentPassword: body.current_password, newPassword: body.new_password }),
         handle: async ({ context, prepared }) => {
@@ -167,7 +171,7 @@ export const USER_RESOURCES: readonly Resource[] = [
       POST: operation({
         summary: 'Deactivates the account',
         body: confirmation,
-        answers: { 204: 'It is closed.', ...REFUSED, ...SIGNED_IN },
+        answers: { 204: 'It is closed.', ...REFUSED, ...SIGNED_IN, ...TOO_MANY },
         prepare: ({ context, body }) => confirmPassword(context, body.current_password),
         handle: async ({ context, prepared }) => {
           await deactivateUser(context, prepared);

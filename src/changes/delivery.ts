@@ -30,6 +30,8 @@ export interface EventStream {
   start(renderer: Renderer, sink: Sink): void;
   /** Ends it since nobody wants it any more. */
   close(): void;
+  /** Calls back once when it has ended, however that came; at once when it has already. There is one such callback. */
+  onceEnded(callback: () => void): void;
 }
 
 /** Who has to know what becomes of a delivery. */

@@ -14,6 +14,7 @@ export class SignalStream implements EventStream {
   readonly #hasAccess: () => boolean;
   readonly #onEnd: () => void;
   #delivery: Delivery | null = null;
+  #onEnded: () => void = () => undefined;
   #ended: StreamEnd | null = null;
   /** A signal that came before the stream was started. */
   #early: StreamEvent | null = null;
@@ -68,10 +69,19 @@ export class SignalStream implements EventStream {
     this.#end({ kind: 'complete' });
   }
 
+  onceEnded(callback: () => void): void {
+    if (this.#ended) {
+      callback();
+    } else {
+      this.#onEnded = callback;
+    }
+  }
+
   #end(end: StreamEnd): void {
     if (!this.#ended) {
       this.#ended = end;
       this.#onEnd();
+      this.#onEnded();
       this.#delivery?.close(end);
     }
   }

@@ -61,6 +61,7 @@ export class Stream implements EventStream {
   readonly #lostRows = new Set<number>();
   readonly #passed: Passed = { events: 0, bytes: 0 };
   #stallTimer: NodeJS.Timeout | null = null;
+  #onEnded: () => void = () => undefined;
 
   /** Begins after a position, once it is started. */
   constructor(source: StreamSource, filter: SubscriptionFilter, after: LogPosition) {
@@ -193,12 +194,21 @@ export class Stream implements EventStream {
       this.#delivery?.group.endCatchingUp();
     }
     this.filter.release();
+    this.#onEnded();
     this.#delivery?.close(end);
   }
 
   /** Ends the stream since nobody wants it any more. */
   close(): void {
     this.end({ kind: 'complete' });
+  }
+
+  onceEnded(callback: () => void): void {
+    if (this.#ended) {
+      callback();
+    } else {
+      this.#onEnded = callback;
+    }
   }
 
   async #take(changes: readonly Change[], upTo: LogPosition): Promise<void> {

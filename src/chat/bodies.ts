@@ -1,3 +1,4 @@
+import type { JsonShape } from '../database/json-sql.ts';
 import type { User } from '../generated/client/client.ts';
 
 /** A user as the bodies of a chat show them to those who take part in it. */
@@ -9,3 +10,12 @@ export function participantBody({ id, username, email, firstName, lastName }: Us
 export function messageBody(user: User, message: string) {
   return { user: participantBody(user), message };
 }
+
+/** A message in a history, as {@link messageBody} shows it. */
+export const LISTED_MESSAGE = {
+  user: {
+    relation: 'user',
+    shape: { id: 'id', username: 'username', email: 'email', first_name: 'firstName', last_name: 'lastName' },
+  },
+  message: 'message',
+} as const satisfies JsonShape;

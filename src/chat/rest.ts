@@ -7,11 +7,11 @@ import { NotFoundError, ValidationError } from '../errors.ts';
 import type { ChatSession, User } from '../generated/client/client.ts';
 import { DJANGO } from '../rest/dialect.ts';
 import { textField } from '../rest/fields.ts';
-import { cursorOf, inBatches, limitOf, nextLink } from '../rest/paging.ts';
-import { type Answer, type Operation, operation, type Resource } from '../rest/resource.ts';
+import { cursorOf, limitOf, nextLink } from '../rest/paging.ts';
+import { type Operation, operation, type Resource } from '../rest/resource.ts';
 import { text } from '../validation.ts';
-import { messageBody, participantBody } from './bodies.ts';
-import { messagesAfter, newMessage, sendMessage } from './messages.ts';
+import { LISTED_MESSAGE, participantBody } from './bodies.ts';
+import { findMessageIds, messagesAsJson, newMessage, sendMessage } from './messages.ts';
 import { addChatMembers, createChat, heldChat, joinChat, listParticipants } from './service.ts';
 
 const MAX_USERNAME = 150;
@@ -82,40 +82,22 @@ const history: Operation = {
   },
   answers: { 200: 'The messages.', ...ANSWERS },
   handle: async ({ context, params, url }) => {
-    const chat = await joinedChat(context, params['uri'] ?? '');
+    const { id, uri } = await joinedChat(context, params['uri'] ?? '');
     const limit = limitOf(url);
-    const after = cursorOf(url) ?? 0;
-    const { id, uri } = chat;
-    return limit === null
-      ? { status: 200, list: { head: { id, uri }, name: 'messages', batches: () => allMessages(context, id, after) } }
-      : pageOfHistory(context, chat, url, limit, after);
+    const start = { chatId: id, afterId: cursorOf(url) ?? 0 };
+    const run = limit === null ? start : { ...start, take: limit };
+    const ids = limit === null ? [] : await findMessageIds(context, { ...start, take: limit + 1 });
+    return {
+      status: 200,
+      headers: limit === null ? {} : nextLink(url, ids[limit - 1], ids.length > limit),
+      list: {
+        head: { id, uri },
+        name: 'messages',
+        items: (layout) => messagesAsJson(context, run, LISTED_MESSAGE, layout),
+      },
+    };
   },
 };
-
-type Said = Awaited<ReturnType<typeof messagesAfter>>[number];
-
-const saidBody = ({ user, message }: Said) => messageBody(user, message);
-
-function allMessages(context: Context, chatId: number, afterId: number): AsyncIterable<object[]> {
-  const read = (after: Said | null, take: number) => messagesAfter(context, chatId, after?.id ?? afterId, take);
-  return inBatches(read, saidBody);
-}
-
-async function pageOfHistory(
-  context: Context,
-  { id, uri }: ChatSession,
-  url: URL,
-  limit: number,
-  afterId: number,
-): Promise<Answer> {
-  const read = await messagesAfter(context, id, afterId, limit + 1);
-  const page = read.slice(0, limit);
-  return {
-    status: 200,
-    headers: nextLink(url, page.at(-1)?.id, read.length > limit),
-    body: { id, uri, messages: page.map(saidBody) },
-  };
-}
 
 const speaking = operation({
   summary: 'Says something',

@@ -1,8 +1,10 @@
-import { loadUser } from '../accounts/service.ts';
+import { loadUser, withUsers } from '../accounts/service.ts';
 import { ConflictError, NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { defineOrder, orderOf, pageCost, toConnection } from '../graphql/connection.ts';
 import { IDEMPOTENCY_KEY, repeatable } from '../graphql/idempotency.ts';
+import { LONG_TEXT } from '../graphql/long-texts.ts';
+import { asksOfNodes } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
 import { findMessage, listMessages, MESSAGE_ORDERS, sendMessage } from './messages.ts';
 import {
@@ -29,13 +31,13 @@ function defineMessages(builder: Builder): void {
   const message = builder.prismaObject('ChatMessage', {
     fields: (t) => ({
       id: t.exposeID('id'),
-      message: t.exposeString('message'),
+      message: t.exposeString('message', { extensions: LONG_TEXT }),
       createdAt: t.expose('createdAt', { type: 'DateTime' }),
       user: t.field({
         type: 'User',
         nullable: true,
         description: 'Who said it.',
-        resolve: ({ userId }, _args, context) => loadUser(context, userId),
+        resolve: (message, _args, context) => loadUser(context, message.userId, message),
       }),
       chatSession: t.field({
         type: 'ChatSession',
@@ -55,8 +57,10 @@ function defineMessages(builder: Builder): void {
         description: 'What was said in this chat.',
         complexity: pageCost,
         args: { orderBy: t.arg({ type: order, description: 'In which order; oldest first when left out.' }) },
-        resolve: (chat, { orderBy, ...page }, context) =>
-          toConnection(listMessages(context, chat, orderOf(orderBy), page)),
+        resolve: (chat, { orderBy, ...page }, context, info) => {
+          const read = listMessages(context, chat, orderOf(orderBy), page);
+          return toConnection(asksOfNodes(info, 'user') ? withUsers(context, read, ({ userId }) => userId) : read);
+        },
       },
       { name: 'ChatMessageConnection', description: 'A page of chat messages.' },
       { name: 'ChatMessageEdge', description: 'A message at its place in a chat.' },
@@ -92,7 +96,7 @@ function defineSessions(builder: Builder): void {
         type: 'User',
         nullable: true,
         description: 'Who opened the chat.',
-        resolve: ({ ownerId }, _args, context) => loadUser(context, ownerId),
+        resolve: (chat, _args, context) => loadUser(context, chat.ownerId, chat),
       }),
       members: t.field({
         type: ['User'],
@@ -132,8 +136,10 @@ function defineSessions(builder: Builder): void {
           filter: t.arg({ type: filter, description: 'Which of them.' }),
           orderBy: t.arg({ type: order, description: 'In which order; by id when left out.' }),
         },
-        resolve: (_root, { filter, orderBy, ...page }, context) =>
-          toConnection(listChats(context, filter, orderOf(orderBy), page)),
+        resolve: (_root, { filter, orderBy, ...page }, context, info) => {
+          const read = listChats(context, filter, orderOf(orderBy), page);
+          return toConnection(asksOfNodes(info, 'owner') ? withUsers(context, read, ({ ownerId }) => ownerId) : read);
+        },
       },
       { name: 'ChatSessionConnection', description: 'A page of chats.' },
       { name: 'ChatSessionEdge', description: 'A chat at its place in a list.' },

@@ -25,17 +25,17 @@ export const CHAT_ORDERS = { id: 'number', createdAt: 'date', updatedAt: 'date' 
  * @throws {UnauthenticatedError} for anonymous callers
  */
 export async function listChats(
-  { database, viewer }: Context,
+  context: Context,
   filter: { readonly ownedByMe?: boolean | null | undefined } | null | undefined,
   order: Order<keyof typeof CHAT_ORDERS>,
   page: PageArguments,
 ): Promise<Page<ChatSession>> {
-  const { id } = signedIn(viewer);
+  const { id } = signedIn(context.viewer);
   const owned = filter?.ownedByMe == null ? {} : { ownerId: filter.ownedByMe ? id : { not: id } };
   return readPage(
-    database,
+    context,
     {
-      where: { AND: [visibleChats(viewer), owned] },
+      where: { AND: [visibleChats(context.viewer), owned] },
       columns: CHAT_ORDERS,
       model: 'ChatSession',
     },
@@ -185,6 +185,7 @@ export async function listParticipants(context: Context, chat: ChatSession): Pro
     );
     return new Map([...userIds].map(([id, all]) => [id, all.flatMap((userId) => users.get(userId) ?? [])]));
   });
+  context.answer.addRows(participants ?? []);
   return participants ?? [];
 }
 
@@ -207,12 +208,12 @@ export async function participatedChat(context: Context, uri: string): Promise<C
  * @throws {NotFoundError} when there is none
  */
 export async function heldChat(context: Context, uri: string): Promise<{ chat: ChatSession; takesPart: boolean }> {
-  signedIn(context.viewer);
+  const { id } = signedIn(context.viewer);
   const chat = await findRow(context.database, 'ChatSession', { uri });
   if (!chat) {
     throw new NotFoundError();
   }
-  return { chat, takesPart: (await findChat(context, uri)) !== undefined };
+  return { chat, takesPart: chat.ownerId === id || (await findChat(context, uri)) !== undefined };
 }
 
 async function addMembers({ database }: Context, chat: ChatSession, userIds: readonly number[]): Promise<void> {

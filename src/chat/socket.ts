@@ -12,7 +12,7 @@ import { acrossOutages } from '../database/outages.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import type { ChatMessage } from '../generated/client/client.ts';
 import { CloseCode } from '../sockets/close-codes.ts';
-import { addressOf, authenticateSocket, type SocketTransport } from '../sockets/handshake.ts';
+import { authenticateSocket, type SocketTransport, targetOf } from '../sockets/handshake.ts';
 import { SocketWriter } from '../sockets/socket-writer.ts';
 import { closeSockets, createWebSocketServer, keepAlive, whenClosed } from '../sockets/web-sockets.ts';
 import { messageBody } from './bodies.ts';
@@ -31,6 +31,8 @@ const CLOSE_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
   FORBIDDEN: CloseCode.forbidden,
   BAD_CURSOR: CloseCode.badRequest,
   RESYNC_REQUIRED: CloseCode.resyncRequired,
+  RATE_LIMITED: CloseCode.tryAgainLater,
+  OVERLOADED: CloseCode.tryAgainLater,
 };
 
 /**
@@ -72,16 +74,22 @@ async function serve(
   request: IncomingMessage,
   onEnd: (end: StreamEnd) => void,
 ): Promise<void> {
-  const { path, query } = addressOf(request);
+  const { path, query } = targetOf(request);
   const [, named, bare] = PATH.exec(path) ?? [];
   const context = await authenticate(transport, socket, request);
   if (!context) {
     return;
   }
-  const filter = await watchNewMessages(context, named ?? bare ?? '', transport.sockets.chatOpen);
   // An empty one begins now, as none does, but with cursors: so a client gets its first one.
   const after = query.get('after');
-  const stream = await context.feed.open(filter, after || null, context.cursor);
+  const stream = await transport.peers.subscribe(
+    context.address,
+    async () => {
+      const filter = await watchNewMessages(context, named ?? bare ?? '', transport.sockets.chatOpen);
+      return context.feed.open(filter, after || null, context.cursor);
+    },
+    (opened) => opened,
+  );
   whenClosed(socket, () => stream.close());
   stream.start(new MessageRenderer(context), new MessageSink(writer, after !== null, onEnd));
 }
@@ -93,7 +101,11 @@ async function authenticate(
 ): Promise<Context | null> {
   if (transport.sockets.chatOpen) {
     // As in the original, nobody asks who the caller is: not even a refused credential matters.
-    return transport.contextOf({ authorization: undefined, requestId: randomUUID() });
+    return transport.contextOf({
+      authorization: undefined,
+      requestId: randomUUID(),
+      address: transport.addressOf(request),
+    });
   }
   const caller = await authenticateSocket(transport, socket, request);
   if (caller) {

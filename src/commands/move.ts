@@ -17,6 +17,7 @@ const TABLES = [
   'User',
   'AuthToken',
   'Session',
+  'RefreshToken',
   'TodoList',
   'Todo',
   'Post',

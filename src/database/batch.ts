@@ -2,7 +2,10 @@ import DataLoader from 'dataloader';
 import type { Context } from '../context.ts';
 import { parseId } from '../validation.ts';
 
-const loadersOf = new WeakMap<object, Map<string, DataLoader<number, unknown>>>();
+const loadersOf = new WeakMap<object, Map<string, unknown>>();
+
+/** How many rows one statement finds by their ids. */
+const MAX_IDS_OF_A_STATEMENT = 100;
 
 type Load<Value> = (keys: readonly number[]) => Promise<ReadonlyMap<number, Value>>;
 
@@ -24,7 +27,7 @@ export function loadBatched<Value>(
  * Loads a row that hangs on an object which the viewer may see, and which everybody may see who sees that object: it is read without regard to the
  * viewer. Executions of one delivery share it.
  */
-export async function loadRelated<Row extends { readonly id: number }>(
+export function loadRelated<Row extends { readonly id: number }>(
   context: Context,
   model: string,
   id: number,
@@ -32,13 +35,28 @@ export async function loadRelated<Row extends { readonly id: number }>(
 ): Promise<Row | undefined> {
   const load: Load<Row> = async (ids) => byId(await find([...ids]));
   const { delivery } = context;
-  const loader = loaderOf(delivery ?? context, `related ${model}`, load, delivery !== undefined);
-  try {
-    return await loader.load(id);
-  } catch (error) {
+  if (!delivery) {
+    return loaderOf(context, `related ${model}`, load, false).load(id);
+  }
+  const loader = loaderOf(delivery, `related ${model}`, load, true);
+  return loader.load(id).catch((error: unknown) => {
     loader.clear(id);
     throw error;
-  }
+  });
+}
+
+/** The same for the rows that hang on all objects of a page, by their ids: a page waits once, not once for each of its objects. */
+export function loadRelatedOfPage<Row extends { readonly id: number }>(
+  context: Context,
+  model: string,
+  ids: readonly number[],
+  find: (ids: number[]) => PromiseLike<readonly Row[]>,
+): Promise<ReadonlyMap<number, Row>> {
+  const load = async (pages: readonly (readonly number[])[]) => {
+    const found = byId(await find([...new Set(pages.flat())]));
+    return pages.map(() => found);
+  };
+  return cached(context, `related ${model} of pages`, () => new DataLoader(load, { cache: false })).load(ids);
 }
 
 function loaderOf<Value>(
@@ -47,26 +65,34 @@ function loaderOf<Value>(
   load: Load<Value>,
   cache: boolean,
 ): DataLoader<number, Value | undefined> {
-  let loaders = loadersOf.get(owner);
-  if (!loaders) {
-    loaders = new Map();
-    loadersOf.set(owner, loaders);
-  }
-  let loader = loaders.get(name) as DataLoader<number, Value | undefined> | undefined;
-  if (!loader) {
-    loader = new DataLoader<number, Value | undefined>(
-      async (keys) => {
-        const found = await load([...new Set(keys)]);
-        return keys.map((key) => found.get(key));
-      },
-      { cache },
-    );
-    loaders.set(name, loader);
-  }
+  return cached(
+    owner,
+    name,
+    () =>
+      new DataLoader<number, Value | undefined>(
+        async (keys) => {
+          const found = await load([...new Set(keys)]);
+          return keys.map((key) => found.get(key));
+        },
+        { cache },
+      ),
+  );
+}
+
+/** The loader of a request or a delivery under a name. */
+function cached<Loader>(owner: object, name: string, make: () => Loader): Loader {
+  const loaders = loadersOf.get(owner) ?? new Map<string, unknown>();
+  loadersOf.set(owner, loaders);
+  const loader = (loaders.get(name) as Loader | undefined) ?? make();
+  loaders.set(name, loader);
   return loader;
 }
 
-/** The row with this id among those that `find` gives; what a request asks for of one `model` is found together. */
+/**
+ * The row with this id among those that `find` gives; what a request asks for of one `model` is found together.
+ *
+ * @throws {AppError} `COMPLEXITY` when the operation has read too much; see {@link AnswerBudget}
+ */
 export async function findBatched<Row extends { readonly id: number }>(
   context: Context,
   model: string,
@@ -74,7 +100,24 @@ export async function findBatched<Row extends { readonly id: number }>(
   find: (ids: number[]) => PromiseLike<readonly Row[]>,
 ): Promise<Row | undefined> {
   const key = parseId(id);
-  return key === null ? undefined : loadBatched(context, model, key, async (ids) => byId(await find([...ids])));
+  const load: Load<Row> = async (ids) =>
+    byId(
+      await inParts(ids, MAX_IDS_OF_A_STATEMENT, (part) => context.answer.read(async () => [...(await find(part))])),
+    );
+  return key === null ? undefined : loadBatched(context, model, key, load);
+}
+
+/** Reads the rows of many keys, of so many keys at a time. */
+export async function inParts<Row>(
+  keys: readonly number[],
+  length: number,
+  read: (part: number[]) => Promise<readonly Row[]>,
+): Promise<Row[]> {
+  const rows: Row[] = [];
+  for (let at = 0; at < keys.length; at += length) {
+    rows.push(...(await read(keys.slice(at, at + length))));
+  }
+  return rows;
 }
 
 /** Rows by their id. */

@@ -1,5 +1,5 @@
 import type { Context } from '../context.ts';
-import { loadBatched } from './batch.ts';
+import { inParts, loadBatched } from './batch.ts';
 import type { RowOf } from './columns.ts';
 import {
   type Listing,
@@ -12,6 +12,9 @@ import {
   within,
 } from './page.ts';
 import { type ChildRelation, countChildren, findChildren } from './rows.ts';
+
+/** How many rows one statement reads at the most, where the page of one parent has no more. */
+const MAX_ROWS_OF_A_STATEMENT = 5_000;
 
 /** The children of a row that fulfil a condition. */
 export interface ChildListing<Child extends PagedModel> extends Omit<Listing<Child>, 'model'> {
@@ -26,15 +29,24 @@ export async function readChildPage<Child extends PagedModel>(
   page: PageArguments,
   order: Order,
 ): Promise<Page<RowOf<Child>>> {
-  const { database } = context;
+  const { database, answer } = context;
   const plan = planPage(page, order, columns);
   const scope = `${relation.child}.${relation.column} ${JSON.stringify(where)}`;
-  const rows = await loadBatched(context, `page of ${scope} ${JSON.stringify([page, order])}`, parentId, (ids) =>
-    findChildren(database, relation, ids, {
-      where: within(where, plan),
-      orderBy: plan.orderBy,
-      take: plan.take + 1,
-    }),
+  const rows = await loadBatched(
+    context,
+    `page of ${scope} ${JSON.stringify([page, order])}`,
+    parentId,
+    async (ids) => {
+      const query = { where: within(where, plan), orderBy: plan.orderBy, take: plan.take + 1 };
+      const read = await inParts(ids, Math.ceil(MAX_ROWS_OF_A_STATEMENT / query.take), (part) =>
+        answer.read(() => findChildren(database, relation, part, query)),
+      );
+      const children = new Map<number, RowOf<Child>[]>(ids.map((id) => [id, []]));
+      for (const row of read) {
+        children.get(row[relation.column] as number)?.push(row);
+      }
+      return children;
+    },
   );
   return toPage(plan, rows ?? [], async () => {
     const total = await loadBatched(context, `count of ${scope}`, parentId, (ids) =>

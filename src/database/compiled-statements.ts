@@ -6,6 +6,7 @@ import {
   PostgresAdapter,
   PostgresIntrospector,
   PostgresQueryCompiler,
+  type RawBuilder,
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
@@ -13,20 +14,20 @@ import {
 } from 'kysely';
 import { LRUCache } from 'lru-cache';
 import { columnsOf, decodeValue, type ModelName, timesOf } from './columns.ts';
-import type { AnyCondition, Condition } from './condition.ts';
+import type { AnyCondition } from './condition.ts';
 import { conditionSql, type SqlDialect } from './condition-sql.ts';
+import { bytesOfTexts, type JsonQuery, jsonTextSql } from './json-sql.ts';
+import type { WeighedRow } from './rows.ts';
+import { type Builder, orderKey, type RawRow, type RowQuery, selectSql } from './select-sql.ts';
 
 /** How many statements are kept compiled: more than all shapes of a busy server. */
 const MAX_COMPILED = 1_000;
-
-export type RawRow = Record<string, unknown>;
-type AnyTables = Record<string, RawRow>;
 
 /** How statements reach a database outside of transactions. */
 export interface RowConnection {
   readonly dialect: SqlDialect;
   /** A builder that runs nothing. */
-  readonly builder: Kysely<AnyTables>;
+  readonly builder: Builder;
   /** Runs a statement that only reads what is committed. */
   readonly read: (sql: string, values: readonly unknown[]) => Promise<RawRow[]> | RawRow[];
   /** Runs a statement that writes, in a transaction of its own. */
@@ -34,8 +35,8 @@ export interface RowConnection {
 }
 
 /** A builder of SQL for SQLite or PostgreSQL that has no connection. */
-export function sqlBuilder(database: 'sqlite' | 'postgres'): Kysely<AnyTables> {
-  return new Kysely<AnyTables>({
+export function sqlBuilder(database: 'sqlite' | 'postgres'): Builder {
+  return new Kysely({
     dialect:
       database === 'sqlite'
         ? {
@@ -53,15 +54,6 @@ export function sqlBuilder(database: 'sqlite' | 'postgres'): Kysely<AnyTables> {
   });
 }
 
-export type Direction = 'asc' | 'desc';
-
-export interface RowQuery<Model extends ModelName> {
-  readonly where: Condition<Model>;
-  readonly orderBy?: readonly Readonly<Record<string, Direction>>[];
-  readonly take?: number;
-  readonly skip?: number;
-}
-
 interface CompiledStatement {
   readonly sql: string;
   readonly decode: (row: RawRow) => RawRow;
@@ -76,26 +68,41 @@ export class CompiledStatements {
     this.#connection = connection;
   }
 
-  async find(
-    model: string,
-    { where, orderBy = [], take, skip }: RowQuery<ModelName>,
-    columns: readonly string[] = [...columnsOf(model).keys()],
-  ): Promise<RawRow[]> {
+  find(model: string, query: RowQuery<ModelName>): Promise<RawRow[]> {
+    const { shape, values, build } = selectSql(
+      { ...this.#connection, model, columns: [...columnsOf(model).keys()] },
+      query,
+    );
+    return this.#run(`find ${model} ${shape}`, model, values, () => build().compile());
+  }
+
+  /** The ids of the rows that {@link find} would find. */
+  findIds(model: string, query: RowQuery<ModelName>): Promise<RawRow[]> {
+    const { shape, values, build } = selectSql({ ...this.#connection, model, columns: ['id'] }, query);
+    return this.#run(`find ids of ${model} ${shape}`, null, values, () => build().compile());
+  }
+
+  /** The ids of the rows that {@link find} would find, with the bytes of their texts: in one row, since many small ones cost much more. */
+  async weigh(model: string, query: RowQuery<ModelName>): Promise<readonly WeighedRow[]> {
     const { dialect, builder } = this.#connection;
-    const condition = conditionSql(dialect, model, where as AnyCondition);
-    const bounds = [...(take === undefined ? [] : [take]), ...(skip ? [skip] : [])];
-    const key = `find ${columns === ID ? 'ids of ' : ''}${model} ${condition.shape} ${orderKey(orderBy)} ${take !== undefined} ${Boolean(skip)}`;
-    return this.#run(key, columns === ID ? null : model, [...condition.values, ...bounds], () => {
-      let select = builder
-        .selectFrom(model)
-        .select([...columns])
-        .where(condition.build());
-      for (const [column, direction] of orderBy.flatMap((term) => Object.entries(term))) {
-        select = select.orderBy(sql.ref(`${model}.${column}`), direction);
-      }
-      select = take === undefined ? select : select.limit(take);
-      return (skip ? select.offset(skip) : select).compile();
+    const columns = ['id', { name: 'bytes', expression: bytesOfTexts(model) }];
+    const { shape, values, build } = selectSql({ dialect, builder, model, columns }, query);
+    const [row] = await this.#run(`weigh ${model} ${shape}`, null, values, () => {
+      const [ids, bytes] = ['id', 'bytes'].map((name) => dialect.collected(sql.ref(name)));
+      return sql`select ${ids} as "ids", ${bytes} as "bytes" from ${build().as('rows')}`.compile(builder);
     });
+    const bytes = listOf(row?.['bytes']);
+    return listOf(row?.['ids']).map((id, index) => ({ id, bytes: bytes[index] ?? 0 }));
+  }
+
+  /** See {@link jsonTextSql}. */
+  async jsonText(query: JsonQuery, ids: readonly number[]): Promise<string | null> {
+    const { shape, values, build } = jsonTextSql(this.#connection, query, ids);
+    const [row] = await this.#run(`json ${shape}`, null, values, build);
+    if (row?.['count'] !== row?.['readable']) {
+      throw new Error(`A column of a ${query.model} holds a value of another kind.`);
+    }
+    return (row?.['text'] ?? null) as string | null;
   }
 
   async count(model: string, where: AnyCondition): Promise<number> {
@@ -191,6 +198,40 @@ export class CompiledStatements {
     return row;
   }
 
+  /** Inserts a row if another one fulfils a condition, which is there until the commit; undefined when none does. */
+  async insertIf(model: string, data: object, other: string, where: AnyCondition): Promise<RawRow | undefined> {
+    const { dialect, builder } = this.#connection;
+    const values = encodeAll(dialect, { ...data, ...present(model, 'created'), ...present(model, 'updated') });
+    const condition = conditionSql(dialect, other, where);
+    const key = `insert ${model} ${Object.keys(values).join()} if ${other} ${condition.shape}`;
+    const [row] = await this.#run(
+      key,
+      model,
+      [...Object.values(values), ...condition.values],
+      () => {
+        const typed = Object.entries(values).map(([name, value]) =>
+          dialect.typed(value, columnsOf(model).get(name) ?? 'String').as(name),
+        );
+        const found = builder.selectFrom(other).select(typed).where(condition.build());
+        return builder
+          .insertInto(model)
+          .columns(Object.keys(values))
+          .expression(dialect.locksRows ? found.forKeyShare() : found)
+          .returning([...columnsOf(model).keys()])
+          .compile();
+      },
+      true,
+    );
+    return row;
+  }
+
+  /** Runs a statement of its own kind that writes rows of a model and returns them. It is compiled each time. */
+  async write(model: string, statement: (encode: SqlDialect['encode']) => RawBuilder<unknown>): Promise<RawRow[]> {
+    const { dialect, builder, write } = this.#connection;
+    const { sql: text, parameters } = statement(dialect.encode).compile(builder);
+    return (await write(text, parameters)).map(decoderOf(model));
+  }
+
   async #run(
     key: string,
     model: string | null,
@@ -224,6 +265,11 @@ function encodeAll({ encode }: SqlDialect, values: object): RawRow {
   );
 }
 
+/** The numbers that a database collected. */
+function listOf(collected: unknown): number[] {
+  return (typeof collected === 'string' ? JSON.parse(collected) : (collected ?? [])) as number[];
+}
+
 /** The columns of a model that record when a row was made or last changed, with the present time. */
 function present(model: string, event: 'created' | 'updated'): RawRow {
   const columns = timesOf(model)[event];
@@ -231,13 +277,7 @@ function present(model: string, event: 'created' | 'updated'): RawRow {
   return Object.fromEntries(columns.map((column) => [column, now]));
 }
 
-/** What is read where only ids are asked for. */
-export const ID: readonly string[] = ['id'];
 const COUNT = sql<number | string>`count(*)`.as('count');
-
-function orderKey(orderBy: readonly Readonly<Record<string, Direction>>[]): string {
-  return orderBy.map((term) => Object.entries(term).join()).join();
-}
 
 /** Gives the values of a row, in place, the form that its model has them in. */
 function decoderOf(model: string): (row: RawRow) => RawRow {

@@ -1,16 +1,43 @@
-import { type Expression, type SqlBool, sql } from 'kysely';
-import { columnsOf, relationOfField } from './columns.ts';
+import { type Expression, type RawBuilder, type SqlBool, sql } from 'kysely';
+import { type ColumnKind, columnsOf, relationOfField } from './columns.ts';
 import { comparable } from './comparable.ts';
-import { type AnyCondition, asciiLowerCase, type Operator, type Part, partsOf } from './condition.ts';
+import {
+  type AnyCondition,
+  asciiLowerCase,
+  type Choice,
+  choiceOf,
+  type Operator,
+  type Part,
+  partsOf,
+} from './condition.ts';
 
 /** How a database takes values and lists of values. */
 export interface SqlDialect {
   /** A value as the driver takes it. */
   readonly encode: (value: unknown) => unknown;
+  /** A value with the type of a column of this kind, where nothing else in the statement says it. */
+  readonly typed: (value: unknown, kind: ColumnKind) => RawBuilder<unknown>;
+  /** Whether rows that are read can be kept from being deleted until the statement's transaction ends. */
+  readonly locksRows: boolean;
   /** A list of values as one parameter, so that statements do not differ by its length. */
   readonly encodeList: (values: readonly unknown[]) => unknown;
   /** Whether a column has one of the values of such a parameter. */
   readonly isIn: (column: Expression<unknown>, list: unknown) => Expression<SqlBool>;
+  /** Such a parameter as a table of each `value` with its `place`. */
+  readonly listed: (list: unknown) => Expression<unknown>;
+  /** Texts one after the other by their places, with a separator between them; null for none. */
+  readonly concatenated: (
+    text: Expression<unknown>,
+    separator: Expression<unknown>,
+    place: Expression<unknown>,
+  ) => Expression<unknown>;
+  /** The values of a column as a list, in the order in which the rows come: an array, or its JSON; null for none. */
+  readonly collected: (column: Expression<unknown>) => Expression<unknown>;
+  /**
+   * The JSON of columns; null for a value that its column cannot have. Times are ISO 8601 in UTC with six digits of fraction, and none when it is zero,
+   * without quotes.
+   */
+  readonly json: Readonly<Record<'text' | 'integer' | 'time', (column: Expression<unknown>) => Expression<unknown>>>;
 }
 
 /** Neither database has an escape character unless it is given one; this one hardly ever occurs. */
@@ -41,6 +68,11 @@ export function conditionSql(
   const values: unknown[] = [];
   const shape = shapeOf(dialect, model, condition, values);
   return { shape, values, build: () => expressionOf(dialect, model, condition, alias, 0) };
+}
+
+/** {@link choiceOf} for the condition of a model. */
+export function choiceOfModel(model: string, condition: AnyCondition): Choice | null {
+  return choiceOf(condition, (field) => relationOfField(model, field) !== undefined);
 }
 
 function partsOfModel(model: string, condition: AnyCondition): Part[] {

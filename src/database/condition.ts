@@ -99,6 +99,41 @@ export function partsOf(condition: AnyCondition, isRelation: (field: string) => 
   return parts;
 }
 
+/** A condition as a choice: one of the alternatives holds, and the rest. */
+export interface Choice {
+  readonly alternatives: readonly AnyCondition[];
+  readonly rest: readonly AnyCondition[];
+}
+
+/**
+ * Takes an `OR` out of a condition of which each alternative demands equality or a related row: rows that an index finds. No index finds those of the whole
+ * `OR` in an order.
+ */
+export function choiceOf(condition: AnyCondition, isRelation: (field: string) => boolean): Choice | null {
+  const conjuncts = conjunctsOf(condition);
+  const isFound = (alternative: AnyCondition): boolean =>
+    partsOf(alternative, isRelation).every(
+      (part) => part.kind === 'relation' || (part.kind === 'column' && part.operator === 'equals'),
+    );
+  const choice = conjuncts.find(({ OR: alternatives }) => {
+    const all = (alternatives ?? []) as readonly AnyCondition[];
+    return all.length > 0 && all.every(isFound);
+  });
+  return choice
+    ? {
+        alternatives: choice['OR'] as readonly AnyCondition[],
+        rest: conjuncts.filter((conjunct) => conjunct !== choice),
+      }
+    : null;
+}
+
+/** The conditions, each of one member, that hold together when a condition does. */
+function conjunctsOf(condition: AnyCondition): AnyCondition[] {
+  return Object.entries(condition).flatMap(([name, value]) =>
+    name === 'AND' ? (value as readonly AnyCondition[]).flatMap(conjunctsOf) : [{ [name]: value }],
+  );
+}
+
 function isComparison(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !(value instanceof Date) && !(value instanceof Uint8Array);
 }

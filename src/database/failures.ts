@@ -9,6 +9,22 @@ export function isUniqueViolation(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === UNIQUE_VIOLATION;
 }
 
+/** How Prisma, SQLite and PostgreSQL name that a row refers to one which is not there. */
+const FOREIGN_KEY_VIOLATIONS: ReadonlySet<unknown> = new Set(['P2003', 'SQLITE_CONSTRAINT_FOREIGNKEY', '23503']);
+
+/**
+ * The result of a write that refers to other rows.
+ *
+ * @throws what `gone` makes when one of these is not there any more
+ */
+export async function orGone<Result>(write: PromiseLike<Result>, gone: () => Error): Promise<Result> {
+  try {
+    return await write;
+  } catch (error) {
+    throw FOREIGN_KEY_VIOLATIONS.has((error as { readonly code?: unknown } | null)?.code) ? gone() : error;
+  }
+}
+
 /**
  * The result of a write to one row.
  *

@@ -1,4 +1,12 @@
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, type KeyObject, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
 import type { Context } from '../context.ts';
 import { AppError, ValidationError } from '../errors.ts';
@@ -29,10 +37,10 @@ export interface RepeatableRequest {
 }
 
 /**
- * Carries out a request once: the same key by the same caller gets the first answer again for a day, also when both come at once or the
- * server stopped in between, since the answer is kept in the transaction that did the work. A failure undoes the work, is not kept, and may
- * be tried again. Answers may hold tokens, so they are encrypted under the key, which is not kept. What takes long and writes nothing belongs in `prepare`,
- * which comes before the transaction.
+ * Carries out a request once: the same key by the same caller (a user, or anybody without a credential at one address) gets the first answer
+ * again for a day, also when both come at once or the server stopped in between, since the answer is kept in the transaction that did the work. A
+ * failure undoes the work, is not kept, and may be tried again. Answers may hold tokens, so they are encrypted under the key, which is not
+ * kept. What takes long and writes nothing belongs in `prepare`, which comes before the transaction.
  *
  * @throws {ValidationError} when the key is empty or longer than 255 characters
  * @throws {AppError} `IDEMPOTENCY_MISMATCH` when the key was used for another request
@@ -51,14 +59,10 @@ export async function once<Answer, Prepared>(
       { path: 'idempotencyKey', message: `Ensure this field has between 1 and ${MAX_KEY_LENGTH} characters.` },
     ]);
   }
-  const caller = context.viewer.kind === 'user' ? String(context.viewer.id) : '';
-  const id = sha256(`${caller}\0${key}`);
-  const fingerprint = sha256(JSON.stringify(request));
-  const secret = cipherKey(context.tokens.secret, `${caller}\0${key}`);
-  const lasting: Parameters<Context['runOutsideTransaction']>[0][] = [];
-  const runOutsideTransaction: Context['runOutsideTransaction'] = async (write) => {
-    lasting.push(write);
-  };
+  const name = `${callerOf(context)}\0${key}`;
+  const id = createHash('sha256').update(name).digest('hex');
+  const fingerprint = fingerprintOf(context.tokens.secret, name, request);
+  const secret = cipherKey(context.tokens.secret, name);
   const answerOf = (earlier: KeptAnswer): Answer => {
     if (earlier.fingerprint !== fingerprint) {
       throw new AppError('IDEMPOTENCY_MISMATCH');
@@ -78,7 +82,7 @@ export async function once<Answer, Prepared>(
       }
       // First the claim: where transactions run side by side, a second one waits here and then fails.
       await transaction.idempotencyKey.create({ data: { id, fingerprint } });
-      const answer = await work({ ...context, database: insideOf(transaction), runOutsideTransaction }, prepared);
+      const answer = await work({ ...context, database: insideOf(transaction) }, prepared);
       await transaction.idempotencyKey.update({ where: { id }, data: { answer: seal(secret, answer) } });
       return answer;
     });
@@ -87,10 +91,6 @@ export async function once<Answer, Prepared>(
       return once(context, { key, request }, work, () => prepared);
     }
     throw error;
-  } finally {
-    for (const write of lasting) {
-      await context.runOutsideTransaction(write);
-    }
   }
 }
 
@@ -117,8 +117,16 @@ function insideOf(transaction: Transaction): Database {
   return client;
 }
 
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
+/** Whose keys a caller uses: a user's own, from wherever they call, and without a credential those of the address. */
+function callerOf({ viewer, address }: Context): string {
+  return viewer.kind === 'user' ? String(viewer.id) : `anonymous ${address}`;
+}
+
+/** With the server's secret: a request may hold a password, which could be guessed from a plain hash. */
+function fingerprintOf(secret: KeyObject, name: string, request: unknown): string {
+  return createHmac('sha256', secret)
+    .update(`idempotent request\0${name}\0${JSON.stringify(request)}`)
+    .digest('hex');
 }
 
 function cipherKey(secret: KeyObject, name: string): Buffer {

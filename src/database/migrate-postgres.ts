@@ -10,6 +10,8 @@ const LOCK_TIMEOUT_MS = 3_000;
 const LOCK_NOT_AVAILABLE = '55P03';
 const MAX_ATTEMPTS = 20;
 const RETRY_DELAY_MS = 1_000;
+/** How long a connection may take to be made where nobody says so, in milliseconds. */
+const CONNECTION_TIMEOUT_MS = 15_000;
 
 const RECORD_TABLE = `
   CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
@@ -30,8 +32,9 @@ const RECORD_TABLE = `
 export async function migratePostgres(
   url: string,
   prepare: (client: pg.Client) => Promise<void> = async () => undefined,
+  timeoutMs = CONNECTION_TIMEOUT_MS,
 ): Promise<void> {
-  await aloneInTransaction(url, async (client) => {
+  await aloneInTransaction({ url, timeoutMs }, async (client) => {
     await client.query(RECORD_TABLE);
     const { rows } = await client.query<AppliedMigration>(
       'SELECT "migration_name" AS "name", "checksum" FROM "_prisma_migrations" WHERE "rolled_back_at" IS NULL',
@@ -49,14 +52,23 @@ export async function migratePostgres(
   });
 }
 
+export interface PostgresServer {
+  readonly url: string;
+  /** How long a connection may take to be made, in milliseconds. */
+  readonly timeoutMs?: number;
+}
+
 /**
  * Does what only one process at a time may do to the shape of the database, all of it or nothing. Where it needs a lock that another transaction keeps, it
  * gives way to the writers that queue behind it, and tries again.
  */
-export async function aloneInTransaction(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
+export async function aloneInTransaction(
+  server: PostgresServer,
+  work: (client: pg.Client) => Promise<void>,
+): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await runAlone(url, work);
+      return await runAlone(server, work);
     } catch (error) {
       const isLocked = error instanceof pg.DatabaseError && error.code === LOCK_NOT_AVAILABLE;
       if (!isLocked || attempt === MAX_ATTEMPTS) {
@@ -67,8 +79,11 @@ export async function aloneInTransaction(url: string, work: (client: pg.Client) 
   }
 }
 
-async function runAlone(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
+async function runAlone(
+  { url, timeoutMs = CONNECTION_TIMEOUT_MS }: PostgresServer,
+  work: (client: pg.Client) => Promise<void>,
+): Promise<void> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: timeoutMs });
   // The query that waits on a connection that breaks fails by itself.
   client.on('error', () => undefined);
   await client.connect();

@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type Sqlite from 'better-sqlite3';
 import type pg from 'pg';
 import type { Config } from '../config.ts';
+import { StartError } from '../errors.ts';
 import { PrismaClient } from '../generated/client/client.ts';
 import { sqlBuilder } from './compiled-statements.ts';
 import { migratePostgres } from './migrate-postgres.ts';
@@ -41,9 +42,24 @@ export async function openDatabase(
   preparation: Preparation,
   observer: DatabaseObserver = {},
 ): Promise<OpenDatabase> {
-  return config.url.startsWith('file:')
-    ? openSqlite(config, preparation, observer)
-    : openPostgres(config, preparation, observer);
+  const isFile = config.url.startsWith('file:');
+  try {
+    return await (isFile ? openSqlite : openPostgres)(config, preparation, observer);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartError(`The database ${placeOf(config.url)} cannot be opened: ${reason}. Check DATABASE_URL.`, {
+      cause: error,
+    });
+  }
+}
+
+/** Where a database is, without the password of its URL. */
+function placeOf(url: string): string {
+  if (url.startsWith('file:')) {
+    return resolve(url.slice('file:'.length));
+  }
+  const { host, pathname } = URL.canParse(url) ? new URL(url) : { host: '', pathname: '' };
+  return `${host}${pathname} on PostgreSQL`;
 }
 
 async function openPostgres(
@@ -51,7 +67,7 @@ async function openPostgres(
   { postgres }: Preparation,
   { onStatement, onCommit = () => undefined }: DatabaseObserver,
 ): Promise<OpenDatabase> {
-  await migratePostgres(config.url, postgres);
+  await migratePostgres(config.url, postgres, config.timeoutMs);
   const client = createPostgresClient({ ...config, onStatement, onCommit });
   await client.$connect();
   return { client, path: null, close: () => client.$disconnect() };

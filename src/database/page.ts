@@ -1,8 +1,8 @@
 import { z } from 'zod';
+import type { Context } from '../context.ts';
 import { AppError, ValidationError } from '../errors.ts';
 import type { ModelName, RowOf } from './columns.ts';
 import type { Condition } from './condition.ts';
-import type { Database } from './open.ts';
 import { countRows, findRows } from './rows.ts';
 
 export const DEFAULT_PAGE_SIZE = 20;
@@ -102,19 +102,17 @@ export interface Listing<Model extends PagedModel> {
   readonly columns: OrderColumns;
 }
 
-/** Reads one page of a list; see {@link planPage} for its failures. */
+/** Reads one page of a list; see {@link planPage} and {@link AnswerBudget} for its failures. */
 export async function readPage<Model extends PagedModel>(
-  database: Database,
+  { database, answer }: Context,
   { model, where, columns }: Listing<Model>,
   page: PageArguments,
   order: Order,
 ): Promise<Page<RowOf<Model>>> {
   const plan = planPage(page, order, columns);
-  const read = await findRows(database, model, {
-    where: within(where, plan),
-    orderBy: plan.orderBy,
-    take: plan.take + 1,
-  });
+  const read = await answer.read(() =>
+    findRows(database, model, { where: within(where, plan), orderBy: plan.orderBy, take: plan.take + 1 }),
+  );
   return toPage(plan, read, () => countRows(database, model, where));
 }
 
@@ -149,7 +147,11 @@ function beyond({ column }: Order, direction: 'asc' | 'desc', { id, value }: Pos
   if (column === 'id') {
     return { id: { [operator]: id } };
   }
-  return { OR: [{ [column]: { [operator]: value } }, { [column]: value, id: { [operator]: id } }] };
+  // The first bound follows from the others, and is where an index can begin: an OR is not.
+  return {
+    [column]: { [`${operator}e`]: value },
+    OR: [{ [column]: { [operator]: value } }, { id: { [operator]: id } }],
+  };
 }
 
 const cursorShape = z.tuple([z.string(), z.int32(), z.union([z.string(), z.int32(), z.null()])]);

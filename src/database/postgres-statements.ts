@@ -1,11 +1,33 @@
 import { sql } from 'kysely';
 import type pg from 'pg';
+import type { ColumnKind } from './columns.ts';
 import type { SqlDialect } from './condition-sql.ts';
+
+const TYPES: Readonly<Record<ColumnKind, string>> = {
+  Int: 'integer',
+  BigInt: 'bigint',
+  String: 'text',
+  Boolean: 'boolean',
+  DateTime: 'timestamptz',
+  Bytes: 'bytea',
+};
 
 export const POSTGRES_DIALECT: SqlDialect = {
   encode: (value) => value,
+  typed: (value, kind) => sql`cast(${value} as ${sql.raw(TYPES[kind])})`,
+  locksRows: true,
   encodeList: (values) => values,
   isIn: (column, list) => sql<boolean>`${column} = any(${list})`,
+  listed: (list) =>
+    sql`(select "value", "place" from unnest(${list}::integer[]) with ordinality as "list"("value", "place"))`,
+  concatenated: (text, separator, place) => sql`string_agg(${text}, ${separator} order by ${place})`,
+  collected: (column) => sql`json_agg(${column})`,
+  json: {
+    text: (column) => sql`to_json(${column})::text`,
+    integer: (column) => sql`${column}::text`,
+    time: (column) =>
+      sql`replace(to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z')`,
+  },
 };
 
 /** How many statements a connection prepares: more than a busy server uses. They stay prepared, in the memory of PostgreSQL, as long as it is open. */

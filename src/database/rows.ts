@@ -1,9 +1,13 @@
+import type { RawBuilder } from 'kysely';
 import { NotFoundError } from '../errors.ts';
 import type { ModelName, RowOf } from './columns.ts';
-import { CompiledStatements, ID, type RowConnection, type RowQuery } from './compiled-statements.ts';
+import { CompiledStatements, type RowConnection } from './compiled-statements.ts';
 import type { AnyCondition, Condition } from './condition.ts';
+import type { SqlDialect } from './condition-sql.ts';
+import type { JsonQuery } from './json-sql.ts';
 import type { Database } from './open.ts';
-import type { Transaction } from './transactions.ts';
+import type { RowQuery } from './select-sql.ts';
+import { lockRow, type Transaction } from './transactions.ts';
 
 const compiled = new WeakMap<object, CompiledStatements>();
 
@@ -30,9 +34,29 @@ export async function findIds<Model extends ModelName>(
 ): Promise<number[]> {
   const reader = compiled.get(database);
   const rows = await (reader
-    ? reader.find(model, query, ID)
+    ? reader.findIds(model, query)
     : delegateOf(database, model).findMany({ ...query, select: { id: true } }));
   return rows.map((row) => (row as { id: number }).id);
+}
+
+/** The id of a row, and how many bytes its texts have. */
+export interface WeighedRow {
+  readonly id: number;
+  readonly bytes: number;
+}
+
+/** The rows that {@link findRows} would find, without what they hold. Call it outside of transactions. */
+export function weighRows<Model extends ModelName>(
+  database: Database,
+  model: Model,
+  query: RowQuery<Model>,
+): Promise<readonly WeighedRow[]> {
+  return statementsOf(database).weigh(model, query);
+}
+
+/** The JSON of the rows with these ids, in the order of these, separated by commas; null when there is none of them. Call it outside of transactions. */
+export function jsonText(database: Database, query: JsonQuery, ids: readonly number[]): Promise<string | null> {
+  return statementsOf(database).jsonText(query, ids);
 }
 
 /** The one row that fulfils a condition on a unique column. */
@@ -72,13 +96,8 @@ export async function findChildren<Child extends ModelName>(
   relation: ChildRelation<Child>,
   parentIds: readonly number[],
   query: RowQuery<Child> & Required<Pick<RowQuery<Child>, 'orderBy' | 'take'>>,
-): Promise<ReadonlyMap<number, RowOf<Child>[]>> {
-  const rows = (await readerOf(database).children(relation, parentIds, query)) as RowOf<Child>[];
-  const children = new Map<number, RowOf<Child>[]>(parentIds.map((id) => [id, []]));
-  for (const row of rows) {
-    children.get(row[relation.column] as number)?.push(row);
-  }
-  return children;
+): Promise<RowOf<Child>[]> {
+  return (await statementsOf(database).children(relation, parentIds, query)) as RowOf<Child>[];
 }
 
 /** How many rows that fulfil a condition hang on each of many parents. Call it outside of transactions. */
@@ -88,15 +107,15 @@ export function countChildren<Child extends ModelName>(
   parentIds: readonly number[],
   where: Condition<Child>,
 ): Promise<ReadonlyMap<number, number>> {
-  return readerOf(database).countBy(child, column, parentIds, where as AnyCondition);
+  return statementsOf(database).countBy(child, column, parentIds, where as AnyCondition);
 }
 
-function readerOf(database: Database): CompiledStatements {
-  const reader = compiled.get(database);
-  if (!reader) {
-    throw new Error('Children are read outside of transactions.');
+function statementsOf(database: Database): CompiledStatements {
+  const statements = compiled.get(database);
+  if (!statements) {
+    throw new Error('This statement runs outside of transactions only.');
   }
-  return reader;
+  return statements;
 }
 
 /** What every model's client of Prisma can do. */
@@ -159,4 +178,40 @@ export async function insertRow<Model extends ModelName>(
   const statements = compiled.get(database);
   const row = statements ? statements.insert(model, data) : delegateOf(database, model).create({ data });
   return row as Promise<RowOf<Model>>;
+}
+
+/**
+ * Runs a statement that no other function of this file can express: it writes rows of one model and returns all their columns. Its values pass `encode`.
+ * Call it outside of transactions: it commits at once.
+ */
+export async function writeRows<Model extends ModelName>(
+  database: Database,
+  model: Model,
+  statement: (encode: SqlDialect['encode']) => RawBuilder<unknown>,
+): Promise<RowOf<Model>[]> {
+  return (await statementsOf(database).write(model, statement)) as RowOf<Model>[];
+}
+
+/**
+ * Inserts a row as {@link insertRow} does if another one fulfils a condition on a unique column, and keeps that one from being deleted until the commit. Gives
+ * undefined, and inserts nothing, when none does.
+ */
+export async function insertRowIf<Model extends ModelName, Other extends ModelName>(
+  database: Transaction,
+  model: Model,
+  data: RowData<Model>,
+  other: { readonly model: Other; readonly where: Condition<Other> },
+): Promise<RowOf<Model> | undefined> {
+  const statements = compiled.get(database);
+  if (statements) {
+    return (await statements.insertIf(model, data, other.model, other.where as AnyCondition)) as
+      | RowOf<Model>
+      | undefined;
+  }
+  const found = (await findRow(database, other.model, other.where)) as { readonly id: number } | undefined;
+  if (!found) {
+    return undefined;
+  }
+  await lockRow(database, other.model, found.id);
+  return (await findRow(database, other.model, other.where)) ? insertRow(database, model, data) : undefined;
 }

@@ -18,7 +18,8 @@ export class SerialSqliteFactory implements SqlDriverAdapterFactory {
   readonly #factory: PrismaBetterSqlite3;
   readonly #options: SqliteWriterOptions;
   readonly #mutex = new Mutex();
-  #statements: SqliteStatements | null = null;
+  readonly #waiting: WaitingWrite[] = [];
+  #writer: { readonly connection: Sqlite.Database; readonly statements: SqliteStatements } | null = null;
 
   constructor(path: string, options: SqliteWriterOptions) {
     this.#options = options;
@@ -30,21 +31,87 @@ export class SerialSqliteFactory implements SqlDriverAdapterFactory {
     const adapter = await this.#factory.connect();
     // The adapter does not hand out its connection in any other way.
     const connection = Reflect.get(adapter, 'client') as Sqlite.Database;
-    this.#statements = new SqliteStatements(connection, this.#options.onStatement);
+    this.#writer = { connection, statements: new SqliteStatements(connection, this.#options.onStatement) };
     keepStatements(connection);
     await adapter.executeScript(`PRAGMA foreign_keys = ON; PRAGMA synchronous = ${this.#options.synchronous};`);
     return serialise(adapter, this.#mutex, this.#options);
   }
 
-  /** Runs a statement that writes, in a transaction of its own; returns the rows that it returns. */
-  async write(text: string, values: readonly unknown[]): Promise<Record<string, unknown>[]> {
-    const { onCommit, timeoutMs } = this.#options;
-    const rows = await this.#mutex.runExclusive(() =>
-      whenFree(timeoutMs, async () => this.#statements?.run(text, values)),
-    );
-    onCommit();
-    return rows ?? [];
+  /**
+   * Runs a statement that writes; returns the rows that it returns, once they are committed. Statements that come in the same turn of the event loop, or while
+   * the connection is taken, share a transaction, since a commit costs more than most of them; one that fails takes back only what it did itself.
+   */
+  write(text: string, values: readonly unknown[]): Promise<Row[]> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ text, values, resolve, reject });
+      if (this.#waiting.length === 1) {
+        setImmediate(() => this.#writeAll());
+      }
+    });
   }
+
+  async #writeAll(): Promise<void> {
+    const release = await this.#mutex.acquire();
+    const batch = this.#waiting.splice(0, MAX_BATCH);
+    if (this.#waiting.length > 0) {
+      setImmediate(() => this.#writeAll());
+    }
+    try {
+      await whenFree(this.#options.timeoutMs, async () => this.#commit(batch));
+    } catch (error) {
+      for (const { reject } of batch) {
+        reject(error);
+      }
+    } finally {
+      release();
+      this.#options.onCommit();
+    }
+  }
+
+  /** Carries out statements in one transaction. Throws when nothing of it has happened. */
+  #commit(batch: readonly WaitingWrite[]): void {
+    const writer = this.#writer;
+    if (!writer) {
+      throw new Error('The database is not open.');
+    }
+    writer.connection.exec('BEGIN IMMEDIATE');
+    try {
+      const settle = batch.map(({ text, values, resolve, reject }) => {
+        try {
+          const rows = writer.statements.run(text, values);
+          return () => resolve(rows);
+        } catch (error) {
+          // Some failures, like a full disk, end the whole transaction.
+          if (!writer.connection.inTransaction) {
+            throw error;
+          }
+          return () => reject(error);
+        }
+      });
+      writer.connection.exec('COMMIT');
+      for (const each of settle) {
+        each();
+      }
+    } catch (error) {
+      if (writer.connection.inTransaction) {
+        writer.connection.exec('ROLLBACK');
+      }
+      throw error;
+    }
+  }
+}
+
+/** How many statements share a transaction at the most: as many as take a few milliseconds. */
+const MAX_BATCH = 64;
+
+type Row = Record<string, unknown>;
+
+/** A statement that waits for its turn. */
+interface WaitingWrite {
+  readonly text: string;
+  readonly values: readonly unknown[];
+  readonly resolve: (rows: Row[]) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 export interface SqliteWriterOptions {

@@ -2,11 +2,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { OperationTypeNode } from 'graphql';
 import { type FetchAPI, processRegularResult } from 'graphql-yoga';
 import type { ContextFactory } from '../accounts/credentials.ts';
-import type { Documents, Operation, Variables } from './documents.ts';
+import type { AddressOf } from '../host/caller-address.ts';
+import type { Documents, Operation } from './documents.ts';
 import type { ReportDefect } from './mask.ts';
 import { type Engine, isRecord, type OperationRequest } from './operations.ts';
 import { sendResponse } from './responses.ts';
 import { presentResult } from './subscription-renderer.ts';
+import type { Variables } from './variables.ts';
 
 const JSON_TYPE = 'application/json';
 const RESPONSE_TYPE = 'application/graphql-response+json';
@@ -18,6 +20,7 @@ export interface DirectRequestOptions {
   readonly documents: Documents;
   readonly engine: () => Engine;
   readonly contextOf: ContextFactory;
+  readonly addressOf: AddressOf;
   readonly report: ReportDefect;
   /** The classes that Yoga makes its responses of. */
   readonly fetchAPI: FetchAPI;
@@ -69,9 +72,10 @@ export class DirectRequests {
     reply: FastifyReply,
     { operation, variables, type }: DirectRequest,
   ): Promise<boolean> {
-    const { contextOf, report, fetchAPI } = this.#options;
-    const { authorization } = request.headers;
-    const context = await contextOf({ authorization, requestId: request.id, address: request.ip });
+    const { contextOf, addressOf, report, fetchAPI } = this.#options;
+    const { authorization, 'user-agent': userAgent } = request.headers;
+    const address = addressOf(request.raw);
+    const context = await contextOf({ authorization, requestId: request.id, address, userAgent });
     const result = await operation.execute(context, variables);
     if (!('data' in result)) {
       return false;

@@ -7,7 +7,6 @@ import {
   GraphQLScalarType,
   type GraphQLSchema,
   getOperationAST,
-  getVariableValues,
   Kind,
   type NamedTypeNode,
   type OperationDefinitionNode,
@@ -18,6 +17,7 @@ import type { Plugin } from 'graphql-yoga';
 import { LRUCache } from 'lru-cache';
 import type { Context } from '../context.ts';
 import { ERROR_CATALOGUE } from '../errors.ts';
+import { coerceVariables, type Variables } from './variables.ts';
 
 /** The bytes that remembered documents may take. */
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -28,10 +28,6 @@ const BYTES_PER_CHARACTER = 60;
 const COMPILED_BYTES = 20_000;
 /** An operation is compiled when it is executed as often as this: compiling takes as long as some ten executions. */
 const USES_BEFORE_COMPILING = 3;
-/** The most errors of one request's variables, as graphql-js has it: the third execution of a text answers as the first did. */
-const MAX_VARIABLE_ERRORS = 50;
-
-export type Variables = Readonly<Record<string, unknown>>;
 
 /** An operation of a document that is valid under the limits; it can be executed any number of times. */
 export class Operation {
@@ -53,6 +49,11 @@ export class Operation {
 
   /** Executes a query or mutation; errors are as the resolvers threw them. */
   execute(contextValue: Context, variables: Variables | null | undefined): Promise<ExecutionResult> | ExecutionResult {
+    // Before either executes, so that the third execution of a text answers as the first did.
+    const values = coerceVariables(this.#schema, this.#definition.variableDefinitions ?? [], variables ?? {});
+    if ('errors' in values) {
+      return values;
+    }
     const compiled = this.#compile();
     if (!compiled) {
       const { document, name: operationName } = this;
@@ -64,16 +65,7 @@ export class Operation {
         variableValues: variables ?? null,
       }) as Promise<ExecutionResult> | ExecutionResult;
     }
-    const { coerced, errors } = getVariableValues(
-      this.#schema,
-      this.#definition.variableDefinitions ?? [],
-      variables ?? {},
-      { maxErrors: MAX_VARIABLE_ERRORS },
-    );
-    if (errors) {
-      return { errors };
-    }
-    const result = compiled.query(undefined, contextValue, coerced);
+    const result = compiled.query(undefined, contextValue, values.coerced);
     return result instanceof Promise ? result.then((settled) => this.#locate(settled)) : this.#locate(result);
   }
 

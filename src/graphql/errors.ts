@@ -30,7 +30,7 @@ export function defineErrors(builder: Builder): void {
     fields: (t) => ({
       fields: t.field({
         type: [problem],
-        description: 'Every field that does, with what is wrong with it.',
+        description: 'The fields that do, the first 100 of them, with what is wrong with each.',
         resolve: ({ fields }) => [...fields],
       }),
     }),

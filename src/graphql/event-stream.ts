@@ -11,6 +11,7 @@ import type { Connection } from '../context.ts';
 import { AppError, type UnauthenticatedError } from '../errors.ts';
 import type { Admission } from '../sockets/admission.ts';
 import type { ConnectionLimiter } from '../sockets/connection-limiter.ts';
+import { type PeerLimits, RETRY_AFTER_S } from '../sockets/peer-limits.ts';
 import { presentError } from './mask.ts';
 import { kindOf, type OperationRequest, type OperationTransport, prepare } from './operations.ts';
 import { forStream } from './results.ts';
@@ -24,7 +25,8 @@ const MAX_WAITING_BYTES = 64 * 1024;
 const EVENT_STREAM = 'text/event-stream';
 
 export interface EventStreamOptions extends OperationTransport {
-  readonly connections: ConnectionLimiter;
+  readonly connections: ConnectionLimiter<number>;
+  readonly peers: PeerLimits;
   readonly admission: Admission;
   readonly sockets: Config['sockets'];
   /** How long a document may be. */
@@ -79,9 +81,16 @@ export class EventStreams {
 
   /**
    * Answers an operation as a stream of `next` events and a `complete` (the distinct connections mode of GraphQL over SSE). Events of change
-   * subscriptions carry their cursor as `id`, so a browser's EventSource goes on by itself where it was interrupted.
+   * subscriptions carry their cursor as `id`, so a browser's EventSource goes on by itself where it was interrupted. Beyond the limits of the
+   * address or of the process it is refused with 503, before anything is done for it.
    */
   async answer(request: FastifyRequest, reply: FastifyReply, operation: OperationRequest): Promise<void> {
+    const releasePeer = this.#options.peers.connect(request.raw);
+    if (!releasePeer) {
+      reply.header('retry-after', RETRY_AFTER_S);
+      throw new AppError('OVERLOADED', 'Too many event streams are open. Try again later.');
+    }
+    reply.raw.once('close', releasePeer);
     const output = new EventOutput(reply, this.#options.sockets.keepAliveMs);
     const ending = new Ending();
     const close = (): void => {
@@ -102,7 +111,7 @@ export class EventStreams {
   }
 
   async #run(request: FastifyRequest, operation: OperationRequest, output: EventOutput, ending: Ending): Promise<void> {
-    const { contextOf, admission, connections } = this.#options;
+    const { contextOf, addressOf, admission, connections } = this.#options;
     const lastEventId = request.headers['last-event-id'];
     const connection: Connection = {
       resumeAfter: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : null,
@@ -111,7 +120,8 @@ export class EventStreams {
     const call = {
       authorization: request.headers.authorization,
       requestId: request.id,
-      address: request.ip,
+      address: addressOf(request.raw),
+      userAgent: request.headers['user-agent'],
       connection,
     };
     const { context, release } = await admission.run(() =>
@@ -137,14 +147,14 @@ export class EventStreams {
     output: EventOutput,
     ending: Ending,
   ): Promise<void> {
-    const { admission, engine, report } = this.#options;
+    const { admission, engine, peers, report } = this.#options;
     const args = prepare(engine(), operation, context, report);
     if (!('document' in args)) {
       await output.next({ errors: args });
       return;
     }
     const kind = kindOf(args);
-    if (method === 'GET' && kind === OperationTypeNode.MUTATION) {
+    if (method !== 'POST' && kind === OperationTypeNode.MUTATION) {
       // Any page can make a browser send a GET.
       throw new AppError('BAD_INPUT', 'Mutations are sent by POST.');
     }
@@ -152,7 +162,7 @@ export class EventStreams {
       await output.next(await engine().execute(args));
       return;
     }
-    const subscription = await admission.run(() => openSubscription(args, report));
+    const subscription = await admission.run(() => openSubscription(args, peers, report));
     if (!('start' in subscription)) {
       await output.next(subscription);
       return;
@@ -236,7 +246,7 @@ class EventOutput {
     this.#response.writeHead(200, {
       ...(reply.getHeaders() as Record<string, string>),
       'content-type': `${EVENT_STREAM}; charset=utf-8`,
-      'cache-control': 'no-cache, no-transform',
+      'cache-control': 'no-store, no-transform',
       'x-accel-buffering': 'no',
     });
     this.#response.write(':\n\n');

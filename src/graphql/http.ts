@@ -5,14 +5,19 @@ import type { ContextFactory } from '../accounts/credentials.ts';
 import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
+import type { AddressOf } from '../host/caller-address.ts';
+import { complexityOf } from '../json.ts';
 import type { Admission } from '../sockets/admission.ts';
 import type { ConnectionLimiter } from '../sockets/connection-limiter.ts';
+import type { PeerLimits } from '../sockets/peer-limits.ts';
 import type { UpgradeRouter } from '../sockets/upgrade.ts';
 import { DirectRequests } from './direct-requests.ts';
 import { Documents } from './documents.ts';
+import { useErrorLimits } from './error-limits.ts';
 import { EventStreams } from './event-stream.ts';
 import { registerGraphiQL, wantsGraphiQL } from './graphiql.ts';
 import { documentLimits } from './limits.ts';
+import { useBoundedLocations } from './locations.ts';
 import { presentError, useErrorCatalogue, useSyntaxErrorCode } from './mask.ts';
 import { type Engine, isRecord, type OperationRequest } from './operations.ts';
 import { sendResponse } from './responses.ts';
@@ -24,10 +29,12 @@ export interface GraphQLOptions {
   readonly schema: GraphQLSchema;
   readonly limits: Config['graphql'];
   readonly sockets: Config['sockets'];
-  readonly connections: ConnectionLimiter;
+  readonly connections: ConnectionLimiter<number>;
+  readonly peers: PeerLimits;
   readonly admission: Admission;
   /** Makes the context of a request; a refused credential is part of that, not a failure. */
   readonly contextOf: ContextFactory;
+  readonly addressOf: AddressOf;
   readonly upgrades: UpgradeRouter;
 }
 
@@ -41,7 +48,7 @@ interface ServerContext {
  */
 export function registerGraphQL(
   app: FastifyInstance,
-  { schema, limits, sockets, connections, admission, contextOf, upgrades }: GraphQLOptions,
+  { schema, limits, sockets, connections, peers, admission, contextOf, addressOf, upgrades }: GraphQLOptions,
 ): () => Promise<void> {
   const report = (error: unknown, requestId: string | null) =>
     app.log.error({ err: error, reqId: requestId }, 'unexpected failure');
@@ -50,7 +57,14 @@ export function registerGraphQL(
     schema,
     graphqlEndpoint: GRAPHQL_PATH,
     context: ({ known }) => known,
-    plugins: [useSyntaxErrorCode(), documents.plugin(), ...documentLimits(limits), useErrorCatalogue(report)],
+    plugins: [
+      useSyntaxErrorCode(),
+      documents.plugin(),
+      ...documentLimits(limits),
+      useBoundedLocations(),
+      useErrorCatalogue(report),
+      useErrorLimits(),
+    ],
     // The plugin remembers documents by their bytes, and once for all transports.
     parserAndValidationCache: false,
     maskedErrors: { maskError: (error) => presentError(error, null, report) },
@@ -66,14 +80,16 @@ export function registerGraphQL(
   const transport = {
     engine: () => yoga.getEnveloped() as Engine,
     connections,
+    peers,
     admission,
     contextOf,
+    addressOf,
     report,
     sockets,
     tokenLimit: limits.tokenLimit,
   };
   const { fetchAPI } = yoga;
-  const direct = new DirectRequests({ documents, engine: transport.engine, contextOf, report, fetchAPI });
+  const direct = new DirectRequests({ ...transport, documents, fetchAPI });
   const streams = new EventStreams(transport);
   const webSockets = createSocketServer(transport);
   upgrades.add((path) => path === GRAPHQL_PATH, webSockets.server);
@@ -82,6 +98,11 @@ export function registerGraphQL(
   app.register(async (scope) => {
     // Only JSON bodies: a form or plain text could be sent by any page without a preflight (CSRF).
     scope.removeContentTypeParser('text/plain');
+    const parseJson = scope.getDefaultJsonParser('error', 'error');
+    scope.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
+      const problem = complexityOf(body);
+      return problem ? done(problem) : parseJson(request, body, done);
+    });
     scope.setErrorHandler<{ statusCode?: number } & Error>((error, request, reply) => {
       const status = error instanceof AppError ? error.status : (error.statusCode ?? 500);
       const expected = status < 500 && !(error instanceof AppError);
@@ -91,6 +112,8 @@ export function registerGraphQL(
     scope.route({
       url: GRAPHQL_PATH,
       method: ['GET', 'POST'],
+      // HEAD would execute the operation, and open the stream, of which nothing is sent.
+      exposeHeadRoute: false,
       handler: async (request, reply) => {
         if (wantsGraphiQL(request)) {
           return showGraphiQL(request, reply);
@@ -107,15 +130,16 @@ export function registerGraphQL(
           throw new AppError('NOT_ACCEPTABLE', 'A subscription is answered as text/event-stream, or over WebSocket.');
         }
         preferSpecified(request);
-        const { authorization } = request.headers;
-        const known = await contextOf({ authorization, requestId: request.id, address: request.ip });
+        const { authorization, 'user-agent': userAgent } = request.headers;
+        const address = addressOf(request.raw);
+        const known = await contextOf({ authorization, requestId: request.id, address, userAgent });
         await sendResponse(await yoga.handleNodeRequestAndResponse(request, reply, { known }), reply);
         return reply;
       },
     });
     scope.route({
       url: GRAPHQL_PATH,
-      method: ['PUT', 'PATCH', 'DELETE'],
+      method: ['HEAD', 'PUT', 'PATCH', 'DELETE'],
       handler: (request, reply) =>
         reply
           .status(405)

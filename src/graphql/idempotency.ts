@@ -1,22 +1,26 @@
+import { limitAnonymousWrite } from '../accounts/write-limits.ts';
 import type { Context } from '../context.ts';
 import { once } from '../database/idempotency.ts';
 
 /** The argument that makes a mutation repeatable. */
 export const IDEMPOTENCY_KEY = {
   description:
-    'Any text of 1 to 255 characters, a random one best: the same key with the same arguments makes nothing more, and gives the first answer again, for a day.',
+    'Any text of 1 to 255 characters, a random one best: the same key with the same arguments makes nothing more, and gives the first answer again, for a day. Every user has keys of their own, and without a credential every IP address.',
 } as const;
 
 interface Repeatable {
   readonly idempotencyKey?: string | null | undefined;
 }
 
-/** Carries out a mutation once for all calls with the same `idempotencyKey`; see {@link once} for its failures. */
+/**
+ * Carries out a mutation that writes something once for all calls with the same `idempotencyKey`; see {@link once} and {@link limitAnonymousWrite} for its
+ * failures.
+ */
 export function repeatable<Arguments extends Repeatable, Made>(
   mutation: string,
   make: (context: Context, args: Arguments) => Promise<Made>,
 ) {
-  return repeatableAfter(mutation, async () => undefined, make);
+  return repeatableAfter(mutation, limitAnonymousWrite, make);
 }
 
 /** The same for a mutation of which a part takes long and writes nothing: `prepare`, whose result `make` is given. */

@@ -2,10 +2,13 @@ import { maxAliasesPlugin } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth';
 import { maxDirectivesPlugin } from '@escape.tech/graphql-armor-max-directives';
 import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
-import { GraphQLError } from 'graphql';
+import { GraphQLError, type NameNode, type ValidationContext } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Config } from '../config.ts';
 import { ERROR_CATALOGUE } from '../errors.ts';
+
+/** How long a name may be: an answer has the name or alias of a field in each row, and the path of each error has it. */
+const MAX_NAME_LENGTH = 128;
 
 /**
  * Refuses documents that are out of all proportion before anything of them runs. What a sound document may cost is the
@@ -19,10 +22,22 @@ export function documentLimits(limits: Config['graphql']): Plugin[] {
     maxDepthPlugin({ n: limits.depthLimit, ignoreIntrospection: true, flattenFragments: true, ...refusal }),
     maxAliasesPlugin({ n: limits.aliasLimit, ...refusal }),
     maxDirectivesPlugin({ n: limits.directiveLimit, ...refusal }),
+    { onValidate: ({ addValidationRule }) => addValidationRule(nameLengthRule) },
   ];
 }
 
-function refuse(_context: unknown, { message }: Error): never {
+function nameLengthRule(context: ValidationContext) {
+  return {
+    Name: ({ value }: NameNode): void => {
+      if (value.length > MAX_NAME_LENGTH) {
+        refuse(context, new Error(`Name length limit of ${MAX_NAME_LENGTH} exceeded.`));
+      }
+    },
+  };
+}
+
+/** Throws the `COMPLEXITY` that a limit on documents refuses with. */
+export function refuse(_context: unknown, { message }: Error): never {
   throw new GraphQLError(message, {
     extensions: { code: 'COMPLEXITY', http: { status: ERROR_CATALOGUE.COMPLEXITY.status, spec: true } },
   });

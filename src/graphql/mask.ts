@@ -2,6 +2,7 @@ import { GraphQLError } from 'graphql';
 import { handleStreamOrSingleExecutionResult, type Plugin } from 'graphql-yoga';
 import type { Context } from '../context.ts';
 import { AppError, ERROR_CATALOGUE, OverloadedError, ValidationError } from '../errors.ts';
+import { limitErrors } from './error-limits.ts';
 
 /** Takes note of a failure that nobody expected. */
 export type ReportDefect = (error: unknown, requestId: string | null) => void;
@@ -52,6 +53,8 @@ function extensionsOf(error: AppError): Record<string, unknown> {
     code: error.code,
     ...(error instanceof ValidationError && { fields: error.fields }),
     ...(error instanceof OverloadedError && {
+      // Where there are no headers, as on a WebSocket, it is all that a client learns.
+      retryAfter: error.retryAfterS,
       http: { status: error.status, spec: true, headers: { 'Retry-After': String(error.retryAfterS) } },
     }),
     ...(error.code === 'UNAUTHENTICATED' && {
@@ -68,7 +71,8 @@ export function useErrorCatalogue(report: ReportDefect): Plugin<Context> {
         handleStreamOrSingleExecutionResult(payload, ({ result, setResult }) => {
           if (result.errors) {
             const { requestId } = args.contextValue;
-            setResult({ ...result, errors: result.errors.map((error) => presentError(error, requestId, report)) });
+            const errors = limitErrors(result.errors, (error) => presentError(error, requestId, report));
+            setResult({ ...result, errors });
           }
         }),
     }),
@@ -76,7 +80,7 @@ export function useErrorCatalogue(report: ReportDefect): Plugin<Context> {
 }
 
 /**
- * Marks syntax errors the same for every door. Yoga does so for its own requests only, but remembers errors by the text of the document: one that a socket
+ * Marks syntax errors the same for every transport. Yoga does so for its own requests only, but remembers errors by the text of the document: one that a socket
  * or event stream met first would be another one to HTTP.
  */
 export function useSyntaxErrorCode(): Plugin<Context> {

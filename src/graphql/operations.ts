@@ -8,6 +8,7 @@ import {
 } from 'graphql';
 import type { ContextFactory } from '../accounts/credentials.ts';
 import type { Context } from '../context.ts';
+import type { AddressOf } from '../host/caller-address.ts';
 import { presentError, type ReportDefect } from './mask.ts';
 import type { SubscriptionArgs } from './subscription-renderer.ts';
 
@@ -31,6 +32,7 @@ export interface Engine {
 export interface OperationTransport {
   readonly engine: () => Engine;
   readonly contextOf: ContextFactory;
+  readonly addressOf: AddressOf;
   readonly report: ReportDefect;
 }
 

@@ -1,8 +1,9 @@
 import type { FormattedExecutionResult, GraphQLError, GraphQLFormattedError } from 'graphql';
+import { limitErrors } from './error-limits.ts';
 
 /** A result as it goes over a stream: without what its errors say to HTTP alone. */
 export function forStream({ data, errors }: StreamResult): FormattedExecutionResult {
-  return { ...(errors && { errors: errors.map(errorForStream) }), ...(data !== undefined && { data }) };
+  return { ...(errors && { errors: limitErrors(errors).map(errorForStream) }), ...(data !== undefined && { data }) };
 }
 
 interface StreamResult {

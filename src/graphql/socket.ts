@@ -8,19 +8,22 @@ import type { Sink, StreamEnd } from '../changes/delivery.ts';
 import type { Config } from '../config.ts';
 import type { Connection } from '../context.ts';
 import { AppError, CredentialsError } from '../errors.ts';
+import { complexityOf } from '../json.ts';
 import type { Admission } from '../sockets/admission.ts';
 import type { ConnectionLimiter } from '../sockets/connection-limiter.ts';
+import type { PeerLimits } from '../sockets/peer-limits.ts';
 import { SocketWriter } from '../sockets/socket-writer.ts';
 import { closeSockets, createWebSocketServer, keepAlive } from '../sockets/web-sockets.ts';
 import type { UserViewer } from '../viewer.ts';
+import { limitErrors } from './error-limits.ts';
 import { presentError } from './mask.ts';
 import { kindOf, type OperationTransport, prepare } from './operations.ts';
 import { errorForStream, forStream } from './results.ts';
 import type { SubscriptionArgs } from './subscription-renderer.ts';
 import { type OpenSubscription, openSubscription } from './subscriptions.ts';
 
-/** How long a client may take to send `connection_init`, in milliseconds: a server under load may be late in reading it, too. */
-const CONNECTION_INIT_TIMEOUT_MS = 10_000;
+/** How long the id of an operation may be: each of its messages repeats it. */
+const MAX_ID_LENGTH = 1000;
 
 interface Extra {
   readonly socket: WebSocket;
@@ -34,7 +37,8 @@ interface Extra {
 }
 
 export interface SocketTransportOptions extends OperationTransport {
-  readonly connections: ConnectionLimiter;
+  readonly connections: ConnectionLimiter<number>;
+  readonly peers: PeerLimits;
   readonly admission: Admission;
   readonly sockets: Config['sockets'];
 }
@@ -71,7 +75,13 @@ export function createSocketServer(options: SocketTransportOptions): {
               socket.pause();
               writer.onceWritable(() => socket.resume());
             }
-            handle(String(data)).catch((error: unknown) => {
+            const text = String(data);
+            const problem = complexityOf(text);
+            if (problem) {
+              writer.close(ProtocolCloseCode.BadRequest, problem.message);
+              return;
+            }
+            handle(text).catch((error: unknown) => {
               if (error instanceof Error && error.message.startsWith('Unexpected message')) {
                 // A message that only servers send.
                 writer.close(ProtocolCloseCode.BadRequest, error.message);
@@ -96,10 +106,10 @@ export function createSocketServer(options: SocketTransportOptions): {
 }
 
 function createProtocol(options: SocketTransportOptions) {
-  const { contextOf, engine, admission, connections, report, sockets } = options;
+  const { contextOf, addressOf, engine, admission, connections, peers, report, sockets } = options;
   const opened = new WeakMap<object, { readonly subscription: OpenSubscription; readonly sink: SocketSink }>();
   return makeServer<Record<string, unknown>, Extra>({
-    connectionInitWaitTimeout: CONNECTION_INIT_TIMEOUT_MS,
+    connectionInitWaitTimeout: sockets.initTimeoutMs,
     onConnect: async ({ connectionParams, extra }) => {
       extra.authorization = credentialOf(connectionParams) ?? extra.request.headers.authorization;
       const caller = await authenticate(options, extra, extra.authorization);
@@ -124,6 +134,10 @@ function createProtocol(options: SocketTransportOptions) {
       return true;
     },
     onSubscribe: async ({ extra, subscriptions }, id, payload) => {
+      if (id.length > MAX_ID_LENGTH) {
+        extra.writer.close(ProtocolCloseCode.BadRequest, `The id has more than ${MAX_ID_LENGTH} characters`);
+        return [];
+      }
       if (Object.keys(subscriptions).length > sockets.maxSubscriptions) {
         return [
           errorOf(new AppError('RATE_LIMITED', `A socket carries at most ${sockets.maxSubscriptions} operations.`)),
@@ -131,14 +145,21 @@ function createProtocol(options: SocketTransportOptions) {
       }
       const begin = async () => {
         const { authorization, connection, request } = extra;
-        const address = request.socket.remoteAddress;
-        const context = await contextOf({ authorization, requestId: randomUUID(), address, connection, waits: true });
+        const address = addressOf(request);
+        const context = await contextOf({
+          authorization,
+          requestId: randomUUID(),
+          address,
+          userAgent: request.headers['user-agent'],
+          connection,
+          waits: true,
+        });
         const args = prepare(engine(), payload, context, report);
         if (!('document' in args) || kindOf(args) !== 'subscription') {
           return args;
         }
         // Here rather than in `subscribe`, so that a subscription that cannot start ends with the protocol's `error` message.
-        const subscription = await openSubscription(args, report);
+        const subscription = await openSubscription(args, peers, report);
         if (!('start' in subscription)) {
           return subscription.errors ?? [new GraphQLError('The subscription has no stream.')];
         }
@@ -161,7 +182,8 @@ function createProtocol(options: SocketTransportOptions) {
       return sink;
     },
     onNext: (_ctx, _id, _payload, _args, result) => forStream(result),
-    onError: (_ctx, _id, _payload, errors) => errors.map((error) => errorForStream(presentError(error, null, report))),
+    onError: (_ctx, _id, _payload, errors) =>
+      limitErrors(errors, (error) => presentError(error, null, report)).map(errorForStream),
   });
 }
 
@@ -233,14 +255,16 @@ class SocketSink implements Sink, AsyncIterableIterator<ExecutionResult> {
 }
 
 function authenticate(
-  { contextOf, admission }: SocketTransportOptions,
-  { writer }: Extra,
+  { contextOf, addressOf, admission }: SocketTransportOptions,
+  { writer, request }: Extra,
   authorization: string | undefined,
 ): Promise<AuthenticatedConnection> {
   // Clients connect again after 4403, and can bring a fresh token then; after 4401 they give up.
   return admission.run(() =>
-    authenticateConnection(contextOf, { authorization, requestId: randomUUID() }, (reason) =>
-      writer.close(ProtocolCloseCode.Forbidden, reason.message),
+    authenticateConnection(
+      contextOf,
+      { authorization, requestId: randomUUID(), address: addressOf(request) },
+      (reason) => writer.close(ProtocolCloseCode.Forbidden, reason.message),
     ),
   );
 }

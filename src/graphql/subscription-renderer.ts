@@ -15,6 +15,7 @@ import type { Renderer } from '../changes/results.ts';
 import type { Context } from '../context.ts';
 import { acrossOutages } from '../database/outages.ts';
 import type { Viewer } from '../viewer.ts';
+import { limitErrors } from './error-limits.ts';
 import { isDefect, presentError, type ReportDefect } from './mask.ts';
 import { forStream } from './results.ts';
 
@@ -36,7 +37,7 @@ export class SubscriptionRenderer implements Renderer {
   }
 
   async render(events: readonly StreamEvent[], viewer: Viewer): Promise<string[]> {
-    const contextValue = this.#contextFor(viewer);
+    const contextValue = this.#contextFor(viewer, events.length);
     // Together, so that what hangs on them is loaded together.
     const results = await Promise.all(events.map((event) => this.#execute(event, contextValue)));
     return results.map((result) => JSON.stringify(forStream(presentResult(result, contextValue, this.#report))));
@@ -47,7 +48,7 @@ export class SubscriptionRenderer implements Renderer {
   }
 
   /** Nothing of the one subscription that happens to ask is left in it, but what its viewer says. */
-  #contextFor(viewer: Viewer): Context {
+  #contextFor(viewer: Viewer, events: number): Context {
     const { contextValue } = this.#args;
     return {
       ...contextValue,
@@ -56,6 +57,7 @@ export class SubscriptionRenderer implements Renderer {
       requestId: randomUUID(),
       address: '',
       connection: null,
+      answer: contextValue.answer.renew(events),
       delivery: contextValue.feed.loop.wave,
     };
   }
@@ -64,7 +66,7 @@ export class SubscriptionRenderer implements Renderer {
 /** A result whose errors are those that clients may see. */
 export function presentResult(result: ExecutionResult, { requestId }: Context, report: ReportDefect): ExecutionResult {
   return result.errors
-    ? { ...result, errors: result.errors.map((error) => presentError(error, requestId, report)) }
+    ? { ...result, errors: limitErrors(result.errors, (error) => presentError(error, requestId, report)) }
     : result;
 }
 

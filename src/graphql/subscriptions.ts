@@ -1,8 +1,9 @@
-import { createSourceEventStream, type ExecutionResult } from 'graphql';
+import { createSourceEventStream, type ExecutionResult, getOperationAST } from 'graphql';
 import type { RowImage } from '../changes/change.ts';
 import type { EventStream, Sink } from '../changes/delivery.ts';
 import type { ChangeEvent, SubscriptionFilter } from '../changes/filter.ts';
 import type { Context } from '../context.ts';
+import type { PeerLimits } from '../sockets/peer-limits.ts';
 import type { Builder, SchemaTypes } from './builder.ts';
 import type { ReportDefect } from './mask.ts';
 import {
@@ -11,6 +12,7 @@ import {
   type SubscriptionArgs,
   SubscriptionRenderer,
 } from './subscription-renderer.ts';
+import { coerceVariables } from './variables.ts';
 
 /** What all change subscriptions of one schema share. */
 function defineAction(builder: Builder) {
@@ -115,17 +117,37 @@ export interface OpenSubscription {
   readonly close: () => void;
 }
 
-/** Opens a subscription; returns the result that says why that is not possible where it is not. */
+/**
+ * Opens a subscription; returns the result that says why that is not possible where it is not.
+ *
+ * @throws {AppError} `OVERLOADED` or `RATE_LIMITED` when there are too many; see {@link PeerLimits}
+ */
 export async function openSubscription(
   args: SubscriptionArgs,
+  peers: PeerLimits,
   report: ReportDefect,
 ): Promise<OpenSubscription | ExecutionResult> {
-  const source = await acrossOutagesOf(args.contextValue, () => createSourceEventStream(args));
+  const refused = refusedVariables(args);
+  if (refused) {
+    return { errors: refused };
+  }
+  const source = await peers.subscribe(
+    args.contextValue.address,
+    () => acrossOutagesOf(args.contextValue, () => createSourceEventStream(args)),
+    (opened) => (opened instanceof SubscriptionSource ? opened.stream : null),
+  );
   if (source instanceof SubscriptionSource) {
     const { stream } = source;
     return { start: (sink) => stream.start(new SubscriptionRenderer(args, report), sink), close: () => stream.close() };
   }
   return presentResult(source as ExecutionResult, args.contextValue, report);
+}
+
+/** The errors of the variables; null when there is none. graphql-js, which coerces them again, would find any number, and repeat the values in each. */
+function refusedVariables({ schema, document, operationName, variableValues }: SubscriptionArgs) {
+  const { variableDefinitions = [] } = getOperationAST(document, operationName) ?? {};
+  const values = coerceVariables(schema, variableDefinitions, variableValues ?? {});
+  return 'errors' in values ? values.errors : null;
 }
 
 /** Adds `Query.cursor`. */

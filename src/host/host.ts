@@ -7,18 +7,36 @@ import type { Config } from '../config.ts';
 import type { Services } from '../context.ts';
 import { isReady } from '../database/open.ts';
 import { ERROR_CATALOGUE } from '../errors.ts';
+import { trustOf } from './caller-address.ts';
+import type { OverloadGuard } from './overload.ts';
 
 /** How long a browser need not ask again, in seconds. */
 const PREFLIGHT_LIFE_S = 600;
 
-/** The HTTP server that every door is mounted on. */
-export function createHost({ http, logLevel }: Config): FastifyInstance {
+/** How often connections whose headers take too long are looked for, in milliseconds, and how often at the least within that time. */
+const CHECK_INTERVAL_MS = 1_000;
+const MIN_CHECKS = 5;
+
+/** When a client that was refused since the server was overloaded may try again, in seconds. */
+const RETRY_AFTER_S = 1;
+/** The paths that operators look at, which are answered under any load. */
+const ALWAYS_ANSWERED: ReadonlySet<string | undefined> = new Set(['/health', '/ready']);
+
+/** Creates the HTTP server of all transports. */
+export function createHost({ http, logLevel }: Config, overload: OverloadGuard): FastifyInstance {
   const host = Fastify({
     logger: { level: logLevel },
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: http.bodyLimitBytes,
-    trustProxy: http.trustProxy,
+    trustProxy: http.trustedProxies === 0 ? false : trustOf(http.trustedProxies),
     genReqId: () => randomUUID(),
+    keepAliveTimeout: http.idleTimeoutMs,
+    // Instead of one time for any request, slow bodies end by their rate.
+    requestTimeout: 0,
+    http: {
+      headersTimeout: http.headersTimeoutMs,
+      connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, http.headersTimeoutMs / MIN_CHECKS),
+    },
     forceCloseConnections: 'idle',
     // Text that is no id of anything is answered as an unknown one, however long: the size of headers is bounded.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: maxHeaderSize },
@@ -33,6 +51,8 @@ export function createHost({ http, logLevel }: Config): FastifyInstance {
   host.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
+    // Nearly every answer holds a viewer's data or a credential. What is the same for everybody overrides it.
+    reply.header('cache-control', 'no-store');
     done();
   });
   const anyOrigin = http.corsOrigins.includes('*');
@@ -40,7 +60,7 @@ export function createHost({ http, logLevel }: Config): FastifyInstance {
     origin: anyOrigin ? '*' : [...http.corsOrigins],
     credentials: !anyOrigin,
     methods: 'GET, HEAD, POST, PUT, PATCH, DELETE',
-    exposedHeaders: 'x-request-id, link, location, allow',
+    exposedHeaders: 'x-request-id, link, location, allow, retry-after',
     maxAge: PREFLIGHT_LIFE_S,
   };
   // Other requests with OPTIONS ask a path to describe itself.
@@ -54,6 +74,23 @@ export function createHost({ http, logLevel }: Config): FastifyInstance {
   const notFound = Buffer.from(JSON.stringify({ detail: ERROR_CATALOGUE.NOT_FOUND.sentence }));
   const answerNotFound = (reply: FastifyReply): FastifyReply =>
     reply.status(404).header('content-type', 'application/json').send(notFound);
+  const { sentence: message, status: overloaded } = ERROR_CATALOGUE.OVERLOADED;
+  // For clients of the REST paths, and for those of GraphQL.
+  const refusal = Buffer.from(
+    JSON.stringify({ detail: message, errors: [{ message, extensions: { code: 'OVERLOADED' } }] }),
+  );
+  // Before the body is read and anything else is done, and after CORS, so that pages can read it.
+  host.addHook('preParsing', (request, reply, payload, done) => {
+    if (!ALWAYS_ANSWERED.has(request.routeOptions.url) && overload.refuses()) {
+      reply
+        .status(overloaded)
+        .header('retry-after', RETRY_AFTER_S)
+        .header('content-type', 'application/json')
+        .send(refusal);
+    } else {
+      done(null, payload);
+    }
+  });
   // Before the body: nothing that stands in it makes the path another one. The route that takes preflights of any path is none itself.
   host.addHook('preParsing', (request, reply, payload, done) => {
     if (request.is404 || request.routeOptions.url === '*') {

@@ -1,12 +1,15 @@
 import type { FastifyInstance } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Services } from '../context.ts';
+import type { OverloadGuard } from './overload.ts';
 
 /** From an answer out of memory to one that is hardly waited for any more. */
 const DURATION_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
 
 interface FeedFigure {
   readonly help: string;
+  /** What is served for several workers: the sum unless it says otherwise. */
+  readonly aggregator?: 'max';
   readonly read: (feed: Services['feed']) => number;
 }
 
@@ -21,23 +24,32 @@ const FEED_GAUGES: Readonly<Record<string, FeedFigure>> = {
     read: ({ replays }) => replays.size,
   },
   tidings_log_position: {
+    aggregator: 'max',
     help: 'The number of the last change that was offered to subscriptions.',
     read: ({ position }) => position.seq,
   },
   tidings_feed_lag_seconds: {
+    aggregator: 'max',
     help: 'For how long committed changes have been waiting to be offered to subscriptions.',
     read: ({ lag }) => lag.ms / 1000,
   },
-  tidings_feed_lag_changes: { help: 'About how many committed changes wait.', read: ({ lag }) => lag.changes },
+  tidings_feed_lag_changes: {
+    aggregator: 'max',
+    help: 'About how many committed changes wait.',
+    read: ({ lag }) => lag.changes,
+  },
   tidings_feed_failing_seconds: {
+    aggregator: 'max',
     help: 'For how long the log could not be read; 0 when it can.',
     read: ({ lag }) => lag.failingMs / 1000,
   },
   tidings_horizon_age_seconds: {
+    aggregator: 'max',
     help: 'The age of the transaction that keeps committed changes back; 0 when none does.',
     read: ({ lag }) => lag.holder?.ageS ?? 0,
   },
   tidings_horizon_pid: {
+    aggregator: 'max',
     help: 'The process of PostgreSQL that runs that transaction; 0 when none does.',
     read: ({ lag }) => lag.holder?.pid ?? 0,
   },
@@ -85,10 +97,10 @@ const FEED_COUNTERS: Readonly<Record<string, FeedFigure>> = {
 };
 
 /**
- * Adds `/metrics`, in the text format of Prometheus: the process itself, requests by route and status, and what the live side has to do. Paths
- * are told as their routes, so that nobody can make up new series; nothing in it is about a user.
+ * Collects the metrics of this process: the process itself, requests by route and status, and what the live side has to do. Paths are reported as their routes,
+ * so that nobody can make up new series; nothing in it is about a user.
  */
-export function registerMetrics(host: FastifyInstance, { feed }: Services): void {
+export function collectMetrics(host: FastifyInstance, { feed }: Services, overload: OverloadGuard): Registry {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -99,10 +111,11 @@ export function registerMetrics(host: FastifyInstance, { feed }: Services): void
     buckets: DURATION_BUCKETS_S,
     registers,
   });
-  for (const [name, { help, read }] of Object.entries(FEED_GAUGES)) {
+  for (const [name, { help, aggregator = 'sum', read }] of Object.entries(FEED_GAUGES)) {
     new Gauge({
       name,
       help,
+      aggregator,
       registers,
       collect() {
         this.set(read(feed));
@@ -120,10 +133,19 @@ export function registerMetrics(host: FastifyInstance, { feed }: Services): void
       },
     });
   }
+  new Counter({
+    name: 'tidings_requests_refused_total',
+    help: 'Requests that were refused with 503, since the event loop was late.',
+    registers,
+    collect() {
+      this.reset();
+      this.inc(overload.refused);
+    },
+  });
   host.addHook('onResponse', ({ method, routeOptions, is404 }, { statusCode, elapsedTime }, done) => {
     const route = is404 ? 'unknown' : (routeOptions.url ?? 'unknown');
     durations.observe({ method, route, status: statusCode }, elapsedTime / 1000);
     done();
   });
-  host.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()));
+  return registry;
 }

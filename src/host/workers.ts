@@ -1,4 +1,5 @@
 import cluster, { type Worker } from 'node:cluster';
+import { isMetricsMessage } from './metrics-server.ts';
 
 /** How long a worker that died is mourned before another takes its place, in milliseconds. */
 const RESTART_DELAY_MS = 1_000;
@@ -18,7 +19,7 @@ export interface Workers {
   readonly failed: Promise<void>;
 }
 
-/** Runs the server in several processes that share its port; one that dies is replaced. What one sends is passed to the others. */
+/** Runs the server in several processes that share its port; one that dies is replaced. What one sends is passed to the others, except its metrics. */
 export function startWorkers({ count, onReady, onDeath }: Supervision): Workers {
   let stopping = false;
   let isReady = false;
@@ -38,6 +39,9 @@ export function startWorkers({ count, onReady, onDeath }: Supervision): Workers 
       }
     });
     worker.on('message', (message) => {
+      if (isMetricsMessage(message)) {
+        return;
+      }
       for (const other of runningWorkers().filter(({ id }) => id !== worker.id)) {
         other.send(message);
       }

@@ -5,6 +5,7 @@ import type { Result } from '../changes/result.ts';
 import type { Stream } from '../changes/stream.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
+import { complexityOf } from '../json.ts';
 import { CloseCode } from '../sockets/close-codes.ts';
 import type { SocketTransport } from '../sockets/handshake.ts';
 import type { SocketWriter } from '../sockets/socket-writer.ts';
@@ -23,8 +24,10 @@ import { InstanceRenderer } from './renderer.ts';
 import { denialOf, type LegacyModels, readRequest, type Subscribe, unknownSubscription } from './requests.ts';
 
 export interface LegacyConnectionOptions
-  extends Pick<SocketTransport, 'admission' | 'contextOf' | 'sockets' | 'report'> {
+  extends Pick<SocketTransport, 'admission' | 'contextOf' | 'peers' | 'sockets' | 'report'> {
   readonly models: LegacyModels;
+  /** The IP address of the peer. */
+  readonly address: string;
 }
 
 interface Subscription {
@@ -51,9 +54,10 @@ export class LegacyConnection {
 
   /** Does what a frame asks for. The next one has to wait for that, so that they take effect in the order in which they came. */
   async receive(text: string): Promise<void> {
-    const frame = readFrame(text);
+    const problem = complexityOf(text);
+    const frame = problem ? null : readFrame(text);
     if (!frame) {
-      this.#reply({ style: 'first', id: null }, new AppError('BAD_INPUT', 'The frame is no JSON object.'));
+      this.#reply({ style: 'first', id: null }, problem ?? new AppError('BAD_INPUT', 'The frame is no JSON object.'));
       return;
     }
     const style = styleOf(frame);
@@ -81,19 +85,30 @@ export class LegacyConnection {
   }
 
   async #subscribe(address: Address, request: Subscribe, frame: Frame): Promise<void> {
-    const { contextOf, sockets } = this.#options;
+    const { contextOf, peers, sockets, address: peer } = this.#options;
     const { model, after } = request;
     if (this.#subscriptions.size >= sockets.maxSubscriptions) {
       throw new AppError('RATE_LIMITED', `A socket carries at most ${sockets.maxSubscriptions} subscriptions.`);
     }
-    const context = await contextOf({ authorization: this.#authorization, requestId: randomUUID(), waits: true });
+    const context = await contextOf({
+      authorization: this.#authorization,
+      requestId: randomUUID(),
+      address: peer,
+      waits: true,
+    });
     if (context.refusal) {
       this.#writer.close(CloseCode.forbidden, context.refusal.message);
       return;
     }
     const denied = denialOf(frame, address.style);
-    const filter = await this.#filter(request, context, denied);
-    const stream = filter && (await context.feed.open(filter, after || null, context.cursor));
+    const stream = await peers.subscribe(
+      context.address,
+      async () => {
+        const filter = await this.#filter(request, context, denied);
+        return filter && context.feed.open(filter, after || null, context.cursor);
+      },
+      (opened) => opened,
+    );
     try {
       // After the stream was opened: a change of the row from here on is sent.
       await expectRow(request, context);

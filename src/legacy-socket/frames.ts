@@ -21,6 +21,9 @@ const ID_FIELDS: Readonly<Record<Style, string>> = { first: 'request_id', second
 /** How much of a client's own words an answer repeats, in letters. */
 const MAX_QUOTE = 100;
 
+/** How long the id of a frame may be: each answer and each broadcast repeats it. */
+const MAX_ID_LENGTH = 1000;
+
 /** Reads a frame, or gives null when it is no JSON object. */
 export function readFrame(text: string): Frame | null {
   try {
@@ -50,6 +53,9 @@ export function idOf(frame: Frame, style: Style): FrameId {
   }
   if (!isScalar(id)) {
     throw new AppError('BAD_INPUT', `\`${field}\` must be a string, a number or a boolean.`);
+  }
+  if (typeof id === 'string' && id.length > MAX_ID_LENGTH) {
+    throw new AppError('BAD_INPUT', `\`${field}\` has more than ${MAX_ID_LENGTH} characters.`);
   }
   if (typeof id === 'number' && Math.abs(id) > Number.MAX_SAFE_INTEGER) {
     throw new AppError('BAD_INPUT', `\`${field}\` is too large a number to be sent back as it came.`);

@@ -14,7 +14,7 @@ const MAX_WAITING = 16;
 
 /** Mounts the change socket of older clients, which speaks as django-rest-live did. Returns the function that closes its sockets. */
 export function registerLegacySocket(transport: SocketTransport): () => Promise<void> {
-  const { upgrades, sockets, report } = transport;
+  const { upgrades, addressOf, sockets, report } = transport;
   const models: LegacyModels = new Map(LEGACY_MODELS.map((model) => [model.name, model]));
   const server = createWebSocketServer(sockets);
   server.on('connection', (socket, request) => {
@@ -22,11 +22,12 @@ export function registerLegacySocket(transport: SocketTransport): () => Promise<
     // A frame that breaks the WebSocket protocol or the size limit: ws closes the socket by itself.
     socket.on('error', () => undefined);
     const writer = new SocketWriter(socket, request);
+    const address = addressOf(request);
     const connected = authenticate(transport, socket, authenticateSocket(transport, socket, request)).then((caller) => {
       if (!caller) {
         return null;
       }
-      const connection = new LegacyConnection({ ...transport, models }, writer, caller.authorization);
+      const connection = new LegacyConnection({ ...transport, models, address }, writer, caller.authorization);
       whenClosed(socket, () => connection.close());
       return connection;
     });

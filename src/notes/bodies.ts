@@ -1,3 +1,4 @@
+import type { JsonShape } from '../database/json-sql.ts';
 import type { Note } from '../generated/client/client.ts';
 
 /** A note as its own path shows it, without its id. */
@@ -5,8 +6,17 @@ export function noteBody({ title, description, createdAt, createdBy, priority }:
   return { title, description, created_at: createdAt, created_by: createdBy, priority };
 }
 
-/** A note in a list. */
+/** A note as subscribers of a list know it. */
 export function listedNoteBody(note: Omit<Note, 'ownerId'>) {
-  const { title, description, created_at, created_by, priority } = noteBody(note);
-  return { id: note.id, title, description, created_at, created_by, priority };
+  return { id: note.id, ...noteBody(note) };
 }
+
+/** A note in a list, as {@link listedNoteBody} shows it. */
+export const LISTED_NOTE = {
+  id: 'id',
+  title: 'title',
+  description: 'description',
+  created_at: 'createdAt',
+  created_by: 'createdBy',
+  priority: 'priority',
+} as const satisfies JsonShape;

@@ -1,13 +1,13 @@
 import { z } from 'zod';
+import { limitAnonymousWrite } from '../accounts/write-limits.ts';
 import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
 import type { Note } from '../generated/client/client.ts';
 import { NOTES } from '../rest/dialect.ts';
 import { integerField, textField } from '../rest/fields.ts';
-import { inBatches } from '../rest/paging.ts';
 import { operation, type Resource } from '../rest/resource.ts';
-import { listedNoteBody, noteBody } from './bodies.ts';
-import { createNote, deleteNote, findNote, newNote, notesAfter, updateNote } from './service.ts';
+import { LISTED_NOTE, noteBody } from './bodies.ts';
+import { createNote, deleteNote, findNote, newNote, notesAsJson, updateNote } from './service.ts';
 
 const { title, description, priority, createdAt, createdBy } = newNote.shape;
 const required = {
@@ -45,11 +45,8 @@ function valuesOf({ created_at, created_by, ...fields }: z.infer<typeof creation
 
 const shared = { tag: 'Notes', dialect: NOTES, access: 'open', challenge: 'Token' } as const;
 const MISSING = { 404: 'There is no such note that the caller may see.' };
-const REFUSED = { 400: 'Fields that are refused.' };
-
-function allNotes(context: Context): AsyncIterable<object[]> {
-  return inBatches((after: Note | null, take) => notesAfter(context, after?.id ?? 0, take), listedNoteBody);
-}
+const TOO_MANY = { 429: 'Too many writes without a credential: `Retry-After` says in how many seconds to try again.' };
+const REFUSED = { 400: 'Fields that are refused.', ...TOO_MANY };
 
 /** The notes app's paths. */
 export const NOTE_RESOURCES: readonly Resource[] = [
@@ -64,13 +61,14 @@ export const NOTE_RESOURCES: readonly Resource[] = [
         answers: { 200: 'All notes that the caller sees.' },
         handle: async ({ context }) => ({
           status: 200,
-          list: { name: 'notes', batches: () => allNotes(context) },
+          list: { name: 'notes', items: (layout) => notesAsJson(context, LISTED_NOTE, layout) },
         }),
       },
       POST: operation({
         summary: 'Makes a note',
         body: creation,
         answers: { 201: 'The whole list; nothing but `Location` with `Prefer: return=minimal`.', ...REFUSED },
+        prepare: ({ context }) => limitAnonymousWrite(context),
         handle: async ({ context, body, headers }) => {
           const { id } = await createNote(context, valuesOf(body));
           const location = { location: `/notes/${id}` };
@@ -107,7 +105,7 @@ export const NOTE_RESOURCES: readonly Resource[] = [
       }),
       DELETE: {
         summary: 'Deletes a note',
-        answers: { 204: 'It is gone.', ...MISSING },
+        answers: { 204: 'It is gone.', ...MISSING, ...TOO_MANY },
         handle: async ({ context, params }) => {
           await deleteNote(context, params['id'] ?? '');
           return { status: 204 };

@@ -1,8 +1,9 @@
-import { loadUser } from '../accounts/service.ts';
+import { loadUser, withUsers } from '../accounts/service.ts';
 import { NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { defineOrder, orderOf, pageCost, toConnection } from '../graphql/connection.ts';
 import { IDEMPOTENCY_KEY, repeatable } from '../graphql/idempotency.ts';
+import { asksOfNodes } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
 import { createNote, deleteNote, findNote, listNotes, NOTE_ORDERS, updateNote } from './service.ts';
 
@@ -22,7 +23,7 @@ export function defineNotes(builder: Builder): void {
         type: 'User',
         nullable: true,
         description: 'Whose it is; null when it is everybody’s.',
-        resolve: ({ ownerId }, _args, context) => (ownerId === null ? null : loadUser(context, ownerId)),
+        resolve: (note, _args, context) => (note.ownerId === null ? null : loadUser(context, note.ownerId, note)),
       }),
     }),
   });
@@ -58,8 +59,10 @@ export function defineNotes(builder: Builder): void {
           filter: t.arg({ type: filter, description: 'Which of them.' }),
           orderBy: t.arg({ type: order, description: 'In which order; by id when left out.' }),
         },
-        resolve: (_root, { filter, orderBy, ...page }, context) =>
-          toConnection(listNotes(context, filter, orderOf(orderBy), page)),
+        resolve: (_root, { filter, orderBy, ...page }, context, info) => {
+          const read = listNotes(context, filter, orderOf(orderBy), page);
+          return toConnection(asksOfNodes(info, 'owner') ? withUsers(context, read, ({ ownerId }) => ownerId) : read);
+        },
       },
       { name: 'NoteConnection', description: 'A page of notes.' },
       { name: 'NoteEdge', description: 'A note at its place in a list.' },

@@ -1,11 +1,15 @@
 import { z } from 'zod';
 import { ownerOfNewRow } from '../accounts/policy.ts';
+import { limitAnonymousWrite } from '../accounts/write-limits.ts';
 import type { Context } from '../context.ts';
 import { findBatched } from '../database/batch.ts';
 import type { RowCondition } from '../database/condition.ts';
 import { orNotFound } from '../database/failures.ts';
+import { jsonOfRows } from '../database/json-rows.ts';
+import type { JsonLayout, JsonShape } from '../database/json-sql.ts';
 import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
 import { findRows, insertRow, updateRow } from '../database/rows.ts';
+import type { RowQuery } from '../database/select-sql.ts';
 import type { Note } from '../generated/client/client.ts';
 import { existingId, int32, text, type Unchecked, validate } from '../validation.ts';
 import { visibleNotes } from './policy.ts';
@@ -54,15 +58,15 @@ function filterWhere(filter: NoteFilter | null | undefined): RowCondition<'Note'
 
 /** One page of the notes that the viewer sees. */
 export function listNotes(
-  { database, viewer }: Context,
+  context: Context,
   filter: NoteFilter | null | undefined,
   order: Order<keyof typeof NOTE_ORDERS>,
   page: PageArguments,
 ): Promise<Page<Note>> {
   return readPage(
-    database,
+    context,
     {
-      where: { AND: [visibleNotes(viewer), filterWhere(filter)] },
+      where: { AND: [visibleNotes(context.viewer), filterWhere(filter)] },
       columns: NOTE_ORDERS,
       model: 'Note',
     },
@@ -71,13 +75,18 @@ export function listNotes(
   );
 }
 
-/** The notes that the viewer sees with an id above this one, by id. */
-export function notesAfter({ database, viewer }: Context, id: number, take: number): Promise<Note[]> {
-  return findRows(database, 'Note', {
-    where: { AND: [visibleNotes(viewer), { id: { gt: id } }] },
+/** All notes that the viewer sees, by id, as JSON; see {@link jsonOfRows}. */
+export function notesAsJson(
+  { database, viewer }: Context,
+  shape: JsonShape,
+  layout: JsonLayout,
+): AsyncIterable<string> {
+  const visible = visibleNotes(viewer);
+  const after = (last: Note | null): RowQuery<'Note'> => ({
+    where: { AND: [visible, { id: { gt: last?.id ?? 0 } }] },
     orderBy: [{ id: 'asc' }],
-    take,
   });
+  return jsonOfRows(database, { model: 'Note', shape, visible }, after, layout);
 }
 
 /** The note with this id, when the viewer sees it; batched. */
@@ -103,12 +112,11 @@ export async function createNote({ database, viewer }: Context, input: NewNote):
  * Changes the fields that are given.
  *
  * @throws {NotFoundError} when the viewer sees no such note
+ * @throws {OverloadedError} after too many writes without a credential
  */
-export async function updateNote(
-  { database, viewer }: Context,
-  id: string | number,
-  input: NoteChanges,
-): Promise<Note> {
+export async function updateNote(context: Context, id: string | number, input: NoteChanges): Promise<Note> {
+  await limitAnonymousWrite(context);
+  const { database, viewer } = context;
   const data = validate(noteChanges, input);
   return updateRow(database, 'Note', writable(viewer, id), data);
 }
@@ -117,8 +125,11 @@ export async function updateNote(
  * Deletes a note and gives what it was.
  *
  * @throws {NotFoundError} when the viewer sees no such note
+ * @throws {OverloadedError} after too many writes without a credential
  */
-export async function deleteNote({ database, viewer }: Context, id: string | number): Promise<Note> {
+export async function deleteNote(context: Context, id: string | number): Promise<Note> {
+  await limitAnonymousWrite(context);
+  const { database, viewer } = context;
   return orNotFound(database.note.delete({ where: writable(viewer, id) }));
 }
 

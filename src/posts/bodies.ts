@@ -1,3 +1,4 @@
+import type { JsonShape } from '../database/json-sql.ts';
 import type { Post } from '../generated/client/client.ts';
 import { dateBody } from '../rest/dates.ts';
 
@@ -5,3 +6,12 @@ import { dateBody } from '../rest/dates.ts';
 export function postBody({ id, title, content, createdAt, updatedAt }: Omit<Post, 'authorId'>) {
   return { id, title, content, created_at: dateBody(createdAt), updated_at: dateBody(updatedAt) };
 }
+
+/** A post in a list, as {@link postBody} shows it. */
+export const LISTED_POST = {
+  id: 'id',
+  title: 'title',
+  content: 'content',
+  created_at: 'createdAt',
+  updated_at: 'updatedAt',
+} as const satisfies JsonShape;

@@ -4,20 +4,22 @@ import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
 import { DJANGO } from '../rest/dialect.ts';
 import { textField } from '../rest/fields.ts';
-import { cursorOf, inBatches, limitOf, neighbours, nextLink, offsetOf } from '../rest/paging.ts';
+import type { LongList } from '../rest/list-text.ts';
+import { cursorOf, limitOf, neighbours, nextLink, offsetOf } from '../rest/paging.ts';
 import { type Answer, type Call, type Operation, operation, type Resource } from '../rest/resource.ts';
-import { postBody } from './bodies.ts';
+import { LISTED_POST, postBody } from './bodies.ts';
 import {
   changeablePost,
   countPosts,
   createPost,
   deletePost,
   findPost,
+  findPostIds,
   newPost,
   type PostOrder,
+  type PostRun,
   postChanges,
-  postRuns,
-  postsInOrder,
+  postsAsJson,
   updatePost,
 } from './service.ts';
 
@@ -44,14 +46,6 @@ export function postResources({ postsWritable }: Config['rest']): readonly Resou
   ];
 }
 
-const COLUMNS = {
-  id: 'id',
-  title: 'title',
-  content: 'content',
-  created_at: 'createdAt',
-  updated_at: 'updatedAt',
-} as const;
-
 const listing: Operation = {
   summary: 'Lists the posts',
   query: {
@@ -66,33 +60,31 @@ const listing: Operation = {
     const limit = limitOf(url);
     const cursor = limit === null ? null : cursorOf(url);
     if (limit === null) {
-      return { status: 200, list: { batches: () => allPosts(context, orderingOf(url)) } };
+      return { status: 200, list: listOf(context, { orders: orderingOf(url) }) };
     }
     return cursor === null ? pageByOffset(context, url, limit) : pageByKey(context, url, limit, cursor);
   },
 };
 
-function allPosts(context: Context, orders: readonly PostOrder[]): AsyncIterable<object[]> {
-  return inBatches(postRuns(context, orders), postBody);
+function listOf(context: Context, run: PostRun): LongList {
+  return { items: (layout) => postsAsJson(context, run, LISTED_POST, layout) };
 }
 
 async function pageByOffset(context: Context, url: URL, limit: number): Promise<Answer> {
   const offset = offsetOf(url);
   const count = await countPosts(context);
-  const posts = offset < count ? await postsInOrder(context, orderingOf(url), { skip: offset, take: limit }) : [];
-  return {
-    status: 200,
-    body: { count, ...neighbours(url, { limit, offset, count }), results: posts.map(postBody) },
-  };
+  const head = { count, ...neighbours(url, { limit, offset, count }) };
+  const run = { orders: orderingOf(url), skip: offset, take: offset < count ? limit : 0 };
+  return { status: 200, list: { head, name: 'results', ...listOf(context, run) } };
 }
 
 async function pageByKey(context: Context, url: URL, limit: number, afterId: number): Promise<Answer> {
-  const posts = await postsInOrder(context, [], { afterId, take: limit + 1 });
-  const page = posts.slice(0, limit);
+  const run = { orders: [], afterId };
+  const ids = await findPostIds(context, { ...run, take: limit + 1 });
   return {
     status: 200,
-    headers: nextLink(url, page.at(-1)?.id, posts.length > limit),
-    body: page.map(postBody),
+    headers: nextLink(url, ids[limit - 1], ids.length > limit),
+    list: listOf(context, { ...run, take: limit }),
   };
 }
 
@@ -101,8 +93,8 @@ function orderingOf({ searchParams }: URL): PostOrder[] {
   for (const part of (searchParams.get('ordering') ?? '').split(',')) {
     const [, minus = '', name = ''] = /^\s*(-?)(\w+)\s*$/.exec(part) ?? [];
     // What comes later of one column can't change the order any more.
-    if (Object.hasOwn(COLUMNS, name) && !orders.has(name)) {
-      orders.set(name, { column: COLUMNS[name as keyof typeof COLUMNS], direction: minus ? 'desc' : 'asc' });
+    if (Object.hasOwn(LISTED_POST, name) && !orders.has(name)) {
+      orders.set(name, { column: LISTED_POST[name as keyof typeof LISTED_POST], direction: minus ? 'desc' : 'asc' });
     }
   }
   return [...orders.values()];

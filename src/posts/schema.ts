@@ -1,8 +1,10 @@
-import { loadUser } from '../accounts/service.ts';
+import { loadUser, withUsers } from '../accounts/service.ts';
 import { NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { defineOrder, orderOf, pageCost, toConnection } from '../graphql/connection.ts';
 import { IDEMPOTENCY_KEY, repeatable } from '../graphql/idempotency.ts';
+import { LONG_TEXT } from '../graphql/long-texts.ts';
+import { asksOfNodes } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
 import { createPost, deletePost, findPost, listPosts, POST_ORDERS, updatePost } from './service.ts';
 
@@ -12,14 +14,14 @@ export function definePosts(builder: Builder): void {
     fields: (t) => ({
       id: t.exposeID('id'),
       title: t.exposeString('title'),
-      content: t.exposeString('content'),
+      content: t.exposeString('content', { extensions: LONG_TEXT }),
       createdAt: t.expose('createdAt', { type: 'DateTime' }),
       updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
       author: t.field({
         type: 'User',
         nullable: true,
         description: 'Who wrote it; null when the account is gone.',
-        resolve: ({ authorId }, _args, context) => (authorId === null ? null : loadUser(context, authorId)),
+        resolve: (post, _args, context) => (post.authorId === null ? null : loadUser(context, post.authorId, post)),
       }),
     }),
   });
@@ -57,8 +59,12 @@ export function definePosts(builder: Builder): void {
           filter: t.arg({ type: filter, description: 'Which of them.' }),
           orderBy: t.arg({ type: order, description: 'In which order; by id when left out.' }),
         },
-        resolve: (_root, { filter, orderBy, ...page }, context) =>
-          toConnection(listPosts(context, filter, orderOf(orderBy), page)),
+        resolve: (_root, { filter, orderBy, ...page }, context, info) => {
+          const read = listPosts(context, filter, orderOf(orderBy), page);
+          return toConnection(
+            asksOfNodes(info, 'author') ? withUsers(context, read, ({ authorId }) => authorId) : read,
+          );
+        },
       },
       { name: 'PostConnection', description: 'A page of posts.' },
       { name: 'PostEdge', description: 'A post at its place in a list.' },

@@ -1,11 +1,14 @@
 import { z } from 'zod';
 import { permit, signedIn } from '../accounts/policy.ts';
 import type { Context } from '../context.ts';
-import { byId, findBatched } from '../database/batch.ts';
+import { findBatched } from '../database/batch.ts';
 import type { Condition } from '../database/condition.ts';
 import { orNotFound } from '../database/failures.ts';
+import { jsonOfRows } from '../database/json-rows.ts';
+import type { JsonLayout, JsonShape } from '../database/json-sql.ts';
 import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
 import { countRows, findIds, findRows, insertRow, updateRow } from '../database/rows.ts';
+import type { RowQuery } from '../database/select-sql.ts';
 import { NotFoundError } from '../errors.ts';
 import type { Post } from '../generated/client/client.ts';
 import { parseId, text, type Unchecked, validate } from '../validation.ts';
@@ -13,8 +16,6 @@ import { canChangePost, visiblePosts } from './policy.ts';
 
 const MAX_TITLE = 50;
 const MAX_CONTENT = 100_000;
-/** How many ids of a sorted list are read at once. */
-const SORTED_AT_ONCE = 10_000;
 
 export const POST_ORDERS = {
   id: 'number',
@@ -54,15 +55,15 @@ function filterWhere(filter: PostFilter | null | undefined): Condition<'Post'> {
  * @throws {UnauthenticatedError} for anonymous callers
  */
 export async function listPosts(
-  { database, viewer }: Context,
+  context: Context,
   filter: PostFilter | null | undefined,
   order: Order<keyof typeof POST_ORDERS>,
   page: PageArguments,
 ): Promise<Page<Post>> {
   return readPage(
-    database,
+    context,
     {
-      where: { AND: [visiblePosts(signedIn(viewer)), filterWhere(filter)] },
+      where: { AND: [visiblePosts(signedIn(context.viewer)), filterWhere(filter)] },
       columns: POST_ORDERS,
       model: 'Post',
     },
@@ -76,88 +77,62 @@ export interface PostOrder {
   readonly direction: 'asc' | 'desc';
 }
 
-/** Where a run of posts starts: behind a post, behind an id, or after so many. */
+/** Which posts: in these orders, and by id where those leave it open; behind an id, or after so many; and how many of them, all when left out. */
 export interface PostRun {
-  readonly after?: Post | null;
+  readonly orders: readonly PostOrder[];
   readonly afterId?: number;
   readonly skip?: number;
-  readonly take: number;
+  readonly take?: number;
 }
 
 /**
- * A run of the posts in the given orders, and by id where those leave it open.
+ * The ids of posts.
  *
  * @throws {UnauthenticatedError} for anonymous callers
  */
-export async function postsInOrder(
+export async function findPostIds(context: Context, run: PostRun): Promise<number[]> {
+  return findIds(context.database, 'Post', { ...queryOf(context, run, null), take: run.take ?? 0 });
+}
+
+/**
+ * Posts as JSON, see {@link jsonOfRows}.
+ *
+ * @throws {UnauthenticatedError} for anonymous callers
+ */
+export function postsAsJson(
   context: Context,
-  orders: readonly PostOrder[],
   run: PostRun,
-): Promise<readonly Post[]> {
-  return findRows(context.database, 'Post', runOf(context, orders, run));
+  shape: JsonShape,
+  layout: JsonLayout,
+): AsyncIterable<string> {
+  const visible = visiblePosts(signedIn(context.viewer));
+  const rows = { model: 'Post', shape, visible, ...(run.take !== undefined && { take: run.take }) } as const;
+  return jsonOfRows(context.database, rows, (last) => queryOf(context, run, last), layout);
 }
 
-/**
- * Reads all posts in the given orders, a run at a time: what it gives is called with the last post of the run before, and gives fewer than asked for at
- * the end only. Where the database has to sort for each run, it does so for thousands of ids at once.
- *
- * @throws {UnauthenticatedError} for anonymous callers
- */
-export function postRuns(
-  context: Context,
-  orders: readonly PostOrder[],
-): (after: Post | null, take: number) => Promise<readonly Post[]> {
-  if ((orders[0]?.column ?? 'id') === 'id') {
-    return (after, take) => postsInOrder(context, orders, { after, take });
-  }
-  let ids: number[] = [];
-  return async (after, take) => {
-    const posts: Post[] = [];
-    while (posts.length < take) {
-      if (ids.length === 0) {
-        const run = runOf(context, orders, { after: posts.at(-1) ?? after, take: SORTED_AT_ONCE });
-        ids = await findIds(context.database, 'Post', run);
-      }
-      if (ids.length === 0) {
-        break;
-      }
-      const next = ids.splice(0, take - posts.length);
-      const found = byId(await findRows(context.database, 'Post', { where: { id: { in: next } } }));
-      // Some may be gone by now.
-      posts.push(...next.flatMap((id) => found.get(id) ?? []));
-    }
-    return posts;
-  };
-}
-
-function runOf(
-  { viewer }: Context,
-  orders: readonly PostOrder[],
-  { after = null, afterId = 0, skip = 0, take }: PostRun,
-) {
+function queryOf({ viewer }: Context, { orders, afterId = 0, skip = 0 }: PostRun, last: Post | null): RowQuery<'Post'> {
   const all: readonly PostOrder[] = [...orders, { column: 'id', direction: 'asc' }];
   return {
-    where: { AND: [visiblePosts(signedIn(viewer)), after ? behind(after, all) : { id: { gt: afterId } }] },
+    where: { AND: [visiblePosts(signedIn(viewer)), last ? behind(last, all) : { id: { gt: afterId } }] },
     orderBy: all.map(({ column, direction }) => ({ [column]: direction })),
-    skip,
-    take,
+    skip: last ? 0 : skip,
   };
 }
 
 /** The posts that follow one in an order: equal in its first columns, and beyond it in the next. */
-function behind(post: Post, orders: readonly PostOrder[]): Condition<'Post'> {
-  const beyond = ({ column, direction }: PostOrder): Condition<'Post'> => ({
-    [column]: { [direction === 'asc' ? 'gt' : 'lt']: post[column] },
-  });
-  const [first] = orders;
-  // Nothing else lies in the place of an id, and alone it is where the database can begin to read.
-  if (first?.column === 'id') {
-    return beyond(first);
+function behind(post: Post, [first, ...others]: readonly PostOrder[]): Condition<'Post'> {
+  if (!first) {
+    return { id: { in: [] } };
   }
+  const operator = first.direction === 'asc' ? 'gt' : 'lt';
+  const beyond = { [first.column]: { [operator]: post[first.column] } };
+  // Nothing else lies in the place of an id.
+  if (first.column === 'id') {
+    return beyond;
+  }
+  // The first bound follows from the others, and is where an index can begin: an OR is not.
   return {
-    OR: orders.map((order, depth) => ({
-      AND: [...orders.slice(0, depth).map((equal) => ({ [equal.column]: post[equal.column] })), beyond(order)],
-    })),
+    AND: [{ [first.column]: { [`${operator}e`]: post[first.column] } }, { OR: [beyond, behind(post, others)] }],
   };
 }
 

@@ -1,7 +1,13 @@
 import { AppError, ValidationError } from '../errors.ts';
+import { complexityOf } from '../json.ts';
 
 /** The types of bodies that the documented clients send. */
 export const BODY_TYPES = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'] as const;
+
+/** The fields of a form that are read; Django's limit. */
+const MAX_FORM_FIELDS = 1000;
+/** How many characters of a content type an answer repeats. */
+const MAX_QUOTE = 100;
 
 /** What a body says, before anybody has checked its fields. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -9,7 +15,7 @@ export type Fields = Readonly<Record<string, unknown>>;
 /**
  * Reads a body as its `Content-Type` says; none at all has no fields. Of repeated form fields the last counts.
  *
- * @throws {AppError} `UNSUPPORTED_MEDIA_TYPE`, or `BAD_INPUT` when it is malformed
+ * @throws {AppError} `UNSUPPORTED_MEDIA_TYPE`, `COMPLEXITY` when it has too many fields, or `BAD_INPUT` when it is malformed
  * @throws {ValidationError} when it is JSON, but no object
  */
 export async function readBody(bytes: Buffer, contentType: string | undefined): Promise<Fields> {
@@ -23,18 +29,37 @@ export async function readBody(bytes: Buffer, contentType: string | undefined): 
     case 'application/json':
       return readJsonObject(bytes);
     case 'application/x-www-form-urlencoded':
+      limitFields(bytes, '&');
       return Object.fromEntries(new URLSearchParams(bytes.toString('utf8')));
     case 'multipart/form-data':
+      // Each part begins with a line of dashes and the boundary.
+      limitFields(bytes, '\n--');
       return readMultipart(bytes, stated);
     default:
-      throw new AppError('UNSUPPORTED_MEDIA_TYPE', `Unsupported media type "${stated}" in request.`);
+      throw new AppError(
+        'UNSUPPORTED_MEDIA_TYPE',
+        `Unsupported media type "${stated.slice(0, MAX_QUOTE)}" in request.`,
+      );
+  }
+}
+
+/**
+ * @throws {AppError} `COMPLEXITY` when a separator of fields occurs too often
+ */
+function limitFields(bytes: Buffer, separator: string): void {
+  let count = 0;
+  for (let at = bytes.indexOf(separator); at >= 0; at = bytes.indexOf(separator, at + 1)) {
+    count += 1;
+    if (count > MAX_FORM_FIELDS) {
+      throw new AppError('COMPLEXITY', `The form has more than ${MAX_FORM_FIELDS} fields.`);
+    }
   }
 }
 
 /**
  * Reads a body as a JSON object, whatever its `Content-Type`.
  *
- * @throws {AppError} `BAD_INPUT` when it is no JSON
+ * @throws {AppError} `BAD_INPUT` when it is no JSON or has too many values
  * @throws {ValidationError} when it is no object
  */
 export function readJsonObject(bytes: Buffer): Fields {
@@ -54,12 +79,28 @@ export function nonField(message: string): ValidationError {
 }
 
 function parse(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch (error) {
-    const reason = error instanceof SyntaxError ? error.message : 'the body is not UTF-8';
-    throw new AppError('BAD_INPUT', `JSON parse error - ${reason}`);
+  const text = decode(bytes);
+  const problem = complexityOf(text);
+  if (problem) {
+    throw malformed(problem.message);
   }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw malformed(error instanceof Error ? error.message : '');
+  }
+}
+
+function decode(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw malformed('the body is not UTF-8');
+  }
+}
+
+function malformed(reason: string): AppError {
+  return new AppError('BAD_INPUT', `JSON parse error - ${reason}`);
 }
 
 async function readMultipart(bytes: Buffer, contentType: string): Promise<Fields> {

@@ -8,6 +8,8 @@ export interface Dialect {
   readonly describes: boolean;
   readonly read: (bytes: Buffer, contentType: string | undefined) => Promise<Fields>;
   readonly write: (value: unknown, indent: number) => string;
+  /** What is done to JSON before it is sent. */
+  readonly encode: (json: string) => string;
   /** The body of a failure; undefined for none. */
   readonly failure: (error: AppError) => unknown;
 }
@@ -34,6 +36,7 @@ export const DJANGO: Dialect = {
   describes: true,
   read: readBody,
   write: (value, indent) => JSON.stringify(value, null, indent),
+  encode: asItIs,
   failure: problemBody,
 };
 
@@ -42,6 +45,7 @@ export const TODOS: Dialect = {
   describes: false,
   read: async (bytes) => readJsonObject(bytes),
   write: (value) => JSON.stringify(value),
+  encode: asItIs,
   failure: (error) => (error.code === 'METHOD_NOT_ALLOWED' ? undefined : problemBody(error)),
 };
 
@@ -50,6 +54,7 @@ export const NOTES: Dialect = {
   describes: false,
   read: async (bytes) => readJsonObject(bytes),
   write: asciiJson,
+  encode: inAscii,
   failure: (error) => (error.code === 'NOT_FOUND' ? { 'not found': 404 } : problemBody(error)),
 };
 
@@ -57,8 +62,13 @@ const NOTES_INDENT = 4;
 
 /** JSON as Python's `json.dumps(…, indent=4)` writes it. */
 export function asciiJson(value: unknown): string {
-  return JSON.stringify(value, null, NOTES_INDENT).replace(
-    /[\u007f-\uffff]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return inAscii(JSON.stringify(value, null, NOTES_INDENT));
+}
+
+function inAscii(json: string): string {
+  return json.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+function asItIs(json: string): string {
+  return json;
 }

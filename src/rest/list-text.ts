@@ -1,36 +1,57 @@
-/** A list that is too long to be held in memory: its items are written as they are read, a batch at a time. */
+import { Readable } from 'node:stream';
+import type { JsonLayout } from '../database/json-sql.ts';
+
+/** A list that is too long to be held in memory: its items are read while they are sent. */
 export interface LongList {
-  readonly batches: () => AsyncIterable<readonly unknown[]>;
+  /** The items as JSON, separated by commas, in pieces. */
+  readonly items: (layout: JsonLayout) => AsyncIterable<string>;
   /** Where the answer is an object with the list as its last member: that member's name, and the members before it. */
   readonly name?: string;
   readonly head?: Readonly<Record<string, unknown>>;
 }
 
-/** How many items are written at once: of the longest posts, some two megabytes. */
-const ITEMS_AT_ONCE = 20;
+/** How a value becomes JSON, and what is done to JSON that was made elsewhere. */
+export interface JsonWriter {
+  readonly write: (value: unknown) => string;
+  readonly encode: (json: string) => string;
+}
 
 const PLACE = 'the items';
 
 /** The JSON of a list in pieces, laid out as `write` lays out any value. */
 export async function* listText(
-  { batches, name, head }: LongList,
-  write: (value: unknown) => string,
+  { items, name, head }: LongList,
+  { write, encode }: JsonWriter,
 ): AsyncGenerator<string> {
   const around = (list: readonly unknown[]) => write(name === undefined ? list : { ...head, [name]: list });
   const [open = '', close = ''] = around([PLACE]).split(JSON.stringify(PLACE));
-  // Several items are written at once, as a list of their own; where they stand deeper, their lines are moved there.
-  const [ownOpen = '', ownClose = ''] = write([PLACE]).split(JSON.stringify(PLACE));
   const [lineBreak = ''] = /\n *$/.exec(open) ?? [];
-  const [ownLineBreak = ''] = /\n *$/.exec(ownOpen) ?? [];
+  const [, indent = ''] = /\n( *)$/.exec(write([PLACE]).split(JSON.stringify(PLACE))[0] ?? '') ?? [];
   let isFirst = true;
-  for await (const batch of batches()) {
-    for (let start = 0; start < batch.length; start += ITEMS_AT_ONCE) {
-      const items = write(batch.slice(start, start + ITEMS_AT_ONCE)).slice(ownOpen.length, -ownClose.length);
-      const placed =
-        lineBreak === ownLineBreak ? items : items.replaceAll('\n', lineBreak.replace(ownLineBreak.slice(1), ''));
-      yield (isFirst ? open : `,${lineBreak}`) + placed;
-      isFirst = false;
-    }
+  for await (const piece of items({ lineBreak, indent })) {
+    yield (isFirst ? open : `,${lineBreak}`) + encode(piece);
+    isFirst = false;
   }
   yield isFirst ? around([]) : close;
+}
+
+/** How many characters of a list may be held, so that short ones are sent whole. */
+const MAX_WHOLE = 512 * 1024;
+
+/** What is sent of a list: all of it when it is short, which costs less and tells its length, otherwise the pieces at the reader's pace. */
+export async function listPayload(pieces: AsyncGenerator<string>): Promise<Buffer | Readable> {
+  let start = '';
+  while (start.length < MAX_WHOLE) {
+    const { done, value } = await pieces.next();
+    if (done) {
+      return Buffer.from(start);
+    }
+    start += value;
+  }
+  return Readable.from(startingWith(start, pieces), { objectMode: false });
+}
+
+async function* startingWith(start: string, pieces: AsyncGenerator<string>): AsyncGenerator<string> {
+  yield start;
+  yield* pieces;
 }

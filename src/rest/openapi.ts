@@ -119,7 +119,7 @@ const IDEMPOTENCY_KEY = {
   name: 'Idempotency-Key',
   in: 'header',
   description:
-    'Any text of 1 to 255 characters: the same key with the same request gets the first answer again, for a day.',
+    'Any text of 1 to 255 characters: the same key with the same request gets the first answer again, for a day. Every user has keys of their own, and without a credential every IP address.',
   schema: { type: 'string', minLength: 1, maxLength: 255 },
 };
 

@@ -2,8 +2,6 @@ import { AppError } from '../errors.ts';
 import { parseId } from '../validation.ts';
 
 export const MAX_LIMIT = 1000;
-/** How many rows are in memory at once: few enough for the longest posts. */
-const BATCH = 200;
 
 /** A positive whole number of the query, at most {@link MAX_LIMIT}; null when it is none. */
 export function limitOf({ searchParams }: URL): number | null {
@@ -42,23 +40,6 @@ export function neighbours(url: URL, { limit, offset, count }: { limit: number; 
     next: next < count ? withQuery(url, { limit, offset: next }) : null,
     previous: offset > 0 ? withQuery(url, { limit, offset: previous > 0 ? previous : null }) : null,
   };
-}
-
-/** All rows of a list as bodies, in batches; `read` gives the rows after one, or the first. */
-export async function* inBatches<Row>(
-  read: (after: Row | null, take: number) => Promise<readonly Row[]>,
-  bodyOf: (row: Row) => object,
-): AsyncGenerator<object[]> {
-  let after: Row | null = null;
-  for (;;) {
-    const rows: readonly Row[] = await read(after, BATCH);
-    yield rows.map(bodyOf);
-    const last: Row | undefined = rows.at(-1);
-    if (last === undefined || rows.length < BATCH) {
-      return;
-    }
-    after = last;
-  }
 }
 
 function wholeNumber(text: string | null): number | null {

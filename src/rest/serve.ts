@@ -1,33 +1,39 @@
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ContextFactory } from '../accounts/credentials.ts';
 import type { Context } from '../context.ts';
 import { once } from '../database/idempotency.ts';
 import { AppError, ERROR_CATALOGUE, OverloadedError, UnauthenticatedError } from '../errors.ts';
+import type { AddressOf } from '../host/caller-address.ts';
 import { validate } from '../validation.ts';
 import { BODY_TYPES } from './body.ts';
-import { listText } from './list-text.ts';
+import type { Dialect } from './dialect.ts';
+import { listPayload, listText } from './list-text.ts';
 import { JSON_TYPE, negotiateIndent } from './negotiation.ts';
 import { type Answer, allowOf, type Call, type Method, type Operation, type Resource } from './resource.ts';
 
-export interface RestDoor {
+export interface RestOptions {
   readonly resources: readonly Resource[];
   readonly contextOf: ContextFactory;
+  readonly addressOf: AddressOf;
 }
 
+/** How the caller of a request is found. */
+type Calls = Omit<RestOptions, 'resources'>;
+
 /** Mounts the documented paths. */
-export function registerResources(app: FastifyInstance, { resources, contextOf }: RestDoor): void {
-  app.register(async (door) => {
+export function registerResources(app: FastifyInstance, { resources, ...calls }: RestOptions): void {
+  app.register(async (scope) => {
     // Bodies are read by the operations, after rights and method: some of them ignore a bad one.
-    door.removeAllContentTypeParsers();
-    door.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
     // The host would refuse what is no type at all; what the client says stays in the request as it came.
-    door.addHook('onRequest', async (request) => {
+    scope.addHook('onRequest', async (request) => {
       request.headers = { 'content-type': 'application/octet-stream' };
     });
     for (const resource of resources) {
       for (const url of [resource.path, ...(resource.aliases ?? [])]) {
-        door.route({
+        scope.route({
           url,
           method: app.supportedMethods,
           exposeHeadRoute: false,
@@ -35,9 +41,9 @@ export function registerResources(app: FastifyInstance, { resources, contextOf }
           errorHandler: (error, request, reply) => {
             const status = error.statusCode ?? 500;
             const detail = status < 500 ? error.message : reportDefect(error, request);
-            return answer({ status, body: { detail } }, resource, 0, request, reply);
+            return send({ status }, bytesOf({ detail }, resource.dialect, 0), resource, reply);
           },
-          handler: (request, reply) => serve(resource, contextOf, request, reply),
+          handler: (request, reply) => serve(resource, calls, request, reply),
         });
       }
     }
@@ -46,15 +52,16 @@ export function registerResources(app: FastifyInstance, { resources, contextOf }
 
 async function serve(
   resource: Resource,
-  contextOf: ContextFactory,
+  calls: Calls,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const { dialect } = resource;
   const state = { indent: 0 };
-  let given: Answer;
   try {
-    given = await answerTo(resource, contextOf, request, state);
+    const given = await answerTo(resource, calls, request, state);
+    const payload = request.method === 'HEAD' && given.list ? undefined : await payloadOf(given, dialect, state.indent);
+    return send(given, payload, resource, reply);
   } catch (error) {
     const failure = error instanceof AppError ? error : null;
     if (failure?.code === 'METHOD_NOT_ALLOWED') {
@@ -67,21 +74,20 @@ async function serve(
       reply.header('retry-after', failure.retryAfterS);
     }
     const body = failure ? dialect.failure(failure) : { detail: reportDefect(error, request) };
-    given = { status: failure?.status ?? 500, body };
+    return send({ status: failure?.status ?? 500 }, bytesOf(body, dialect, state.indent), resource, reply);
   }
-  return answer(given, resource, state.indent, request, reply);
 }
 
 async function answerTo(
   resource: Resource,
-  contextOf: ContextFactory,
+  calls: Calls,
   request: FastifyRequest,
   state: { indent: number },
 ): Promise<Answer> {
   if (resource.dialect.describes) {
     state.indent = negotiateIndent(request.headers.accept);
   }
-  const context = await admitted(resource, contextOf, request);
+  const context = await admitted(resource, calls, request);
   if (request.method === 'OPTIONS' && resource.dialect.describes) {
     return { status: 200, body: descriptionOf(resource) };
   }
@@ -106,11 +112,12 @@ async function answerTo(
 
 async function admitted(
   { access }: Resource,
-  contextOf: ContextFactory,
-  { headers, id, ip }: FastifyRequest,
+  { contextOf, addressOf }: Calls,
+  { headers, id, raw }: FastifyRequest,
 ): Promise<Context> {
   const authorization = access === 'ignored' ? undefined : headers.authorization;
-  const context = await contextOf({ authorization, requestId: id, address: ip });
+  const userAgent = headers['user-agent'];
+  const context = await contextOf({ authorization, requestId: id, address: addressOf(raw), userAgent });
   if (context.refusal) {
     throw context.refusal;
   }
@@ -142,30 +149,35 @@ function descriptionOf({ name, description }: Resource) {
   return { name, description, renders: [JSON_TYPE], parses: BODY_TYPES };
 }
 
-function answer(
-  { status, body, list, headers = {} }: Answer,
-  resource: Resource,
+/** What is sent as the body of an answer; undefined for none. */
+function payloadOf(
+  { body, list }: Answer,
+  dialect: Dialect,
   indent: number,
-  request: FastifyRequest,
+): Promise<Buffer | Readable> | Buffer | undefined {
+  const write = (value: unknown): string => dialect.write(value, indent);
+  return list ? listPayload(listText(list, { write, encode: dialect.encode })) : bytesOf(body, dialect, indent);
+}
+
+/** JSON as bytes, or the host would add a charset to its type. */
+function bytesOf(body: unknown, dialect: Dialect, indent: number): Buffer | undefined {
+  return body === undefined ? undefined : Buffer.from(dialect.write(body, indent));
+}
+
+function send(
+  { status, list, headers = {} }: Answer,
+  payload: Buffer | Readable | undefined,
+  resource: Resource,
   reply: FastifyReply,
 ): FastifyReply {
-  const { dialect } = resource;
   reply.status(status).headers(headers);
-  if (dialect.describes) {
+  if (resource.dialect.describes) {
     reply.header('allow', allowOf(resource));
   }
-  const write = (value: unknown): string => dialect.write(value, indent);
-  if (list) {
+  if (payload || list) {
     reply.header('content-type', JSON_TYPE);
-    return request.method === 'HEAD'
-      ? reply.send()
-      : reply.send(Readable.from(listText(list, write), { objectMode: false }));
   }
-  if (body === undefined) {
-    return reply.send();
-  }
-  // As bytes, or the host would add a charset to the type.
-  return reply.header('content-type', JSON_TYPE).send(Buffer.from(write(body)));
+  return reply.send(payload);
 }
 
 function reportDefect(error: unknown, request: FastifyRequest): string {

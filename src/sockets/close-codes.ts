@@ -2,7 +2,7 @@
 export const CloseCode = {
   goingAway: 1001,
   internalError: 1011,
-  /** The reader is too slow. */
+  /** The reader is too slow, or there are too many subscriptions. */
   tryAgainLater: 1013,
   /** The cursor is malformed. */
   badRequest: 4400,

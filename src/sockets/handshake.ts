@@ -5,9 +5,11 @@ import { authenticateConnection } from '../accounts/credential-watch.ts';
 import type { ContextFactory } from '../accounts/credentials.ts';
 import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
+import type { AddressOf } from '../host/caller-address.ts';
 import type { Admission } from './admission.ts';
 import { CloseCode } from './close-codes.ts';
 import type { ConnectionLimiter } from './connection-limiter.ts';
+import type { PeerLimits } from './peer-limits.ts';
 import type { UpgradeRouter } from './upgrade.ts';
 import { whenClosed } from './web-sockets.ts';
 
@@ -15,10 +17,12 @@ import { whenClosed } from './web-sockets.ts';
 export interface SocketTransport {
   readonly upgrades: UpgradeRouter;
   readonly contextOf: ContextFactory;
+  readonly addressOf: AddressOf;
   readonly sockets: Config['sockets'];
   /** Origins whose pages may use the session cookie, beside our own. */
   readonly origins: readonly string[];
-  readonly connections: ConnectionLimiter;
+  readonly connections: ConnectionLimiter<number>;
+  readonly peers: PeerLimits;
   readonly admission: Admission;
   /** Reports an unexpected failure. */
   readonly report: (error: unknown, requestId: string | null) => void;
@@ -37,15 +41,14 @@ const SESSION_COOKIE = 'sessionid';
  * closed. Returns null where the socket was closed instead: for a credential that is refused, or one socket of a user too many.
  */
 export async function authenticateSocket(
-  { contextOf, origins, admission, connections }: SocketTransport,
+  { contextOf, addressOf, origins, admission, connections }: SocketTransport,
   socket: WebSocket,
   request: IncomingMessage,
 ): Promise<SocketCaller | null> {
   const authorization = credentialOf(request, origins);
+  const call = { authorization, requestId: randomUUID(), address: addressOf(request) };
   const { context, release } = await admission.run(() =>
-    authenticateConnection(contextOf, { authorization, requestId: randomUUID() }, (reason) =>
-      socket.close(CloseCode.forbidden, reason.message),
-    ),
+    authenticateConnection(contextOf, call, (reason) => socket.close(CloseCode.forbidden, reason.message)),
   );
   whenClosed(socket, release);
   if (context.refusal) {
@@ -64,7 +67,7 @@ export async function authenticateSocket(
 }
 
 /** The path and the query of a request for a socket. */
-export function addressOf({ url = '/' }: IncomingMessage): { path: string; query: URLSearchParams } {
+export function targetOf({ url = '/' }: IncomingMessage): { path: string; query: URLSearchParams } {
   const at = url.indexOf('?');
   return at < 0
     ? { path: url, query: new URLSearchParams() }
@@ -77,7 +80,7 @@ function credentialOf(request: IncomingMessage, origins: readonly string[]): str
   if (authorization !== undefined && /^\s*(jwt|bearer|token)(\s|$)/i.test(authorization)) {
     return authorization;
   }
-  const token = addressOf(request).query.get('token') ?? '';
+  const token = targetOf(request).query.get('token') ?? '';
   const session = isTrusted(request, origins) ? cookieOf(cookie ?? '') : '';
   const found = token === '' ? session : token;
   // `Bearer` takes JWTs and keys alike.

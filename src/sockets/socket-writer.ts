@@ -12,6 +12,9 @@ const STALL_TIMEOUT_MS = 3_000;
 
 /** The first byte of an unfragmented text frame (RFC 6455, section 5.2). */
 const FINAL_TEXT_FRAME = 0x81;
+/** How long the reason in a close frame may be, and the UTF-8 of a UTF-16 unit. */
+const MAX_REASON_BYTES = 123;
+const MAX_UNIT_BYTES = 3;
 const MAX_SHORT_LENGTH = 125;
 const MAX_MEDIUM_LENGTH = 0xffff;
 
@@ -102,10 +105,11 @@ export class SocketWriter {
     }
   }
 
-  /** Closes the socket after what was sent. */
+  /** Closes the socket after what was sent. A reason that is longer than a close frame is shortened. */
   close(code: number, reason: string): void {
     this.flush();
-    this.#socket.close(code, reason);
+    const fits = Buffer.byteLength(reason) <= MAX_REASON_BYTES;
+    this.#socket.close(code, fits ? reason : reason.slice(0, MAX_REASON_BYTES / MAX_UNIT_BYTES).toWellFormed());
   }
 
   /** Closes the socket of a reader that is too slow. It has time to read what was sent and the code, as long as it reads at all. */

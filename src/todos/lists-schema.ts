@@ -1,8 +1,9 @@
-import { loadUser } from '../accounts/service.ts';
+import { loadUser, withUsers } from '../accounts/service.ts';
 import { NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { defineOrder, orderOf, pageCost, toConnection } from '../graphql/connection.ts';
 import { IDEMPOTENCY_KEY, repeatable } from '../graphql/idempotency.ts';
+import { asksOfNodes } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
 import {
   createTodoList,
@@ -25,7 +26,7 @@ export function defineTodoLists(builder: Builder): void {
         type: 'User',
         nullable: true,
         description: 'Whose it is; null when it is everybody’s.',
-        resolve: ({ ownerId }, _args, context) => (ownerId === null ? null : loadUser(context, ownerId)),
+        resolve: (list, _args, context) => (list.ownerId === null ? null : loadUser(context, list.ownerId, list)),
       }),
     }),
   });
@@ -58,8 +59,10 @@ export function defineTodoLists(builder: Builder): void {
           filter: t.arg({ type: filter, description: 'Which of them.' }),
           orderBy: t.arg({ type: order, description: 'In which order; by id when left out.' }),
         },
-        resolve: (_root, { filter, orderBy, ...page }, context) =>
-          toConnection(listTodoLists(context, filter, orderOf(orderBy), page)),
+        resolve: (_root, { filter, orderBy, ...page }, context, info) => {
+          const read = listTodoLists(context, filter, orderOf(orderBy), page);
+          return toConnection(asksOfNodes(info, 'owner') ? withUsers(context, read, ({ ownerId }) => ownerId) : read);
+        },
       },
       { name: 'TodoListConnection', description: 'A page of todo lists.' },
       { name: 'TodoListEdge', description: 'A todo list at its place in a list.' },

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { ownerOfNewRow } from '../accounts/policy.ts';
+import { limitAnonymousWrite } from '../accounts/write-limits.ts';
 import type { Context } from '../context.ts';
 import { findBatched, loadRelated } from '../database/batch.ts';
 import { matches } from '../database/condition.ts';
@@ -32,16 +33,16 @@ export interface TodoListFilter {
 
 /** One page of the todo lists that the viewer sees. */
 export function listTodoLists(
-  { database, viewer }: Context,
+  context: Context,
   filter: TodoListFilter | null | undefined,
   order: Order<keyof typeof TODO_LIST_ORDERS>,
   page: PageArguments,
 ): Promise<Page<TodoList>> {
   const name = filter?.nameContains;
   return readPage(
-    database,
+    context,
     {
-      where: { AND: [visibleTodoLists(viewer), name == null ? {} : { name: { contains: name } }] },
+      where: { AND: [visibleTodoLists(context.viewer), name == null ? {} : { name: { contains: name } }] },
       columns: TODO_LIST_ORDERS,
       model: 'TodoList',
     },
@@ -84,11 +85,9 @@ export async function createTodoList({ database, viewer }: Context, input: NewTo
  *
  * @throws {NotFoundError} when the viewer sees no such list
  */
-export async function updateTodoList(
-  { database, viewer }: Context,
-  id: string | number,
-  input: TodoListChanges,
-): Promise<TodoList> {
+export async function updateTodoList(context: Context, id: string | number, input: TodoListChanges): Promise<TodoList> {
+  await limitAnonymousWrite(context);
+  const { database, viewer } = context;
   const data = validate(todoListChanges, input);
   return orNotFound(database.todoList.update({ where: writable(viewer, id), data }));
 }
@@ -98,7 +97,9 @@ export async function updateTodoList(
  *
  * @throws {NotFoundError} when the viewer sees no such list
  */
-export async function deleteTodoList({ database, viewer }: Context, id: string | number): Promise<TodoList> {
+export async function deleteTodoList(context: Context, id: string | number): Promise<TodoList> {
+  await limitAnonymousWrite(context);
+  const { database, viewer } = context;
   return orNotFound(database.todoList.delete({ where: writable(viewer, id) }));
 }
 

@@ -26,6 +26,7 @@ export const TODO_RESOURCES: readonly Resource[] = [
           200: 'An empty object.',
           400: 'A value that is neither true nor false.',
           404: 'There is no such todo that the caller may see.',
+          429: 'Too many writes without a credential: `Retry-After` says in how many seconds to try again.',
         },
         guard: async ({ context, params }) => {
           if (!(await findTodo(context, params['id'] ?? ''))) {

@@ -1,8 +1,10 @@
-import { loadUser } from '../accounts/service.ts';
+import { loadUser, withUsers } from '../accounts/service.ts';
 import { NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { defineOrder, orderOf, pageCost, toConnection } from '../graphql/connection.ts';
 import { IDEMPOTENCY_KEY, repeatable } from '../graphql/idempotency.ts';
+import { LONG_TEXT } from '../graphql/long-texts.ts';
+import { asksOfNodes } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
 import { findListOf } from './lists.ts';
 import {
@@ -23,7 +25,7 @@ export function defineTodos(builder: Builder): void {
     fields: (t) => ({
       id: t.exposeID('id'),
       title: t.exposeString('title'),
-      description: t.exposeString('description', { nullable: true }),
+      description: t.exposeString('description', { nullable: true, extensions: LONG_TEXT }),
       completed: t.exposeBoolean('completed'),
       createdAt: t.expose('createdAt', { type: 'DateTime' }),
       updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
@@ -37,7 +39,7 @@ export function defineTodos(builder: Builder): void {
         type: 'User',
         nullable: true,
         description: 'Whose it is; null when it is everybody’s.',
-        resolve: ({ ownerId }, _args, context) => (ownerId === null ? null : loadUser(context, ownerId)),
+        resolve: (todo, _args, context) => (todo.ownerId === null ? null : loadUser(context, todo.ownerId, todo)),
       }),
     }),
   });
@@ -78,8 +80,10 @@ export function defineTodos(builder: Builder): void {
           filter: t.arg({ type: filter, description: 'Which of them.' }),
           orderBy: t.arg({ type: order, description: 'In which order; by id when left out.' }),
         },
-        resolve: (_root, { filter, orderBy, ...page }, context) =>
-          toConnection(listTodos(context, filter, orderOf(orderBy), page)),
+        resolve: (_root, { filter, orderBy, ...page }, context, info) => {
+          const read = listTodos(context, filter, orderOf(orderBy), page);
+          return toConnection(asksOfNodes(info, 'owner') ? withUsers(context, read, ({ ownerId }) => ownerId) : read);
+        },
       },
       connection,
     ),
@@ -94,8 +98,10 @@ export function defineTodos(builder: Builder): void {
           filter: t.arg({ type: filter, description: 'Which of them.' }),
           orderBy: t.arg({ type: order, description: 'In which order; by id when left out.' }),
         },
-        resolve: ({ id }, { filter, orderBy, ...page }, context) =>
-          toConnection(listTodosOfList(context, id, filter, orderOf(orderBy), page)),
+        resolve: ({ id }, { filter, orderBy, ...page }, context, info) => {
+          const read = listTodosOfList(context, id, filter, orderOf(orderBy), page);
+          return toConnection(asksOfNodes(info, 'owner') ? withUsers(context, read, ({ ownerId }) => ownerId) : read);
+        },
       },
       connection,
     ),

@@ -1,14 +1,15 @@
 import { z } from 'zod';
 import { ownerOfNewRow } from '../accounts/policy.ts';
+import { limitAnonymousWrite } from '../accounts/write-limits.ts';
 import type { Context } from '../context.ts';
 import { byId, findBatched } from '../database/batch.ts';
 import { readChildPage } from '../database/child-pages.ts';
 import type { RowCondition } from '../database/condition.ts';
-import { orNotFound } from '../database/failures.ts';
+import { orGone, orNotFound } from '../database/failures.ts';
 import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
 import { findRows, insertRow, updateRows } from '../database/rows.ts';
 import { inTransaction, type Transaction } from '../database/transactions.ts';
-import { NotFoundError, ValidationError } from '../errors.ts';
+import { NotFoundError, UnauthenticatedError, ValidationError } from '../errors.ts';
 import type { Todo } from '../generated/client/client.ts';
 import { existingId, parseId, text, truth, type Unchecked, validate } from '../validation.ts';
 import { findTodoList } from './lists.ts';
@@ -65,15 +66,15 @@ export function todoFilterWhere(filter: TodoFilter | null | undefined): RowCondi
 
 /** One page of the todos that the viewer sees. */
 export function listTodos(
-  { database, viewer }: Context,
+  context: Context,
   filter: TodoFilter | null | undefined,
   order: Order<TodoOrderColumn>,
   page: PageArguments,
 ): Promise<Page<Todo>> {
   return readPage(
-    database,
+    context,
     {
-      where: { AND: [visibleTodos(viewer), todoFilterWhere(filter)] },
+      where: { AND: [visibleTodos(context.viewer), todoFilterWhere(filter)] },
       columns: TODO_ORDERS,
       model: 'Todo',
     },
@@ -120,11 +121,12 @@ export function findTodo(context: Context, id: string | number): Promise<Todo | 
 export async function createTodo(context: Context, input: NewTodo): Promise<Todo> {
   const { listId, ...fields } = validate(newTodo, input);
   const list = listId == null ? null : await listForTodo(context, listId);
-  return insertRow(context.database, 'Todo', {
+  const made = insertRow(context.database, 'Todo', {
     ...fields,
     listId: list?.id ?? null,
     ownerId: list ? list.ownerId : ownerOfNewRow(context.viewer),
   });
+  return orGone(made, list ? noSuchList : () => new UnauthenticatedError());
 }
 
 /**
@@ -152,6 +154,7 @@ export async function updateTodos(
   ids: readonly (string | number)[],
   input: TodoChanges,
 ): Promise<Todo[]> {
+  await limitAnonymousWrite(context);
   const { listId, ...fields } = validate(todoChanges, input);
   const keys = parseIds(ids);
   const list = listId == null ? null : await listForTodo(context, listId);
@@ -167,7 +170,9 @@ export async function updateTodos(
     return inOrder(keys, todos);
   };
   // One todo is all or none by itself.
-  return keys.length === 1 && !list ? change(context.database) : inTransaction(context.database, change);
+  return keys.length === 1 && !list
+    ? change(context.database)
+    : orGone(inTransaction(context.database, change), noSuchList);
 }
 
 /**
@@ -175,7 +180,9 @@ export async function updateTodos(
  *
  * @throws {NotFoundError} when the viewer sees no such todo
  */
-export async function deleteTodo({ database, viewer }: Context, id: string | number): Promise<Todo> {
+export async function deleteTodo(context: Context, id: string | number): Promise<Todo> {
+  await limitAnonymousWrite(context);
+  const { database, viewer } = context;
   return orNotFound(database.todo.delete({ where: { id: existingId(id), AND: [visibleTodos(viewer)] } }));
 }
 
@@ -185,7 +192,9 @@ export async function deleteTodo({ database, viewer }: Context, id: string | num
  * @throws {NotFoundError} when the viewer does not see every one of them
  * @throws {ValidationError} when there are more than {@link MAX_BULK} ids
  */
-export async function deleteTodos({ database, viewer }: Context, ids: readonly (string | number)[]): Promise<number[]> {
+export async function deleteTodos(context: Context, ids: readonly (string | number)[]): Promise<number[]> {
+  await limitAnonymousWrite(context);
+  const { database, viewer } = context;
   const keys = parseIds(ids);
   await inTransaction(database, async (transaction) => {
     const { count } = await transaction.todo.deleteMany({
@@ -224,7 +233,11 @@ function otherOwner(ownerId: number | null): RowCondition<'Todo'> {
 async function listForTodo(context: Context, id: string | number) {
   const list = await findTodoList(context, id);
   if (!list) {
-    throw new ValidationError([{ path: 'listId', message: 'List does not exist.' }]);
+    throw noSuchList();
   }
   return list;
+}
+
+function noSuchList(): ValidationError {
+  return new ValidationError([{ path: 'listId', message: 'List does not exist.' }]);
 }

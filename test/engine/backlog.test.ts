@@ -15,6 +15,7 @@ const clients: SocketClient[] = [];
 
 beforeAll(async () => {
   app = await startApp({
+    METRICS_PORT: '0',
     DELIVERY_MAX_BYTES: String(2 * 1024 * 1024),
     STREAM_MAX_EVENTS: '100000',
     STREAM_MAX_BYTES: '100000000',
@@ -58,7 +59,7 @@ async function endOfLog(): Promise<string> {
 }
 
 async function metric(name: string): Promise<number> {
-  const text = await (await fetch(`${app.url}/metrics`)).text();
+  const text = await app.metrics();
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
 }
 

@@ -69,7 +69,7 @@ let watcher: Person;
 const clients: SocketClient[] = [];
 
 beforeAll(async () => {
-  app = await startApp({ MAX_FAILED_SIGN_INS: '1000' });
+  app = await startApp({ MAX_FAILED_SIGN_INS: '1000', METRICS_PORT: '0' });
   ann = await app.signUp('ann');
   watcher = await app.signUp('watcher');
 });
@@ -234,7 +234,7 @@ describe('values of every kind in every column', () => {
     await damage('Note', ['priority', 'insertedAt']);
     const stream = (await connect(watcher)).start(EVERYTHING.notes, { after: cursor });
     await Promise.race([stream.ended, untilSound(stream)]);
-    const text = await (await fetch(`${app.url}/metrics`)).text();
+    const text = await app.metrics();
     const unreadable = Number(/^tidings_log_unreadable_total (\S+)$/m.exec(text)?.[1]);
     expect(unreadable).toBeGreaterThan(0);
   });

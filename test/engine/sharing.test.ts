@@ -13,7 +13,7 @@ let people: Person[];
 const clients: SocketClient[] = [];
 
 beforeAll(async () => {
-  app = await startApp();
+  app = await startApp({ METRICS_PORT: '0' });
   const ann = await app.signUp('ann');
   // One account with many credentials would be one viewer; hashing fifty passwords would take seconds.
   const names = Array.from({ length: MANY }, (_, index) => `member${index}`);
@@ -33,7 +33,7 @@ afterAll(async () => {
 
 /** A counter of `/metrics`. */
 async function metric(name: string): Promise<number> {
-  const text = await (await fetch(`${app.url}/metrics`)).text();
+  const text = await app.metrics();
   return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
 }
 

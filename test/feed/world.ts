@@ -7,7 +7,7 @@ import { freePort, type ServerProcess, startProcess } from '../kit/process.ts';
 import { startOwnServer } from '../postgres/server.ts';
 
 const PASSWORD = 'a good long password';
-const SECRET_KEY = 'f0e1d2c3b4a5f0e1d2c3b4a5f0e1d2c3b4a5';
+const SECRET_KEY = '9f1c27b0e84d635a7210fbce4496d83b';
 /** Users with an account; the last one is staff. */
 export const NAMES = ['ann', 'ben', 'cleo', 'dora', 'eve', 'root'] as const;
 

@@ -18,6 +18,8 @@ export type Row = Record<string, any>;
 export interface TestApp {
   readonly url: string;
   readonly app: App;
+  /** What Prometheus would read, of a server that was started with `METRICS_PORT`. */
+  readonly metrics: () => Promise<string>;
   /** The file that holds the database; empty when that is PostgreSQL. */
   readonly databasePath: string;
   /** What another process is started with to serve the same database. */
@@ -30,6 +32,8 @@ export interface TestApp {
   readonly signUp: (username: string) => Promise<Person>;
   /** The same for staff, who are made on the command line only. */
   readonly signUpStaff: (username: string) => Promise<Person>;
+  /** The SQL statements that `work` causes. Nothing else may run meanwhile. */
+  readonly statementsOf: (work: () => Promise<unknown>) => Promise<readonly string[]>;
   /** Counts the SQL statements that `work` causes. Nothing else may run meanwhile. */
   readonly countStatements: (work: () => Promise<unknown>) => Promise<number>;
   readonly close: () => Promise<void>;
@@ -82,7 +86,18 @@ export async function startApp(env: Record<string, string> = {}): Promise<TestAp
   const database = ON_POSTGRES ? await copyOfTemplate() : privateFile();
   const statements: string[] = [];
   const app = await createApp(
-    parseConfig({ ...database.env, PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'silent', ...env }),
+    parseConfig({
+      ...database.env,
+      PORT: '0',
+      HOST: '127.0.0.1',
+      LOG_LEVEL: 'silent',
+      // The server shares its event loop with the tests, which may keep it busy.
+      MAX_EVENT_LOOP_DELAY_MS: '0',
+      // Tests write and make accounts from one address, as often as they like.
+      MAX_ANONYMOUS_WRITES: '100000000',
+      MAX_SIGN_UPS: '100000000',
+      ...env,
+    }),
     { onStatement: (sql) => statements.push(sql) },
   );
   const url = await app.listen();
@@ -92,6 +107,12 @@ export async function startApp(env: Record<string, string> = {}): Promise<TestAp
     await signUp(app.services, { username, password: PASSWORD }, { isStaff });
     return anonymous.signIn(username, PASSWORD);
   };
+  const statementsOf = async (work: () => Promise<unknown>): Promise<string[]> => {
+    const before = statements.length;
+    await work();
+    // Retention looks at the log whenever it is time to.
+    return statements.slice(before).filter((sql) => !/\bChange\b|page_count/.test(sql));
+  };
   const close = async (): Promise<void> => {
     await app.close();
     await database.remove();
@@ -99,18 +120,15 @@ export async function startApp(env: Record<string, string> = {}): Promise<TestAp
   return {
     url,
     app,
+    metrics: async () => (await fetch(app.metricsUrl() ?? '')).text(),
     databasePath: database.path,
     databaseEnv: database.env,
     sql: database.sql,
     anonymous,
     signUp: (username) => enter(username, false),
     signUpStaff: (username) => enter(username, true),
-    countStatements: async (work) => {
-      const before = statements.length;
-      await work();
-      // Retention looks at the log whenever it is time to.
-      return statements.slice(before).filter((sql) => !/\bChange\b|page_count/.test(sql)).length;
-    },
+    statementsOf,
+    countStatements: async (work) => (await statementsOf(work)).length,
     close,
   };
 }

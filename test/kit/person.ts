@@ -20,16 +20,29 @@ export class Person {
   /** The value of the `Authorization` header, or null for an anonymous caller. */
   readonly authorization: string | null;
   readonly username: string;
+  /** Headers of all requests. */
+  readonly headers: Readonly<Record<string, string>>;
 
-  constructor(url: string, authorization: string | null, username: string) {
+  constructor(
+    url: string,
+    authorization: string | null,
+    username: string,
+    headers: Readonly<Record<string, string>> = {},
+  ) {
     this.url = url;
     this.authorization = authorization;
     this.username = username;
+    this.headers = headers;
   }
 
   /** The same person with another `Authorization` header. */
   with(authorization: string | null): Person {
-    return new Person(this.url, authorization, this.username);
+    return new Person(this.url, authorization, this.username, this.headers);
+  }
+
+  /** The same person at another IP address, to a server that trusts one proxy. */
+  from(address: string): Person {
+    return new Person(this.url, this.authorization, this.username, { 'x-forwarded-for': address });
   }
 
   async signIn(username: string, password: string): Promise<Person> {
@@ -38,7 +51,7 @@ export class Person {
       { input: { username, password } },
     );
     expect(obtainToken).toHaveProperty('token');
-    return new Person(this.url, `Bearer ${obtainToken.token}`, username);
+    return new Person(this.url, `Bearer ${obtainToken.token}`, username, this.headers);
   }
 
   /** Sends one operation and gives the whole answer, errors included. */
@@ -69,7 +82,7 @@ export class Person {
   fetch(path: string, init: RequestInit & { headers?: Record<string, string> } = {}): Promise<Response> {
     return fetch(`${this.url}${path}`, {
       ...init,
-      headers: { ...(this.authorization && { authorization: this.authorization }), ...init.headers },
+      headers: { ...this.headers, ...(this.authorization && { authorization: this.authorization }), ...init.headers },
     });
   }
 }

@@ -10,6 +10,8 @@ export interface Present {
   readonly curl: string | null;
   /** The shell of SQLite. */
   readonly sqlite3: string | null;
+  /** A proxy to stand in front of the server. */
+  readonly nginx: string | null;
   /** Python 3 with its package `requests`. */
   readonly python: string | null;
   /** The URL of a RabbitMQ that takes connections. */
@@ -26,6 +28,9 @@ declare module 'vitest' {
   }
 }
 
+/** Where Debian puts it, which is on the PATH of administrators only. */
+const NGINX_OF_ROOT = '/usr/sbin/nginx';
+
 /** A program that ends well when something listens at the host and port of its arguments. */
 const CONNECT = `require('node:net').connect(process.argv[2], process.argv[1]).once('connect', () => process.exit(0))`;
 
@@ -33,6 +38,7 @@ const LOOK: { readonly [Name in keyof Present]: () => string | null | Promise<st
   chromium: () => onPath('chromium') ?? onPath('chromium-browser') ?? onPath('google-chrome'),
   curl: () => onPath('curl'),
   sqlite3: () => onPath('sqlite3'),
+  nginx: () => onPath('nginx') ?? (existsSync(NGINX_OF_ROOT) ? NGINX_OF_ROOT : null),
   python: () => pythonWith('requests'),
   rabbitmq: () => {
     const url = process.env['TIDINGS_TEST_AMQP_URL'] ?? 'amqp://guest:guest@127.0.0.1:5672';

@@ -15,6 +15,8 @@ export interface Finished {
 
 export interface ServerProcess {
   readonly url: string;
+  /** Where its metrics are; empty without `METRICS_PORT`. */
+  readonly metricsUrl: string;
   readonly pid: number;
   /** What it has written so far, to both outputs. */
   readonly output: () => string;
@@ -57,7 +59,17 @@ export function runCommand(args: readonly string[], env: Record<string, string>,
 
 /** Starts the real program in a process of its own, on a free port, and waits until it listens. */
 export async function startProcess(env: Record<string, string>): Promise<ServerProcess> {
-  const { child, output, finished } = launch(['serve'], { PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'error', ...env });
+  const { child, output, finished } = launch(['serve'], {
+    PORT: '0',
+    HOST: '127.0.0.1',
+    LOG_LEVEL: 'error',
+    // Other tests may keep the machine busy.
+    MAX_EVENT_LOOP_DELAY_MS: '0',
+    // Tests write and make accounts from one address, as often as they like.
+    MAX_ANONYMOUS_WRITES: '100000000',
+    MAX_SIGN_UPS: '100000000',
+    ...env,
+  });
   const url = await new Promise<string>((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`It does not listen: ${output()}`)), START_PATIENCE_MS);
     const look = (): void => {
@@ -75,6 +87,7 @@ export async function startProcess(env: Record<string, string>): Promise<ServerP
   });
   return {
     url,
+    metricsUrl: /^Metrics are at (\S+)$/m.exec(output())?.[1] ?? '',
     pid: child.pid ?? 0,
     output,
     stop: (signal = 'SIGTERM') => {

@@ -134,8 +134,12 @@ export class SocketClient {
   }
 
   /** Connects to `<url>/graphql` and waits for the acknowledgement. */
-  static async open(url: string, authorization: string | null): Promise<SocketClient> {
-    const raw = new RawSocket(`${url}/graphql`, { protocols: ['graphql-transport-ws'] });
+  static async open(
+    url: string,
+    authorization: string | null,
+    headers: Record<string, string> = {},
+  ): Promise<SocketClient> {
+    const raw = new RawSocket(`${url}/graphql`, { protocols: ['graphql-transport-ws'], headers });
     await raw.opened;
     raw.send({ type: 'connection_init', ...(authorization && { payload: { authorization } }) });
     const closed = raw.closed.then(({ code, reason }) => {

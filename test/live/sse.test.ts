@@ -49,7 +49,7 @@ describe('a stream', () => {
     expect(stream.response.statusCode).toBe(200);
     expect(stream.response.headers).toMatchObject({
       'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': expect.stringContaining('no-cache'),
+      'cache-control': expect.stringContaining('no-store'),
       'access-control-allow-origin': '*',
       'x-request-id': expect.any(String),
     });

@@ -9,7 +9,7 @@ import { type Operation, SocketClient } from '../kit/socket.ts';
 import { endOfLog } from './streams.ts';
 
 const PASSWORD = 'a good long password';
-const SECRET_KEY = 'b7e4836a1c0f5d1f0c2a9b7e4836a1c0f5d1f0c2a9';
+const SECRET_KEY = 'ee912736a1b4d60df4f2a7991692f70d0909ea0f84';
 const TODOS = 'subscription ($after: String) { todoChanged(after: $after) { action id todo { title completed } } }';
 const NOTES = 'subscription ($after: String) { noteChanged(after: $after) { action id note { title } } }';
 const ADD_NOTE = `INSERT INTO "Note" ("title", "description", "priority", "createdAt", "createdBy") VALUES`;
@@ -185,7 +185,7 @@ describe('the log', () => {
     const take = (): void => {
       for (const table of ['User', 'Session', 'AuthToken']) {
         for (const row of database.prepare<[], Record<string, unknown>>(`SELECT * FROM "${table}"`).all()) {
-          for (const column of ['passwordHash', 'email', 'username', 'keyHash', 'refreshHash', 'sid', 'firstName']) {
+          for (const column of ['passwordHash', 'email', 'username', 'keyHash', 'sid', 'firstName']) {
             const value = row[column];
             secrets.push(...(typeof value === 'string' && value.length > 3 ? [value] : []));
           }

@@ -14,7 +14,11 @@ let server: ServerProcess;
 let anyone: Person;
 
 beforeAll(async () => {
-  server = await startProcess({ WEB_CONCURRENCY: String(WORKERS), DATABASE_URL: `file:${database.path}` });
+  server = await startProcess({
+    WEB_CONCURRENCY: String(WORKERS),
+    DATABASE_URL: `file:${database.path}`,
+    METRICS_PORT: '0',
+  });
   anyone = new Person(server.url, null, '');
 });
 afterAll(async () => {
@@ -44,6 +48,32 @@ describe('several workers on one file', () => {
         expect(await stream.event()).toEqual({ action: 'CREATED', todo: { title } });
       }
     }
+    await Promise.all(clients.map((client) => client.close()));
+  });
+
+  it('should have their metrics served together', async () => {
+    const scrape = async (): Promise<string> => (await fetch(server.metricsUrl)).text();
+    const readingOf = async (series: string): Promise<number> =>
+      Number(
+        (await scrape())
+          .split('\n')
+          .find((line) => line.startsWith(`${series} `))
+          ?.slice(series.length + 1),
+      );
+    const answered = 'tidings_http_request_duration_seconds_count{method="GET",route="/notes/:id",status="404"}';
+    for (let time = 0; time < CLIENTS; time += 1) {
+      // A connection each, so that several workers answer.
+      await fetch(`${server.url}/notes/0`, { headers: { connection: 'close' } });
+    }
+    await expect.poll(() => readingOf(answered)).toBe(CLIENTS);
+    const clients = await Promise.all(Array.from({ length: CLIENTS }, () => SocketClient.open(server.url, null)));
+    for (const client of clients) {
+      client.start('subscription { todoChanged { action } }');
+    }
+    await expect.poll(() => readingOf('tidings_subscriptions')).toBe(CLIENTS);
+    const position = await readingOf('tidings_log_position');
+    await make('one more');
+    await expect.poll(() => readingOf('tidings_log_position')).toBe(position + 1);
     await Promise.all(clients.map((client) => client.close()));
   });
 

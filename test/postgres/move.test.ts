@@ -8,7 +8,7 @@ import { describeWith } from '../kit/present.ts';
 import { runCommand, startProcess } from '../kit/process.ts';
 import { SocketClient } from '../kit/socket.ts';
 
-const SECRET_KEY = 'a0b1c2d3e4f5a0b1c2d3e4f5a0b1c2d3e4f5';
+const SECRET_KEY = '9f1c27b0e84d635a7210fbce4496d83b';
 const CHANGED = 'subscription ($after: String) { todoChanged(after: $after) { action cursor id todo { title } } }';
 const MAKE = 'mutation ($title: String!) { createTodo(input: { title: $title }) { ... on Todo { id } } }';
 const SIGN_UP = 'mutation { signUp(input: { username: "mover", password: "a good long password" }) { __typename } }';

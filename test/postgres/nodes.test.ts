@@ -36,7 +36,7 @@ describeWith('postgres', 'several nodes on one PostgreSQL', () => {
       Array.from({ length: NODES }, () =>
         startProcess({
           DATABASE_URL: database.url,
-          SECRET_KEY: 'd2a9c1f0d2a9c1f0d2a9c1f0d2a9c1f0d2a9c1f0',
+          SECRET_KEY: '9f1c27b0e84d635a7210fbce4496d83b',
           MAX_FAILED_SIGN_INS: String(MAX_FAILED_SIGN_INS),
         }),
       ),
@@ -248,9 +248,8 @@ describeWith('postgres', 'several nodes on one PostgreSQL', () => {
       visitor(node).ask(
         `mutation { obtainToken(input: { username: "${username}", password: "${password}" }) { __typename } }`,
       );
-    for (let index = 0; index < MAX_FAILED_SIGN_INS; index += 1) {
-      expect((await attempt(index % NODES, 'wrong')).errors).toBeUndefined();
-    }
+    const answers = await Promise.all(Array.from({ length: 30 }, (_, index) => attempt(index % NODES, 'wrong')));
+    expect(answers.filter(({ errors }) => errors === undefined)).toHaveLength(MAX_FAILED_SIGN_INS);
     for (const [index] of nodes.entries()) {
       expect((await attempt(index, PASSWORD)).errors?.[0]?.extensions?.['code']).toBe('RATE_LIMITED');
     }

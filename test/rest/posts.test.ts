@@ -151,7 +151,7 @@ describe('the list of posts', () => {
   ]);
 
   it('should name its pages as a caller behind a proxy knows them', async () => {
-    const proxied = await startApp({ TRUST_PROXY: 'true' });
+    const proxied = await startApp({ TRUST_PROXY: '1' });
     await addPosts(proxied);
     const headers = { 'x-forwarded-proto': 'https', 'x-forwarded-host': 'tidings.example' };
     const { authorization, url } = await proxied.signUp('ann');

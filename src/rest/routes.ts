@@ -4,6 +4,7 @@ import { JWT_RESOURCES } from '../accounts/jwt-rest.ts';
 import { USER_RESOURCES } from '../accounts/users-rest.ts';
 import { CHAT_RESOURCES } from '../chat/rest.ts';
 import type { Config } from '../config.ts';
+import type { AddressOf } from '../host/caller-address.ts';
 import { NOTE_RESOURCES } from '../notes/rest.ts';
 import { postResources } from '../posts/rest.ts';
 import { TODO_RESOURCES } from '../todos/rest.ts';
@@ -26,9 +27,13 @@ export function restResources(config: Config['rest']): readonly Resource[] {
 /** Mounts the paths that older clients call. */
 export function registerRest(
   app: FastifyInstance,
-  { config, contextOf }: { readonly config: Config['rest']; readonly contextOf: ContextFactory },
+  {
+    config,
+    contextOf,
+    addressOf,
+  }: { readonly config: Config['rest']; readonly contextOf: ContextFactory; readonly addressOf: AddressOf },
 ): void {
   const resources = restResources(config);
-  registerResources(app, { resources, contextOf });
+  registerResources(app, { resources, contextOf, addressOf });
   registerOpenApi(app, resources);
 }

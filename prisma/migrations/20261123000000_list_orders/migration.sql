@@ -1,0 +1,42 @@
+-- Each list is read in each of its orders from the place where a page begins: the rows of an owner, or all of them for staff.
+-- SQLite adds the id to each index by itself.
+DROP INDEX "ChatMessage_chatSessionId_idx";
+DROP INDEX "ChatSession_ownerId_idx";
+DROP INDEX "Note_ownerId_idx";
+DROP INDEX "Post_authorId_idx";
+DROP INDEX "Todo_listId_idx";
+DROP INDEX "Todo_ownerId_idx";
+DROP INDEX "TodoList_ownerId_idx";
+
+CREATE INDEX "TodoList_ownerId_id_idx" ON "TodoList"("ownerId");
+CREATE INDEX "TodoList_ownerId_name_id_idx" ON "TodoList"("ownerId", "name");
+CREATE INDEX "TodoList_ownerId_createdAt_id_idx" ON "TodoList"("ownerId", "createdAt");
+CREATE INDEX "TodoList_ownerId_updatedAt_id_idx" ON "TodoList"("ownerId", "updatedAt");
+CREATE INDEX "TodoList_name_id_idx" ON "TodoList"("name");
+CREATE INDEX "TodoList_createdAt_id_idx" ON "TodoList"("createdAt");
+CREATE INDEX "TodoList_updatedAt_id_idx" ON "TodoList"("updatedAt");
+CREATE INDEX "Todo_ownerId_id_idx" ON "Todo"("ownerId");
+CREATE INDEX "Todo_ownerId_title_id_idx" ON "Todo"("ownerId", "title");
+CREATE INDEX "Todo_ownerId_createdAt_id_idx" ON "Todo"("ownerId", "createdAt");
+CREATE INDEX "Todo_ownerId_updatedAt_id_idx" ON "Todo"("ownerId", "updatedAt");
+CREATE INDEX "Todo_title_id_idx" ON "Todo"("title");
+CREATE INDEX "Todo_createdAt_id_idx" ON "Todo"("createdAt");
+CREATE INDEX "Todo_updatedAt_id_idx" ON "Todo"("updatedAt");
+CREATE INDEX "Note_ownerId_id_idx" ON "Note"("ownerId");
+CREATE INDEX "Note_ownerId_title_id_idx" ON "Note"("ownerId", "title");
+CREATE INDEX "Note_ownerId_priority_id_idx" ON "Note"("ownerId", "priority");
+CREATE INDEX "Note_ownerId_createdAt_id_idx" ON "Note"("ownerId", "createdAt");
+CREATE INDEX "Note_ownerId_insertedAt_id_idx" ON "Note"("ownerId", "insertedAt");
+CREATE INDEX "Note_ownerId_updatedAt_id_idx" ON "Note"("ownerId", "updatedAt");
+CREATE INDEX "Note_title_id_idx" ON "Note"("title");
+CREATE INDEX "Note_priority_id_idx" ON "Note"("priority");
+CREATE INDEX "Note_createdAt_id_idx" ON "Note"("createdAt");
+CREATE INDEX "Note_insertedAt_id_idx" ON "Note"("insertedAt");
+CREATE INDEX "Note_updatedAt_id_idx" ON "Note"("updatedAt");
+CREATE INDEX "Todo_listId_id_idx" ON "Todo"("listId");
+CREATE INDEX "Post_authorId_id_idx" ON "Post"("authorId");
+CREATE INDEX "Post_title_id_idx" ON "Post"("title");
+CREATE INDEX "Post_createdAt_id_idx" ON "Post"("createdAt");
+CREATE INDEX "Post_updatedAt_id_idx" ON "Post"("updatedAt");
+CREATE INDEX "ChatSession_ownerId_id_idx" ON "ChatSession"("ownerId");
+CREATE INDEX "ChatMessage_chatSessionId_id_idx" ON "ChatMessage"("chatSessionId");

@@ -1,0 +1,79 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { AggregatorRegistry, type Registry } from 'prom-client';
+import { StartError } from '../errors.ts';
+
+export const METRICS_PATH = '/metrics';
+
+export interface MetricsServer {
+  readonly url: string;
+  readonly close: () => Promise<void>;
+}
+
+export interface MetricsServerOptions {
+  readonly host: string;
+  /** 0 for any that is free. */
+  readonly port: number;
+}
+
+/** Serves `/metrics` on a port of its own, in the text format of Prometheus, without CORS. A failure to read them is answered with 503. */
+export async function serveMetrics(
+  { host, port }: MetricsServerOptions,
+  read: () => Promise<string>,
+  contentType: string,
+): Promise<MetricsServer> {
+  const server = createServer(async ({ url = '', method }, response) => {
+    response.setHeader('cache-control', 'no-store').setHeader('x-content-type-options', 'nosniff');
+    if (url.split('?', 1)[0] !== METRICS_PATH || (method !== 'GET' && method !== 'HEAD')) {
+      response.writeHead(404).end();
+      return;
+    }
+    const text = await read().catch(() => null);
+    if (text === null) {
+      response.writeHead(503, { 'content-type': 'text/plain' }).end('The metrics cannot be read at the moment.\n');
+    } else {
+      response.writeHead(200, { 'content-type': contentType }).end(text);
+    }
+  });
+  server.listen(port, host);
+  await once(server, 'listening').catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartError(`The metrics cannot be served on ${host}:${port}: ${reason}. Set METRICS_PORT.`, {
+      cause: error,
+    });
+  });
+  const { port: actual } = server.address() as AddressInfo;
+  return { url: `http://${host}:${actual}${METRICS_PATH}`, close: () => closeServer(server) };
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeAllConnections();
+  await closed;
+}
+
+/** Lets the first process of a cluster read the metrics of this worker. */
+export function shareMetrics(registry: Registry): void {
+  AggregatorRegistry.setRegistries([registry]);
+  // It answers the requests of the first process from now on.
+  new AggregatorRegistry();
+}
+
+/** Serves the metrics of all workers together; see {@link serveMetrics}. A worker that does not answer within five seconds makes it 503. */
+export function serveMetricsOfWorkers(options: MetricsServerOptions): Promise<MetricsServer> {
+  const registry = new AggregatorRegistry();
+  return serveMetrics(options, () => registry.clusterMetrics(), registry.contentType);
+}
+
+/** Whether a message between the processes of a cluster is about metrics. */
+export function isMetricsMessage(message: unknown): boolean {
+  return (
+    typeof message === 'object' &&
+    message !== null &&
+    'type' in message &&
+    typeof message.type === 'string' &&
+    message.type.startsWith('prom-client:')
+  );
+}
