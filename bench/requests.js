@@ -1,195 +1,66 @@
 // What a request costs: Tidings with authentication, rights and a change log beside its peers without any of them, over the same tables.
 // node bench/requests.js [seconds] [rounds] [rows]; its peers are installed with `npm --prefix bench/peers install`.
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+// With BENCH_POSTGRES_URL=postgres://… over databases that it makes there and removes; BENCH_CASES='by id;update' leaves out the others, for profiles.
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import Sqlite from 'better-sqlite3';
-import { ask, cpuSeconds, inFolder, startServer } from './server.js';
+import { inFolder, startServer } from './server.js';
+import {
+  CONNECTIONS,
+  casesOfBare,
+  casesOfPeer,
+  casesOfTidings,
+  copyWithoutLog,
+  DATABASE_NAME,
+  environmentOf,
+  fill,
+  measure,
+  median,
+  newDatabase,
+  removeDatabases,
+  watchEverything,
+} from './workload.js';
 
 const [seconds = 2, rounds = 3, rows = 1_000] = process.argv.slice(2).map(Number);
-const CONNECTIONS = 32;
-const PEOPLE = 16;
-const SAMPLE = 64;
 const here = fileURLToPath(new URL('.', import.meta.url));
-const autocannon = createRequire(join(here, 'peers/package.json'))('autocannon');
-
-/** The cases, by server; each makes the requests that are sent in turn. */
-const graphql = (query, variables, token) => ({
-  method: 'POST',
-  path: '/graphql',
-  headers: { 'content-type': 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
-  body: JSON.stringify({ query, variables }),
-});
-const BY_ID = 'query ($id: ID!) { todo(id: $id) { id title completed } }';
-const PAGE = '{ posts(first: 20) { nodes { id title author { id username } } } }';
-const UPDATE =
-  'mutation ($id: ID!, $completed: Boolean!) { updateTodo(id: $id, input: { completed: $completed }) { FIELDS } }';
-const flip = (index) => index % 2 === 0;
-
-function casesOfPeer({ todos }) {
-  const update = UPDATE.replace('FIELDS', 'id completed');
-  return {
-    'by id': todos.map(({ id }) => graphql(BY_ID, { id })),
-    'page of 20 with author': [graphql(PAGE)],
-    update: todos.map(({ id }, index) => graphql(update, { id, completed: flip(index) })),
-  };
-}
-
-function casesOfBare({ todos }) {
-  const post = (path, body) => ({ method: 'POST', path, body: JSON.stringify(body) });
-  return {
-    'by id': todos.map(({ id }) => post('/todo', { id })),
-    'page of 20 with author': [post('/page', {})],
-    update: todos.map(({ id }, index) => post('/update', { id, completed: flip(index) })),
-    'list of 1,000 posts': [post('/posts', {})],
-    'list of 1,000 notes': [post('/notes', {})],
-  };
-}
-
-function casesOfTidings({ todos, tokens, postId, noteId, chat }) {
-  const update = UPDATE.replace('FIELDS', '... on Todo { id completed }');
-  const json = (token) => ({ 'content-type': 'application/json', authorization: `Bearer ${token}` });
-  const everybody = (make) => tokens.map(make);
-  return {
-    '{ __typename }, anonymous': [graphql('{ __typename }')],
-    '{ __typename }, signed in': everybody((token) => graphql('{ __typename }', undefined, token)),
-    'by id': todos.map(({ id, token }) => graphql(BY_ID, { id }, token)),
-    'page of 20 with author': everybody((token) => graphql(PAGE, undefined, token)),
-    update: todos.map(({ id, token }, index) => graphql(update, { id, completed: flip(index) }, token)),
-    'GET /api/posts/<id>/': everybody((token) => ({ path: `/api/posts/${postId}/`, headers: json(token) })),
-    'GET /notes/<id>': everybody((token) => ({ path: `/notes/${noteId}`, headers: json(token) })),
-    'PATCH /api/todos/<id>': todos.map(({ id, token }, index) => ({
-      method: 'PATCH',
-      path: `/api/todos/${id}`,
-      headers: json(token),
-      body: JSON.stringify({ completed: flip(index) }),
-    })),
-    'POST …/messages/': [
-      {
-        method: 'POST',
-        path: `/api/chats/${chat.uri}/messages/`,
-        headers: json(chat.token),
-        body: '{"message":"hello"}',
-      },
-    ],
-    'list of 1,000 posts': everybody((token) => ({ path: '/api/posts/?limit=1000', headers: json(token) })),
-    'list of 1,000 notes': everybody((token) => ({ path: '/notes/', headers: json(token) })),
-  };
-}
-
-/** Fills the database of a running server, so that every server has the same rows; returns what the requests name. */
-async function fill(url, file) {
-  const people = [];
-  for (let index = 0; index < PEOPLE; index += 1) {
-    const login = { username: `person${index}`, password: 'a good long password' };
-    const made = await ask(url, 'mutation ($i: SignUpInput!) { signUp(input: $i) { ... on User { id } } }', {
-      i: login,
-    });
-    const { obtainToken } = await ask(
-      url,
-      'mutation ($i: LoginInput!) { obtainToken(input: $i) { ... on TokenPair { token } } }',
-      { i: login },
-    );
-    people.push({ id: Number(made.signUp.id), token: obtainToken.token });
-  }
-  const [owner] = people;
-  const { createChatSession } = await ask(url, 'mutation { createChatSession { uri } }', {}, `Bearer ${owner.token}`);
-  const database = new Sqlite(file, { timeout: 10_000 });
-  const now = new Date().toISOString().replace('Z', '+00:00');
-  const insert = (text) => database.prepare(text);
-  const todo = insert('INSERT INTO "Todo" ("title", "ownerId", "updatedAt") VALUES (?, ?, ?)');
-  const post = insert('INSERT INTO "Post" ("title", "content", "authorId", "updatedAt") VALUES (?, ?, ?, ?)');
-  const note = insert(
-    'INSERT INTO "Note" ("title", "description", "priority", "createdAt", "createdBy", "ownerId", "updatedAt") VALUES (?, ?, 1, ?, ?, NULL, ?)',
-  );
-  const todos = [];
-  database.transaction(() => {
-    for (let index = 0; index < rows; index += 1) {
-      const { id, token } = people[index % PEOPLE];
-      const { lastInsertRowid } = todo.run(`todo ${index}`, id, now);
-      post.run(`post ${index}`, 'A few words of no importance. '.repeat(5), id, now);
-      if (index < 1_000) {
-        note.run(`note ${index}`, 'a remark', '2026-01-01 10:00', 'somebody', now);
-      }
-      if (index % Math.ceil(rows / SAMPLE) === 0) {
-        todos.push({ id: Number(lastInsertRowid), token });
-      }
-    }
-  })();
-  const idOf = (table) => database.prepare(`SELECT max("id") AS "id" FROM "${table}"`).get().id;
-  const filled = {
-    todos,
-    tokens: people.map(({ token }) => token),
-    postId: idOf('Post'),
-    noteId: idOf('Note'),
-    chat: { uri: createChatSession.uri, token: owner.token },
-  };
-  database.close();
-  return filled;
-}
-
-/** A copy of the database without the log's triggers: the peers write plain rows. */
-function copyFor(name, folder, file) {
-  const copy = join(folder, `${name}.db`);
-  copyFileSync(file, copy);
-  const database = new Sqlite(copy);
-  for (const trigger of database.prepare(`SELECT "name" FROM "sqlite_master" WHERE "type" = 'trigger'`).all()) {
-    database.exec(`DROP TRIGGER "${trigger.name}"`);
-  }
-  database.close();
-  return copy;
-}
-
-async function measure({ url, pid }, requests) {
-  const run = (duration) => autocannon({ url, connections: CONNECTIONS, duration, requests });
-  await run(0.5);
-  const before = cpuSeconds(pid);
-  const { requests: answered, duration, latency, non2xx, errors } = await run(seconds);
-  if (non2xx + errors > 0) {
-    throw new Error(`${non2xx} answers of another status and ${errors} failures for ${JSON.stringify(requests[0])}`);
-  }
-  return {
-    rate: answered.total / duration,
-    cpu: ((cpuSeconds(pid) - before) * 1e6) / answered.total,
-    p99: latency.p99,
-  };
-}
-
-const median = (values) => [...values].sort((left, right) => left - right)[Math.floor(values.length / 2)];
+const wanted = process.env.BENCH_CASES?.split(';');
 
 const results = await inFolder(async (folder) => {
-  const file = join(folder, 'tidings.db');
-  const env = { DATABASE_URL: `file:${file}`, SECRET_KEY: 'a secret of the benchmark, of forty letters' };
-  const first = await startServer(env);
-  const filled = await fill(first.url, file);
-  await first.stop('SIGTERM');
-  const servers = {
-    Tidings: { server: await startServer(env), cases: casesOfTidings(filled) },
-    bare: await peer('bare', casesOfBare),
-    Mercurius: await peer('mercurius', casesOfPeer),
-    Apollo: await peer('apollo', casesOfPeer),
-    Yoga: await peer('yoga', casesOfPeer),
+  const database = await newDatabase(folder, 'tidings');
+  const filled = await fill(database, rows);
+  const peer = async (name, casesOf) => {
+    const copy = await copyWithoutLog(database, name);
+    return { server: await startServer({ PEER_DATABASE_URL: copy }, `bench/peers/${name}.js`), cases: casesOf(filled) };
   };
-  async function peer(name, casesOf) {
-    const server = await startServer({ DATABASE_FILE: copyFor(name, folder, file) }, `bench/peers/${name}.js`);
-    return { server, cases: casesOf(filled) };
-  }
+  // Its own database is used last: PostgreSQL copies those only that nobody is connected to.
+  const peers = wanted
+    ? {}
+    : {
+        bare: await peer('bare', casesOfBare),
+        Mercurius: await peer('mercurius', casesOfPeer),
+        Apollo: await peer('apollo', casesOfPeer),
+        Yoga: await peer('yoga', casesOfPeer),
+      };
+  const tidings = { server: await startServer(environmentOf(database)), cases: casesOfTidings(filled) };
+  const leave = await watchEverything(tidings.server.url, filled);
+  const servers = { Tidings: tidings, ...peers };
   const measured = {};
   try {
     for (let round = 0; round < rounds; round += 1) {
-      for (const name of Object.keys(servers.Tidings.cases)) {
+      for (const name of wanted ?? Object.keys(servers.Tidings.cases)) {
         for (const [label, { server, cases }] of Object.entries(servers)) {
           if (cases[name]) {
             measured[name] ??= {};
             measured[name][label] ??= [];
-            measured[name][label].push(await measure(server, cases[name]));
+            measured[name][label].push(await measure(server, cases[name], seconds));
           }
         }
       }
     }
   } finally {
-    await Promise.all(Object.values(servers).map(({ server }) => server.stop('SIGKILL')));
+    leave();
+    await Promise.all(Object.values(servers).map(({ server }) => server.stop(wanted ? 'SIGTERM' : 'SIGKILL')));
+    await removeDatabases();
   }
   return measured;
 });
@@ -242,16 +113,18 @@ const table = [
 ].join('\n');
 process.stdout.write(`${table}\n`);
 
-const page = join(here, 'README.md');
-const START = '<!-- result -->';
-const END = '<!-- /result -->';
-const text = readFileSync(page, 'utf8');
-const about = `Node ${process.version}, ${rows.toLocaleString('en')} rows, ${CONNECTIONS} connections, medians of ${rounds} rounds of ${seconds} s, ${new Date().toISOString().slice(0, 10)}.`;
-writeFileSync(
-  page,
-  `${text.slice(0, text.indexOf(START) + START.length)}\n${about}\n\n${table}\n${text.slice(text.indexOf(END))}`,
-);
-writeFileSync(join(here, 'requests.svg'), chart());
+if (!wanted) {
+  const page = join(here, 'README.md');
+  const text = readFileSync(page, 'utf8');
+  const start = `<!-- ${DATABASE_NAME} -->`;
+  const end = `<!-- /${DATABASE_NAME} -->`;
+  const about = `Node ${process.version}, ${DATABASE_NAME}, ${rows.toLocaleString('en')} rows, ${CONNECTIONS} connections, medians of ${rounds} rounds of ${seconds} s, ${new Date().toISOString().slice(0, 10)}.`;
+  const result = `\n${about}\n\n${table}\n`;
+  writeFileSync(page, text.slice(0, text.indexOf(start) + start.length) + result + text.slice(text.indexOf(end)));
+  if (DATABASE_NAME === 'SQLite') {
+    writeFileSync(join(here, 'requests.svg'), chart());
+  }
+}
 
 /** Requests a second of all servers in the cases that all have, as bars. */
 function chart() {

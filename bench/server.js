@@ -31,7 +31,21 @@ export async function inFolder(work) {
 export async function startServer(env, script = 'dist/main.js') {
   const [command, ...pin] = canPin ? ['taskset', '-c', '0', process.execPath] : [process.execPath];
   const child = spawn(command, [...pin, ...startFlags, ...extraFlags, join(root, script)], {
-    env: { ...process.env, PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'error', ...env },
+    env: {
+      ...process.env,
+      NODE_ENV: 'production',
+      PORT: '0',
+      HOST: '127.0.0.1',
+      LOG_LEVEL: 'error',
+      // All clients come from one address.
+      ADDRESS_MAX_SOCKETS: '1000000',
+      ADDRESS_MAX_SUBSCRIPTIONS: '1000000',
+      MAX_SOCKETS: '1000000',
+      MAX_SUBSCRIPTIONS: '1000000',
+      MAX_ANONYMOUS_WRITES: '100000000',
+      MAX_SIGN_UPS: '100000000',
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = new Promise((resolve) => child.once('exit', resolve));

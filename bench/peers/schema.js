@@ -1,10 +1,19 @@
 // The schema of the peers, and resolvers that read and write by Prisma: what their documentation shows, with no authentication.
-import { PrismaBetterSqlite3 } from '@prisma/adapter-better-sqlite3';
-import { PrismaClient } from '../../dist/generated/client/client.js';
+const url = process.env.PEER_DATABASE_URL;
 
-export const prisma = new PrismaClient({
-  adapter: new PrismaBetterSqlite3({ url: `file:${process.env.DATABASE_FILE}` }),
-});
+async function clientOptions() {
+  if (url.startsWith('file:')) {
+    const { PrismaBetterSqlite3 } = await import('@prisma/adapter-better-sqlite3');
+    return { adapter: new PrismaBetterSqlite3({ url }) };
+  }
+  const { PrismaPg } = await import('@prisma/adapter-pg');
+  return { adapter: new PrismaPg({ connectionString: url }) };
+}
+
+const client = url.startsWith('file:') ? 'client' : 'postgres-client';
+const { PrismaClient } = await import(`../../dist/generated/${client}/client.js`);
+
+export const prisma = new PrismaClient(await clientOptions());
 
 export const typeDefs = `
   type User { id: ID! username: String! }
