@@ -81,7 +81,7 @@ async function createInto(opened: Opened, config: Config, observer: Omit<Databas
     addressOf,
     upgrades,
   });
-  registerRest(http, { config: config.rest, contextOf, addressOf });
+  registerRest(http, { config: config.rest, contextOf, addressOf, publicUrl: config.http.publicUrl });
   const socketTransport = {
     upgrades,
     contextOf,

@@ -102,6 +102,11 @@ const environment = z.object({
   MAX_SIGN_UPS: wholeNumber(500, { min: 1, max: 100_000_000 }),
   ALLOW_ANONYMOUS: flag(true),
   TRUST_PROXY: trustedProxies,
+  PUBLIC_URL: z
+    .string()
+    .transform((text) => text.replace(/\/$/, ''))
+    .refine(isWebOrigin, { error: 'is an http: or https: URL without a path, like https://tidings.example.org' })
+    .optional(),
   CORS_ORIGINS: z
     .string()
     .transform((text) =>
@@ -151,6 +156,10 @@ const environment = z.object({
 
 function isOrigin(text: string): boolean {
   return text === '*' || (URL.canParse(text) && new URL(text).origin === text);
+}
+
+function isWebOrigin(text: string): boolean {
+  return /^https?:/.test(text) && isOrigin(text);
 }
 
 function isBrokerUrl(text: string): boolean {
@@ -212,6 +221,8 @@ export interface Config {
   readonly http: {
     /** Origins that may call from a browser; `*` alone allows any, without credentials. */
     readonly corsOrigins: readonly string[];
+    /** The scheme, host and port at which callers reach the server, like `https://tidings.example.org`; null when that is not configured. */
+    readonly publicUrl: string | null;
     /** The proxies in front whose `X-Forwarded-*` headers are believed. */
     readonly trustedProxies: TrustedProxies;
     readonly bodyLimitBytes: number;
@@ -317,6 +328,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     writes: { maxAnonymousPerAddress: values.MAX_ANONYMOUS_WRITES, maxSignUpsPerAddress: values.MAX_SIGN_UPS },
     http: {
       corsOrigins: values.CORS_ORIGINS,
+      publicUrl: values.PUBLIC_URL ?? null,
       trustedProxies: values.TRUST_PROXY,
       bodyLimitBytes: values.BODY_LIMIT_BYTES,
       headersTimeoutMs: values.HEADERS_TIMEOUT_MS,

@@ -142,6 +142,32 @@ describe('the configuration', () => {
   });
 
   it.each([
+    [undefined, null],
+    ['', null],
+    ['https://tidings.example.org', 'https://tidings.example.org'],
+    ['https://tidings.example.org/', 'https://tidings.example.org'],
+    ['http://[::1]:8000', 'http://[::1]:8000'],
+  ])('should read the public URL %j as %j', (value, expected) => {
+    expect(parseConfig({ PUBLIC_URL: value }).http.publicUrl).toBe(expected);
+  });
+
+  it.each([
+    'tidings.example.org',
+    'ftp://tidings.example.org',
+    'https://tidings.example.org/path',
+    'https://tidings.example.org?',
+    'https://ann@tidings.example.org',
+    'https://tidings.example.org:443',
+    'https://Tidings.example.org',
+    'https://',
+    '*',
+  ])('should refuse %j as the public URL', (value) => {
+    expect(problemsOf({ PUBLIC_URL: value })).toEqual([
+      'PUBLIC_URL is an http: or https: URL without a path, like https://tidings.example.org',
+    ]);
+  });
+
+  it.each([
     'nonsense',
     'https://one.example, nonsense',
     'one.example',

@@ -13,8 +13,8 @@ const CONTENT_SECURITY_POLICY =
   "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'";
 
 /** Serves the OpenAPI document at `/openapi.json`, and a page to try it at `/docs`, all of it from this process. */
-export function registerOpenApi(app: FastifyInstance, resources: readonly Resource[]): void {
-  const document = openApiDocument(resources);
+export function registerOpenApi(app: FastifyInstance, resources: readonly Resource[], publicUrl: string | null): void {
+  const document = openApiDocument(resources, publicUrl);
   app.get('/openapi.json', () => document);
   app.register(swagger, { mode: 'static', specification: { document: document as never } });
   app.register(swaggerUi, {
@@ -25,7 +25,7 @@ export function registerOpenApi(app: FastifyInstance, resources: readonly Resour
 }
 
 /** Describes the documented paths by OpenAPI 3.1, out of the shapes that check their bodies. */
-export function openApiDocument(resources: readonly Resource[]) {
+export function openApiDocument(resources: readonly Resource[], publicUrl: string | null = null) {
   return {
     openapi: '3.1.0',
     info: {
@@ -34,6 +34,7 @@ export function openApiDocument(resources: readonly Resource[]) {
       description:
         'The paths that older clients call. Every path answers with and without a slash at its end. New clients use GraphQL at `/graphql`.',
     },
+    ...(publicUrl !== null && { servers: [{ url: publicUrl }] }),
     tags: [...new Set(resources.map(({ tag }) => tag))].map((name) => ({ name })),
     paths: Object.fromEntries(
       resources.flatMap((resource) =>

@@ -31,9 +31,15 @@ export function registerRest(
     config,
     contextOf,
     addressOf,
-  }: { readonly config: Config['rest']; readonly contextOf: ContextFactory; readonly addressOf: AddressOf },
+    publicUrl,
+  }: {
+    readonly config: Config['rest'];
+    readonly contextOf: ContextFactory;
+    readonly addressOf: AddressOf;
+    readonly publicUrl: string | null;
+  },
 ): void {
   const resources = restResources(config);
-  registerResources(app, { resources, contextOf, addressOf });
-  registerOpenApi(app, resources);
+  registerResources(app, { resources, contextOf, addressOf, publicUrl });
+  registerOpenApi(app, resources, publicUrl);
 }

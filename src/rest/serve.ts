@@ -16,9 +16,11 @@ export interface RestOptions {
   readonly resources: readonly Resource[];
   readonly contextOf: ContextFactory;
   readonly addressOf: AddressOf;
+  /** The scheme and host of links in answers; null for those of the request. */
+  readonly publicUrl: string | null;
 }
 
-/** How the caller of a request is found. */
+/** How the caller of a request and its URL are found. */
 type Calls = Omit<RestOptions, 'resources'>;
 
 /** Mounts the documented paths. */
@@ -96,7 +98,7 @@ async function answerTo(
   if (!operation) {
     throw new AppError('METHOD_NOT_ALLOWED', `Method "${request.method}" not allowed.`);
   }
-  const place = { ...placeOf(request), context };
+  const place = { ...placeOf(request, calls), context };
   await operation.guard?.(place);
   const call = { ...place, body: await bodyOf(resource, operation, request) };
   const key = method === 'POST' ? request.headers['idempotency-key'] : undefined;
@@ -127,8 +129,8 @@ async function admitted(
   return context;
 }
 
-function placeOf({ params, headers, url, protocol, host }: FastifyRequest) {
-  const address = `${protocol}://${host}${url}`;
+function placeOf({ params, headers, url, protocol, host }: FastifyRequest, { publicUrl }: Calls) {
+  const address = `${publicUrl ?? `${protocol}://${host}`}${url}`;
   return {
     params: params as Record<string, string>,
     url: URL.canParse(address) ? new URL(address) : new URL(url, 'http://localhost'),
