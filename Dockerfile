@@ -18,6 +18,7 @@ COPY --from=build --chown=node:node /app/drivers drivers
 COPY --from=build --chown=node:node /app/node_modules node_modules
 COPY --from=build --chown=node:node /app/dist dist
 COPY --from=build --chown=node:node /app/prisma prisma
+COPY --chown=node:node public public
 RUN mkdir /data && chown node:node /data
 USER node
 VOLUME /data

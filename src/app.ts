@@ -14,6 +14,7 @@ import { closeHost, createHost, registerHealth, watchUnused } from './host/host.
 import { collectMetrics } from './host/metrics.ts';
 import { type MetricsServer, serveMetrics } from './host/metrics-server.ts';
 import { OverloadGuard } from './host/overload.ts';
+import { registerPages } from './host/pages.ts';
 import { limitSlowPeers } from './host/slow-peers.ts';
 import { registerLegacySocket } from './legacy-socket/server.ts';
 import { registerRest } from './rest/routes.ts';
@@ -64,6 +65,7 @@ async function createInto(opened: Opened, config: Config, observer: Omit<Databas
   });
   const addressOf = createAddressReader(config.http.trustedProxies);
   registerHealth(http, services);
+  registerPages(http);
   const metrics = collectMetrics(http, services, overload);
   const unused = watchUnused(http);
   const peers = new PeerLimits(config.sockets, addressOf);

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import type { Identities } from './accounts/identities.ts';
+import type { RecoverySettings } from './accounts/recovery.ts';
 import type { Feed } from './changes/feed.ts';
 import type { TypingSignals } from './chat/typing.ts';
 import type { AnswerBudget } from './database/answer-budget.ts';
@@ -29,6 +30,10 @@ export interface WriteLimits {
   readonly maxAnonymousPerAddress: number;
   /** How many accounts may be made from one address within an hour. */
   readonly maxSignUpsPerAddress: number;
+  /** How many mails may be asked for from one address within an hour. */
+  readonly maxMailsPerAddress: number;
+  /** How many mails may be asked for with one name, and sent to one email address, within an hour. */
+  readonly maxMailsPerUser: number;
 }
 
 /** What the services of every domain work with, whoever calls. */
@@ -36,6 +41,7 @@ export interface Services {
   readonly database: Database;
   readonly tokens: TokenSettings;
   readonly writeLimits: WriteLimits;
+  readonly recovery: RecoverySettings;
   /** Whose the credentials are that were accepted lately. */
   readonly identities: Identities;
   /** Every committed change, as it comes. */

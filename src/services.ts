@@ -20,6 +20,7 @@ import { forgetAnswers } from './database/idempotency.ts';
 import { type DatabaseObserver, type OpenDatabase, openDatabase } from './database/open.ts';
 import { PostgresPeers } from './database/postgres-peers.ts';
 import { Opened } from './host/closing.ts';
+import { Mailer } from './mail/mailer.ts';
 import { SLICES } from './slices.ts';
 
 /** How often expired answers, counts and sessions are removed, in milliseconds. */
@@ -78,6 +79,8 @@ async function openInto(
     feed.wake();
     log.announce();
   };
+  const mailer = config.mail && new Mailer(config.mail, onFailure);
+  opened.add(async () => mailer?.close());
   const typing = new TypingSignals();
   opened.add(async () => typing.close());
   connectTyping(typing, feed, peers);
@@ -100,6 +103,7 @@ async function openInto(
       identities: new Identities(feed),
       database: database.client,
       writeLimits: config.writes,
+      recovery: { mailer, links: auth.links },
       tokens: {
         secret: createSecretKey(auth.secret ?? keptSecret(database.path ?? ''), 'utf8'),
         accessTokenLifeS: auth.accessTokenLifeS,

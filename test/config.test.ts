@@ -178,6 +178,40 @@ describe('the configuration', () => {
       expect.stringMatching(/^CORS_ORIGINS is \* or a list of origins, separated by commas/),
     ]);
   });
+
+  const MAIL = {
+    SMTP_URL: 'smtp://tidings:secret@mail.example.org:587',
+    MAIL_FROM: 'tidings@example.org',
+    PUBLIC_URL: 'https://tidings.example.org',
+  };
+
+  it('should lead the links in mails to the public URL, or to pages that are named', () => {
+    const { mail, auth } = parseConfig(MAIL);
+    expect(mail).toEqual({ url: MAIL.SMTP_URL, from: MAIL.MAIL_FROM });
+    expect(auth.links.resetPassword).toEqual({ page: 'https://tidings.example.org/reset-password', lifeS: 3600 });
+    const page = 'https://app.example.org/verify?from=mail';
+    expect(parseConfig({ ...MAIL, EMAIL_VERIFICATION_PAGE: page }).auth.links.verifyEmail.page).toBe(page);
+  });
+
+  it.each([
+    [{ SMTP_URL: MAIL.SMTP_URL }, ['MAIL_FROM is needed with SMTP_URL', 'PUBLIC_URL is needed with SMTP_URL']],
+    [{ ...MAIL, SMTP_URL: 'http://mail.example.org' }, [expect.stringMatching(/^SMTP_URL is an smtp: or smtps: URL/)]],
+    [
+      { ...MAIL, MAIL_FROM: 'a@example.org, b@example.org' },
+      [expect.stringMatching(/^MAIL_FROM is one email address/)],
+    ],
+    [{ ...MAIL, MAIL_FROM: 'Tidings' }, [expect.stringMatching(/^MAIL_FROM is one email address/)]],
+    [
+      { PASSWORD_RESET_PAGE: 'javascript:alert(1)' },
+      ['PASSWORD_RESET_PAGE is an http: or https: URL without a fragment'],
+    ],
+    [
+      { PASSWORD_RESET_PAGE: 'https://a.example/#x' },
+      ['PASSWORD_RESET_PAGE is an http: or https: URL without a fragment'],
+    ],
+  ])('should say what is wrong with mails: %j', (env, problems) => {
+    expect(problemsOf(env)).toEqual(problems);
+  });
 });
 
 describe('the signing secret of the environment', () => {

@@ -1,9 +1,8 @@
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
+import { BROWSER_ARGUMENTS } from './kit/browser.ts';
 import { describeWith } from './kit/present.ts';
-
-const ARGUMENTS = ['--no-sandbox', '--disable-background-networking', '--disable-gpu', '--disable-component-update'];
 
 describeWith('chromium', 'a person with a browser', (executablePath) => {
   let app: TestApp;
@@ -11,7 +10,7 @@ describeWith('chromium', 'a person with a browser', (executablePath) => {
 
   beforeAll(async () => {
     app = await startApp();
-    browser = await chromium.launch({ executablePath, args: ARGUMENTS });
+    browser = await chromium.launch({ executablePath, args: BROWSER_ARGUMENTS });
   });
   afterAll(async () => {
     await browser.close();

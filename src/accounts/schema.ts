@@ -6,6 +6,7 @@ import { IDEMPOTENCY_KEY, repeatableAfter } from '../graphql/idempotency.ts';
 import { nodeOptions } from '../graphql/node.ts';
 import { defineOwnCredentials } from './own-credentials-schema.ts';
 import { canSeePrivateFields } from './policy.ts';
+import { defineRecovery } from './recovery-schema.ts';
 import {
   changePassword,
   confirmPassword,
@@ -31,6 +32,7 @@ export function defineAccounts(builder: Builder): void {
   defineUsers(builder);
   defineSignIn(builder);
   defineOwnCredentials(builder);
+  defineRecovery(builder);
 }
 
 function defineUsers(builder: Builder): void {

@@ -4,6 +4,7 @@ import { findBatched, loadRelated, loadRelatedOfPage } from '../database/batch.t
 import { isUniqueViolation } from '../database/failures.ts';
 import type { Page } from '../database/page.ts';
 import { findRow, findRows } from '../database/rows.ts';
+import type { Transaction } from '../database/transactions.ts';
 import { AppError, CredentialsError, type FieldProblem, UnauthenticatedError, ValidationError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
 import { text, type Unchecked, unwritableProblem, validate } from '../validation.ts';
@@ -223,23 +224,38 @@ export interface PreparedPassword {
  */
 export async function preparePassword(context: Context, input: NewPassword): Promise<PreparedPassword> {
   const user = await confirmPassword(context, input.currentPassword);
-  refuse(passwordProblems(input.newPassword, user).map((message) => ({ path: 'newPassword', message })));
-  return { user, passwordHash: await hashPassword(input.newPassword) };
+  return { user, passwordHash: await prepareNewPassword(input.newPassword, user) };
+}
+
+/**
+ * Checks a password that a user is to have, and hashes it.
+ *
+ * @throws {ValidationError} when it is refused
+ * @throws {OverloadedError} when too many passwords are being checked
+ */
+export async function prepareNewPassword(newPassword: string, user: User): Promise<string> {
+  refuse(passwordProblems(newPassword, user).map((message) => ({ path: 'newPassword', message })));
+  return hashPassword(newPassword);
 }
 
 /** Sets a new password and ends every credential that was issued before. */
 export async function setPassword(context: Context, { user, passwordHash }: PreparedPassword): Promise<User> {
   context.identities.suspend(user.id);
-  return context.database.$transaction(async (transaction) => {
-    // The user first: who signs in at the same moment waits for this row, or has this wait and is found among the sessions.
-    const changed = await transaction.user.update({
-      where: { id: user.id },
-      data: { passwordHash, credentialsChangedAt: new Date() },
-    });
-    await transaction.session.deleteMany({ where: { userId: user.id } });
-    await transaction.authToken.deleteMany({ where: { userId: user.id } });
-    return changed;
-  });
+  return context.database.$transaction((transaction) => replacePassword(transaction, user.id, passwordHash));
+}
+
+/** Sets a new password and ends every credential that was issued before, in a transaction. Suspend the identity of the user before. */
+export async function replacePassword(transaction: Transaction, id: number, passwordHash: string): Promise<User> {
+  // The user first: who signs in at the same moment waits for this row, or has this wait and is found among the sessions.
+  const data = { passwordHash, credentialsChangedAt: new Date() };
+  const changed = await transaction.user.update({ where: { id }, data });
+  await endCredentials(transaction, id);
+  return changed;
+}
+
+async function endCredentials({ session, authToken }: Transaction, userId: number): Promise<void> {
+  await session.deleteMany({ where: { userId } });
+  await authToken.deleteMany({ where: { userId } });
 }
 
 /**
@@ -292,8 +308,7 @@ export async function deactivateUser(context: Context, { id }: User): Promise<Us
   context.identities.suspend(id);
   return context.database.$transaction(async (transaction) => {
     const closed = await transaction.user.update({ where: { id }, data: { isActive: false } });
-    await transaction.session.deleteMany({ where: { userId: id } });
-    await transaction.authToken.deleteMany({ where: { userId: id } });
+    await endCredentials(transaction, id);
     return closed;
   });
 }

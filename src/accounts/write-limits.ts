@@ -4,7 +4,7 @@ import { OverloadedError } from '../errors.ts';
 import { counterKey } from './attempts.ts';
 
 const WRITE_WINDOW_MS = 5 * 60 * 1000;
-const SIGN_UP_WINDOW_MS = 60 * 60 * 1000;
+const HOUR_MS = 60 * 60 * 1000;
 
 /**
  * Counts a write of a caller without a credential, and does nothing for any other. Call it outside of transactions, before anything is done for the write.
@@ -16,7 +16,8 @@ export async function limitAnonymousWrite(context: Context): Promise<void> {
   // Where nothing is everybody's, the write is refused without being counted.
   if (viewer.kind === 'anonymous' && viewer.sharesOwnerless) {
     const key = counterKey(tokens.secret, 'anonymous write', address);
-    await count(context, { key, max: writeLimits.maxAnonymousPerAddress, windowMs: WRITE_WINDOW_MS }, 'writes');
+    const limit = { key, max: writeLimits.maxAnonymousPerAddress, windowMs: WRITE_WINDOW_MS };
+    await count(context, limit, 'writes from this address');
   }
 }
 
@@ -28,13 +29,36 @@ export async function limitAnonymousWrite(context: Context): Promise<void> {
 export async function limitSignUp(context: Context): Promise<void> {
   const { address, writeLimits, tokens } = context;
   const key = counterKey(tokens.secret, 'sign up', address);
-  await count(context, { key, max: writeLimits.maxSignUpsPerAddress, windowMs: SIGN_UP_WINDOW_MS }, 'new accounts');
+  await count(
+    context,
+    { key, max: writeLimits.maxSignUpsPerAddress, windowMs: HOUR_MS },
+    'new accounts from this address',
+  );
+}
+
+/**
+ * Counts a request for a mail to a user, whether or not there is one of that name. Call it outside of transactions, before anything is looked up.
+ *
+ * @throws {OverloadedError} after too many requests for one name, or from one address, within an hour
+ */
+export async function limitMailRequest(context: Context, name: string): Promise<void> {
+  const { address, writeLimits, tokens } = context;
+  const from = { key: counterKey(tokens.secret, 'mail from', address), max: writeLimits.maxMailsPerAddress };
+  await count(context, { ...from, windowMs: HOUR_MS }, 'mails asked for from this address');
+  const to = { key: counterKey(tokens.secret, 'mail to', name), max: writeLimits.maxMailsPerUser };
+  await count(context, { ...to, windowMs: HOUR_MS }, 'mails asked for with this name');
+}
+
+/** How many mails one email address may get within an hour, of all accounts that name it. */
+export function recipientLimit({ writeLimits, tokens }: Context, email: string): CounterLimit {
+  const key = counterKey(tokens.secret, 'mail recipient', email);
+  return { key, max: writeLimits.maxMailsPerUser, windowMs: HOUR_MS };
 }
 
 async function count({ database }: Context, limit: CounterLimit, what: string): Promise<void> {
   const now = new Date();
   if (!(await reserve(database, limit, now))) {
     const seconds = await secondsLeft(database, limit.key, now);
-    throw new OverloadedError(`Too many ${what} from this address. Try again in ${seconds} s.`, seconds);
+    throw new OverloadedError(`Too many ${what}. Try again in ${seconds} s.`, seconds);
   }
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { all, compile } from '@fastify/proxy-addr';
-import type { TrustedProxies } from '../config.ts';
+import type { TrustedProxies } from '../environment.ts';
 
 /** Whether a peer is a trusted proxy: by its address, and by how many trusted ones are between it and the server. */
 type Trust = (address: string, hop: number) => boolean;

@@ -1,0 +1,35 @@
+import { fileURLToPath } from 'node:url';
+import fastifyStatic from '@fastify/static';
+import type { FastifyInstance } from 'fastify';
+
+const FOLDER = fileURLToPath(new URL('../../public', import.meta.url));
+/** The pages that links in mails lead to, by their paths. */
+const PAGES = { '/reset-password': 'reset-password.html', '/verify-email': 'verify-email.html' };
+
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self'",
+  "form-action 'none'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** Serves the pages for which no front end is needed, and their files under `/pages/`. */
+export function registerPages(host: FastifyInstance): void {
+  host.register(fastifyStatic, {
+    root: FOLDER,
+    prefix: '/pages/',
+    index: false,
+    cacheControl: false,
+    setHeaders: (reply) => {
+      reply.header('cache-control', 'no-cache');
+      reply.header('content-security-policy', CONTENT_SECURITY_POLICY);
+      reply.header('referrer-policy', 'no-referrer');
+    },
+  });
+  for (const [path, file] of Object.entries(PAGES)) {
+    host.get(path, (_request, reply) => reply.sendFile(file));
+  }
+}

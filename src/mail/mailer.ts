@@ -1,0 +1,103 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { createTransport, type Transporter } from 'nodemailer';
+import { OverloadedError } from '../errors.ts';
+
+export interface MailSettings {
+  /** The mail server: `smtp://user:password@host:587`, or `smtps:` for TLS from the start. */
+  readonly url: string;
+  /** Who the mails are from, like `Tidings <tidings@example.org>`. */
+  readonly from: string;
+}
+
+export interface Mail {
+  /** One address, as it is stored. */
+  readonly to: string;
+  readonly subject: string;
+  /** Plain text. */
+  readonly text: string;
+}
+
+/** How many mails may wait or be sent; each takes a few kilobytes. */
+const MAX_PENDING = 1000;
+const CONNECTIONS = 2;
+/** How long the mail server may take for each step, in milliseconds. */
+const STEP_TIMEOUT_MS = 10_000;
+/** How long the mailer rests before it tries again to send a mail, in milliseconds, for each time. */
+const RETRY_DELAYS_MS = [1_000, 10_000, 60_000];
+/** When a caller who found too many mails waiting should try again, in seconds. */
+const RETRY_AFTER_S = 60;
+
+/** Sends mails by SMTP in the background. A mail that waits is lost with its process: whoever asked for it can ask again. */
+export class Mailer {
+  readonly #transport: Transporter;
+  readonly #from: string;
+  readonly #onFailure: (error: unknown) => void;
+  readonly #pending = new Set<Promise<void>>();
+  readonly #closing = new AbortController();
+
+  constructor({ url, from }: MailSettings, onFailure: (error: unknown) => void) {
+    this.#from = from;
+    this.#onFailure = onFailure;
+    this.#transport = createTransport({
+      url,
+      pool: true,
+      maxConnections: CONNECTIONS,
+      connectionTimeout: STEP_TIMEOUT_MS,
+      greetingTimeout: STEP_TIMEOUT_MS,
+      socketTimeout: STEP_TIMEOUT_MS,
+      dnsTimeout: STEP_TIMEOUT_MS,
+      disableFileAccess: true,
+      disableUrlAccess: true,
+    });
+  }
+
+  /**
+   * Sends a mail later, unless there is none to be sent. It returns before anything is looked up, so that its caller cannot tell by the time which it was.
+   *
+   * @throws {OverloadedError} when too many mails wait already
+   */
+  post(write: () => Promise<Mail | null>): void {
+    if (this.#pending.size >= MAX_PENDING) {
+      throw new OverloadedError('Too many mails are waiting to be sent. Try again in a minute.', RETRY_AFTER_S);
+    }
+    const sending: Promise<void> = this.#send(write)
+      .catch(this.#onFailure)
+      .finally(() => this.#pending.delete(sending));
+    this.#pending.add(sending);
+  }
+
+  /** Sends what waits, without trying again, and closes the connections. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all(this.#pending);
+    this.#transport.close();
+  }
+
+  async #send(write: () => Promise<Mail | null>): Promise<void> {
+    const mail = await write();
+    if (!mail) {
+      return;
+    }
+    const { to, subject, text } = mail;
+    // As an object: a text could be read as a list of addresses.
+    const message = { from: this.#from, to: { name: '', address: to }, subject, text };
+    for (const delay of RETRY_DELAYS_MS) {
+      try {
+        await this.#transport.sendMail(message);
+        return;
+      } catch (error) {
+        if (isRefused(error) || this.#closing.signal.aborted) {
+          throw error;
+        }
+      }
+      await pause(delay, undefined, { signal: this.#closing.signal, ref: false }).catch(() => undefined);
+    }
+    await this.#transport.sendMail(message);
+  }
+}
+
+/** Whether a mail server refused a mail for good (RFC 5321 section 4.2.1): the same one would be refused again. */
+function isRefused(error: unknown): boolean {
+  const code = error instanceof Error && 'responseCode' in error ? Number(error.responseCode) : 0;
+  return code >= 500;
+}
