@@ -4,11 +4,11 @@ const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? '';
 /**
  * Has the page's form carry out a mutation that takes the token, and says what came of it.
  *
- * @param {string} query with one field, called `result`: an object, or one with a `message` when it was refused
+ * @param {string} documentId the id in operations.json of a mutation with one field, called `result`: an object, or one with a `message` when it was refused
  * @param {(token: string) => object} variablesOf
  * @param {string} success what to say when it was done
  */
-export function carryOut(query, variablesOf, success) {
+export function carryOut(documentId, variablesOf, success) {
   const form = document.getElementById('form');
   const say = (text) => {
     document.getElementById('result').textContent = text;
@@ -22,7 +22,7 @@ export function carryOut(query, variablesOf, success) {
     event.preventDefault();
     say('');
     try {
-      const { data, errors } = await send({ query, variables: variablesOf(token) });
+      const { data, errors } = await send({ documentId, variables: variablesOf(token) });
       const { message, fields = [] } = data?.result ?? { message: errors?.[0]?.message ?? 'That did not work.' };
       form.hidden = message === undefined;
       say(message === undefined ? success : [message, ...fields.map((field) => field.message)].join(' '));

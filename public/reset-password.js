@@ -1,9 +1,7 @@
 import { carryOut } from './account.js';
 
 carryOut(
-  `mutation ($input: ResetPasswordInput!) {
-    result: resetPassword(input: $input) { ... on Error { message } ... on ValidationError { fields { message } } }
-  }`,
+  'page:resetPassword',
   (token) => ({ input: { token, newPassword: document.getElementById('password').value } }),
   'Your password is set. Sign in with it.',
 );

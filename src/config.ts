@@ -71,6 +71,10 @@ export interface Config {
     readonly characterLimit: number;
     readonly directiveLimit: number;
     readonly complexityLimit: number;
+    /** Whether clients may read the schema, and are told what names of it they may have meant. */
+    readonly introspection: boolean;
+    /** The file of the operations that may be executed; null for any. */
+    readonly operationListPath: string | null;
     /** How many bytes of texts an operation may read, and its answer have. */
     readonly answerLimitBytes: number;
   };
@@ -188,6 +192,8 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       characterLimit: values.QUERY_CHARACTER_LIMIT,
       directiveLimit: values.QUERY_DIRECTIVE_LIMIT,
       complexityLimit: values.QUERY_COMPLEXITY_LIMIT,
+      introspection: values.GRAPHQL_INTROSPECTION,
+      operationListPath: values.OPERATION_LIST ?? null,
       answerLimitBytes: values.ANSWER_LIMIT_BYTES,
     },
     changes: {

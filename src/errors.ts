@@ -21,6 +21,9 @@ export const ERROR_CATALOGUE = {
   NOT_ACCEPTABLE: { status: 406, sentence: 'Could not satisfy the request Accept header.' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, sentence: 'Unsupported media type in request.' },
   IDEMPOTENCY_MISMATCH: { status: 422, sentence: 'This idempotency key was used for another request.' },
+  // With the status that Apollo's servers have: its link repeats such a request with the text.
+  PERSISTED_QUERY_NOT_FOUND: { status: 200, sentence: 'PersistedQueryNotFound' },
+  PERSISTED_QUERY_NOT_IN_LIST: { status: 403, sentence: 'This server executes only the operations of its list.' },
   COMPLEXITY: { status: 400, sentence: 'The query asks for too much at once.' },
   OVERLOADED: { status: 503, sentence: 'The server has too much to do. Try again in a moment.' },
   INTERNAL: { status: 500, sentence: 'Unexpected error' },

@@ -53,12 +53,15 @@ export function quote(value: unknown): string {
   return String(value);
 }
 
-/** Has Yoga stop the validation of a document after the first errors, and limit the errors of every result. */
-export function useErrorLimits(): Plugin<Context> {
+/**
+ * Has Yoga stop the validation of a document after the first errors, with or without names of the schema that the client may have meant, and limit the errors of
+ * every result.
+ */
+export function useErrorLimits({ hideSuggestions }: { readonly hideSuggestions: boolean }): Plugin<Context> {
   return {
     onValidate: ({ setValidationFn }) =>
       setValidationFn((schema, document, rules: readonly ValidationRule[] | undefined) =>
-        validate(schema, document, rules, { maxErrors: MAX_REQUEST_ERRORS }),
+        validate(schema, document, rules, { maxErrors: MAX_REQUEST_ERRORS, hideSuggestions }),
       ),
     onResultProcess: ({ result, setResult }) => {
       if ('errors' in result && result.errors) {

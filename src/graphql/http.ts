@@ -1,11 +1,12 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { GraphQLSchema } from 'graphql';
-import { createYoga } from 'graphql-yoga';
+import { createYoga, type Plugin } from 'graphql-yoga';
 import type { ContextFactory } from '../accounts/credentials.ts';
 import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import type { AddressOf } from '../host/caller-address.ts';
+import { OPERATIONS_OF_PAGES } from '../host/pages.ts';
 import { complexityOf } from '../json.ts';
 import type { Admission } from '../sockets/admission.ts';
 import type { ConnectionLimiter } from '../sockets/connection-limiter.ts';
@@ -19,7 +20,9 @@ import { registerGraphiQL, wantsGraphiQL } from './graphiql.ts';
 import { documentLimits } from './limits.ts';
 import { useBoundedLocations } from './locations.ts';
 import { presentError, useErrorCatalogue, useSyntaxErrorCode } from './mask.ts';
+import { readOperationList } from './operation-list.ts';
 import { type Engine, isRecord, type OperationRequest } from './operations.ts';
+import { PersistedOperations } from './persisted-operations.ts';
 import { sendResponse } from './responses.ts';
 import { createSocketServer } from './socket.ts';
 
@@ -40,6 +43,7 @@ export interface GraphQLOptions {
 
 interface ServerContext {
   readonly known: Context;
+  readonly operation: OperationRequest;
 }
 
 /**
@@ -52,18 +56,22 @@ export function registerGraphQL(
 ): () => Promise<void> {
   const report = (error: unknown, requestId: string | null) =>
     app.log.error({ err: error, reqId: requestId }, 'unexpected failure');
+  const allowed = limits.operationListPath === null ? null : readOperationList(limits.operationListPath);
+  const own = readOperationList(OPERATIONS_OF_PAGES);
+  const persisted = new PersistedOperations({ allowed, own, maxCharacters: limits.characterLimit });
   const documents = new Documents(schema, { maxCharacters: limits.characterLimit });
   const yoga = createYoga<ServerContext, Context>({
     schema,
     graphqlEndpoint: GRAPHQL_PATH,
     context: ({ known }) => known,
     plugins: [
+      usePersistedText(),
       useSyntaxErrorCode(),
       documents.plugin(),
       ...documentLimits(limits),
       useBoundedLocations(),
       useErrorCatalogue(report),
-      useErrorLimits(),
+      useErrorLimits({ hideSuggestions: !limits.introspection }),
     ],
     // The plugin remembers documents by their bytes, and once for all transports.
     parserAndValidationCache: false,
@@ -79,6 +87,7 @@ export function registerGraphQL(
   });
   const transport = {
     engine: () => yoga.getEnveloped() as Engine,
+    persisted,
     connections,
     peers,
     admission,
@@ -118,7 +127,7 @@ export function registerGraphQL(
         if (wantsGraphiQL(request)) {
           return showGraphiQL(request, reply);
         }
-        const operation = operationOf(request);
+        const operation = persisted.resolve(operationOf(request));
         const directRequest = direct.find(request, operation);
         if (directRequest && (await direct.answer(request, reply, directRequest))) {
           return reply;
@@ -133,7 +142,7 @@ export function registerGraphQL(
         const { authorization, 'user-agent': userAgent } = request.headers;
         const address = addressOf(request.raw);
         const known = await contextOf({ authorization, requestId: request.id, address, userAgent });
-        await sendResponse(await yoga.handleNodeRequestAndResponse(request, reply, { known }), reply);
+        await sendResponse(await yoga.handleNodeRequestAndResponse(request, reply, { known, operation }), reply);
         return reply;
       },
     });
@@ -150,6 +159,18 @@ export function registerGraphQL(
   return async () => {
     streams.close();
     await webSockets.close();
+  };
+}
+
+/** Has Yoga, which reads the request once more, take the text of an operation that was only named. */
+function usePersistedText(): Plugin<Record<string, never>, ServerContext> {
+  return {
+    onParams: ({ params, setParams, context }) => {
+      const { query } = context.operation;
+      if (typeof query === 'string' && query !== params.query) {
+        setParams({ ...params, query });
+      }
+    },
   };
 }
 
@@ -175,8 +196,11 @@ function operationOf({ method, body, query }: FastifyRequest): OperationRequest 
     return body;
   }
   const { variables, extensions, ...parameters } = query as Record<string, unknown>;
-  readJson('extensions', extensions);
-  return { ...parameters, variables: readJson('variables', variables) };
+  return {
+    ...parameters,
+    variables: readJson('variables', variables),
+    extensions: readJson('extensions', extensions),
+  };
 }
 
 function readJson(name: string, text: unknown): unknown {

@@ -2,7 +2,7 @@ import { maxAliasesPlugin } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth';
 import { maxDirectivesPlugin } from '@escape.tech/graphql-armor-max-directives';
 import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
-import { GraphQLError, type NameNode, type ValidationContext } from 'graphql';
+import { GraphQLError, type NameNode, NoSchemaIntrospectionCustomRule, type ValidationContext } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Config } from '../config.ts';
 import { ERROR_CATALOGUE } from '../errors.ts';
@@ -22,7 +22,14 @@ export function documentLimits(limits: Config['graphql']): Plugin[] {
     maxDepthPlugin({ n: limits.depthLimit, ignoreIntrospection: true, flattenFragments: true, ...refusal }),
     maxAliasesPlugin({ n: limits.aliasLimit, ...refusal }),
     maxDirectivesPlugin({ n: limits.directiveLimit, ...refusal }),
-    { onValidate: ({ addValidationRule }) => addValidationRule(nameLengthRule) },
+    {
+      onValidate: ({ addValidationRule }) => {
+        addValidationRule(nameLengthRule);
+        if (!limits.introspection) {
+          addValidationRule(NoSchemaIntrospectionCustomRule);
+        }
+      },
+    },
   ];
 }
 

@@ -10,6 +10,7 @@ import type { ContextFactory } from '../accounts/credentials.ts';
 import type { Context } from '../context.ts';
 import type { AddressOf } from '../host/caller-address.ts';
 import { presentError, type ReportDefect } from './mask.ts';
+import type { PersistedOperations } from './persisted-operations.ts';
 import type { SubscriptionArgs } from './subscription-renderer.ts';
 
 /** What a client asks to be executed, before it is validated. */
@@ -31,6 +32,7 @@ export interface Engine {
 /** What the transports share that keep a connection open: sockets and event streams. */
 export interface OperationTransport {
   readonly engine: () => Engine;
+  readonly persisted: PersistedOperations;
   readonly contextOf: ContextFactory;
   readonly addressOf: AddressOf;
   readonly report: ReportDefect;

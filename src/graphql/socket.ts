@@ -106,7 +106,7 @@ export function createSocketServer(options: SocketTransportOptions): {
 }
 
 function createProtocol(options: SocketTransportOptions) {
-  const { contextOf, addressOf, engine, admission, connections, peers, report, sockets } = options;
+  const { contextOf, addressOf, engine, persisted, admission, connections, peers, report, sockets } = options;
   const opened = new WeakMap<object, { readonly subscription: OpenSubscription; readonly sink: SocketSink }>();
   return makeServer<Record<string, unknown>, Extra>({
     connectionInitWaitTimeout: sockets.initTimeoutMs,
@@ -154,7 +154,7 @@ function createProtocol(options: SocketTransportOptions) {
           connection,
           waits: true,
         });
-        const args = prepare(engine(), payload, context, report);
+        const args = prepare(engine(), persisted.resolve(payload), context, report);
         if (!('document' in args) || kindOf(args) !== 'subscription') {
           return args;
         }

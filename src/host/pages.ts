@@ -1,8 +1,11 @@
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fastifyStatic from '@fastify/static';
 import type { FastifyInstance } from 'fastify';
 
 const FOLDER = fileURLToPath(new URL('../../public', import.meta.url));
+/** The file of the operations that the pages name. */
+export const OPERATIONS_OF_PAGES = join(FOLDER, 'operations.json');
 /** The pages that links in mails lead to, by their paths. */
 const PAGES = { '/reset-password': 'reset-password.html', '/verify-email': 'verify-email.html' };
 
