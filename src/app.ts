@@ -61,7 +61,7 @@ async function createInto(opened: Opened, config: Config, observer: Omit<Databas
   opened.add(closeServices);
   const contextOf = createContextFactory(services, {
     sharesOwnerless: config.auth.allowAnonymous,
-    answerLimitBytes: config.graphql.answerLimitBytes,
+    answerLimits: config.graphql.answer,
   });
   const addressOf = createAddressReader(config.http.trustedProxies);
   registerHealth(http, services);

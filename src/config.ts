@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { RecoverySettings } from './accounts/recovery.ts';
 import type { WriteLimits } from './context.ts';
+import type { AnswerLimits } from './database/answer-budget.ts';
 import { environment, type TrustedProxies } from './environment.ts';
 import type { MailSettings } from './mail/mailer.ts';
 
@@ -75,8 +76,7 @@ export interface Config {
     readonly introspection: boolean;
     /** The file of the operations that may be executed; null for any. */
     readonly operationListPath: string | null;
-    /** How many bytes of texts an operation may read, and its answer have. */
-    readonly answerLimitBytes: number;
+    readonly answer: AnswerLimits;
   };
   readonly changes: {
     /** How long a change is kept, in seconds, and how many bytes the log may have. */
@@ -194,7 +194,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       complexityLimit: values.QUERY_COMPLEXITY_LIMIT,
       introspection: values.GRAPHQL_INTROSPECTION,
       operationListPath: values.OPERATION_LIST ?? null,
-      answerLimitBytes: values.ANSWER_LIMIT_BYTES,
+      answer: { maxBytes: values.ANSWER_LIMIT_BYTES, maxSearches: values.QUERY_SEARCH_LIMIT },
     },
     changes: {
       retention: { ageS: values.CHANGE_RETENTION_S, bytes: values.CHANGE_RETENTION_BYTES },

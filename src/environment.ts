@@ -151,6 +151,7 @@ const values = z.object({
   QUERY_CHARACTER_LIMIT: wholeNumber(262_144, { min: 1000, max: 16_777_216 }),
   QUERY_DIRECTIVE_LIMIT: wholeNumber(30, { min: 0, max: 10_000 }),
   QUERY_COMPLEXITY_LIMIT: wholeNumber(20_000, { min: 10, max: 10_000_000 }),
+  QUERY_SEARCH_LIMIT: wholeNumber(16, { min: 1, max: 1_000_000 }),
   GRAPHQL_INTROSPECTION: flag(true),
   OPERATION_LIST: z.string().min(1).optional(),
   ANSWER_LIMIT_BYTES: wholeNumber(16 * 1_048_576, { min: 1024, max: GIB }),

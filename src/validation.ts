@@ -53,6 +53,19 @@ export function unwritableProblem(value: string): string | null {
   return value.isWellFormed() ? null : 'Not a valid string.';
 }
 
+/**
+ * The text that a filter compares a column with, which has at most `max` characters itself.
+ *
+ * @throws {ValidationError} when it is longer, or no text that a database holds
+ */
+export function filterText(path: string, value: string, max: number): string {
+  const problems = [...textProblems(value, max, true)];
+  if (problems.length > 0) {
+    throw new ValidationError(problems.map((message) => ({ path: `filter.${path}`, message })));
+  }
+  return value;
+}
+
 /** True or false. */
 export function truth() {
   return z.boolean({ error: missingOr('Must be a valid boolean.') });

@@ -80,7 +80,9 @@ describe('an automatically persisted query', () => {
   it.each(TRANSPORTS)('should be known by its hash once it was sent with it, over %s', async (name, send) => {
     const query = `query By_${name.replaceAll(/\W/g, '')} { todos { totalCount } }`;
     expect(await send(app, apq(query))).toMatchObject({ errors: [NOT_FOUND] });
-    expect(await send(app, { query, ...apq(query) })).toMatchObject({ data: { todos: { totalCount: expect.any(Number) } } });
+    expect(await send(app, { query, ...apq(query) })).toMatchObject({
+      data: { todos: { totalCount: expect.any(Number) } },
+    });
     for (const [, other] of TRANSPORTS) {
       expect(await other(app, apq(query))).toMatchObject({ data: { todos: { totalCount: expect.any(Number) } } });
     }

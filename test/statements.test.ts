@@ -13,7 +13,7 @@ let ann: Person;
 
 /** Twenty rows of everything, written by twenty users; every list and chat has seven children. */
 beforeAll(async () => {
-  app = await startApp({ QUERY_COMPLEXITY_LIMIT: '1000000' });
+  app = await startApp({ QUERY_COMPLEXITY_LIMIT: '1000000', QUERY_SEARCH_LIMIT: '1000' });
   ann = await app.signUpStaff('ann');
   const insert = async (sql: string, ...values: unknown[]): Promise<number> =>
     Number((await app.sql(`INSERT INTO ${sql} RETURNING "id"`, ...values))[0]?.['id']);

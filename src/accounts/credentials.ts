@@ -1,5 +1,5 @@
 import type { Connection, Context, Services } from '../context.ts';
-import { AnswerBudget } from '../database/answer-budget.ts';
+import { AnswerBudget, type AnswerLimits } from '../database/answer-budget.ts';
 import { acrossOutages } from '../database/outages.ts';
 import { findRow } from '../database/rows.ts';
 import { UnauthenticatedError } from '../errors.ts';
@@ -27,14 +27,13 @@ export type ContextFactory = (call: Call) => Promise<Context>;
 export interface ContextOptions {
   /** Whether todos, lists and notes without an owner are everybody's. */
   readonly sharesOwnerless: boolean;
-  /** How many bytes of texts an operation may read, and its answer have. */
-  readonly answerLimitBytes: number;
+  readonly answerLimits: AnswerLimits;
 }
 
 /** Makes contexts out of the server's services; a credential that is refused is part of a context, not a failure. */
 export function createContextFactory(
   services: Services,
-  { sharesOwnerless, answerLimitBytes }: ContextOptions,
+  { sharesOwnerless, answerLimits }: ContextOptions,
 ): ContextFactory {
   return async ({ authorization, requestId, address = '', userAgent, connection, waits = false }) => {
     // Before the identity is read: what is changed about it afterwards lies after this position.
@@ -45,7 +44,7 @@ export function createContextFactory(
       ...(await (waits ? acrossOutages(services.database, read) : read())),
       requestId,
       address: countedAddress(address),
-      answer: new AnswerBudget(answerLimitBytes),
+      answer: new AnswerBudget(answerLimits),
       userAgent,
       cursor,
       connection: connection ?? null,

@@ -35,9 +35,10 @@ export async function listChats(
   return readPage(
     context,
     {
-      where: { AND: [visibleChats(context.viewer), owned] },
-      columns: CHAT_ORDERS,
       model: 'ChatSession',
+      where: visibleChats(context.viewer),
+      filter: owned,
+      columns: CHAT_ORDERS,
     },
     page,
     order,

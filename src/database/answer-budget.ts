@@ -3,25 +3,39 @@ import { AppError } from '../errors.ts';
 /** Shorter texts are counted by their UTF-16 units, which is cheaper. */
 const MIN_MEASURED_LENGTH = 256;
 
+/** What looking through a list costs: to count its rows, to compare them, and to search their texts, which takes about twice as long. */
+const COUNT_COST = 1;
+const FILTER_COST = 1;
+const TEXT_SEARCH_COST = 2;
+
+export interface AnswerLimits {
+  /** How many bytes of texts may be read, and the answer may have. */
+  readonly maxBytes: number;
+  /** How many lists may be looked through: 1 for a filter or a count, 2 for the search for a text. */
+  readonly maxSearches: number;
+}
+
 /**
- * Bounds how many bytes of texts one operation reads from the database, and how many its answer has. Each is counted as it comes, against the same limit, so
- * that an operation fails before it holds much more than that.
+ * Bounds how many bytes of texts one operation reads from the database, how many its answer has, and how many lists it looks through. Each is counted as it comes,
+ * so that an operation fails before it takes much more than that.
  */
 export class AnswerBudget {
-  readonly #maxBytes: number;
+  readonly #limits: AnswerLimits;
   readonly #waiting: (() => void)[] = [];
   #isReading = false;
   #readBytes = 0;
   #answeredBytes = 0;
+  #searches = 0;
   #failure: AppError | null = null;
 
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
+  constructor(limits: AnswerLimits) {
+    this.#limits = limits;
   }
 
   /** Returns an unused one, for an answer that consists of so many answers. */
   renew(answers = 1): AnswerBudget {
-    return new AnswerBudget(this.#maxBytes * answers);
+    const { maxBytes, maxSearches } = this.#limits;
+    return new AnswerBudget({ maxBytes: maxBytes * answers, maxSearches: maxSearches * answers });
   }
 
   /**
@@ -66,16 +80,54 @@ export class AnswerBudget {
     this.#expectWithin(this.#answeredBytes);
   }
 
-  #expectWithin(bytes: number): void {
-    if (bytes > this.#maxBytes) {
-      // One for all fields that fail: an answer has thousands of them, and only their first errors are shown.
+  /**
+   * Counts a statement that looks for the rows of a filter, unless it is empty.
+   *
+   * @throws {AppError} `COMPLEXITY` when the operation looks through more lists than it may
+   */
+  addSearch(filter: object = {}): void {
+    const conditions = Object.values(filter);
+    if (conditions.length > 0) {
+      this.#addSearches(conditions.some(isTextSearch) ? TEXT_SEARCH_COST : FILTER_COST);
+    }
+  }
+
+  /**
+   * Counts a statement that counts the rows of a list.
+   *
+   * @throws {AppError} `COMPLEXITY` when the operation looks through more lists than it may
+   */
+  addCount(): void {
+    this.#addSearches(COUNT_COST);
+  }
+
+  #addSearches(cost: number): void {
+    this.#searches += cost;
+    const { maxSearches } = this.#limits;
+    if (this.#searches > maxSearches) {
       this.#failure ??= new AppError(
         'COMPLEXITY',
-        `The answer takes more than ${this.#maxBytes} bytes of text. Ask for fewer objects at once.`,
+        `The operation looks through too many lists: a filter and a totalCount cost 1, a filter by a part of a text 2, together at most ${maxSearches}.`,
       );
       throw this.#failure;
     }
   }
+
+  #expectWithin(bytes: number): void {
+    const { maxBytes } = this.#limits;
+    if (bytes > maxBytes) {
+      // One for all fields that fail: an answer has thousands of them, and only their first errors are shown.
+      this.#failure ??= new AppError(
+        'COMPLEXITY',
+        `The answer takes more than ${maxBytes} bytes of text. Ask for fewer objects at once.`,
+      );
+      throw this.#failure;
+    }
+  }
+}
+
+function isTextSearch(condition: unknown): boolean {
+  return typeof condition === 'object' && condition !== null && 'contains' in condition;
 }
 
 function bytesOf(text: string): number {

@@ -9,6 +9,7 @@ import {
   type PagedModel,
   planPage,
   toPage,
+  wholeOf,
   within,
 } from './page.ts';
 import { type ChildRelation, countChildren, findChildren } from './rows.ts';
@@ -24,12 +25,14 @@ export interface ChildListing<Child extends PagedModel> extends Omit<Listing<Chi
 /** Reads one page of the children of `parentId`, together with those that the request asks for of other parents. */
 export async function readChildPage<Child extends PagedModel>(
   context: Context,
-  { relation, where, columns }: ChildListing<Child>,
+  listing: ChildListing<Child>,
   parentId: number,
   page: PageArguments,
   order: Order,
 ): Promise<Page<RowOf<Child>>> {
   const { database, answer } = context;
+  const { relation, filter, columns } = listing;
+  const where = wholeOf(listing);
   const plan = planPage(page, order, columns);
   const scope = `${relation.child}.${relation.column} ${JSON.stringify(where)}`;
   const rows = await loadBatched(
@@ -37,6 +40,7 @@ export async function readChildPage<Child extends PagedModel>(
     `page of ${scope} ${JSON.stringify([page, order])}`,
     parentId,
     async (ids) => {
+      answer.addSearch(filter);
       const query = { where: within(where, plan), orderBy: plan.orderBy, take: plan.take + 1 };
       const read = await inParts(ids, Math.ceil(MAX_ROWS_OF_A_STATEMENT / query.take), (part) =>
         answer.read(() => findChildren(database, relation, part, query)),
@@ -49,9 +53,10 @@ export async function readChildPage<Child extends PagedModel>(
     },
   );
   return toPage(plan, rows ?? [], async () => {
-    const total = await loadBatched(context, `count of ${scope}`, parentId, (ids) =>
-      countChildren(database, relation, ids, where),
-    );
+    const total = await loadBatched(context, `count of ${scope}`, parentId, (ids) => {
+      answer.addCount();
+      return countChildren(database, relation, ids, where);
+    });
     return total ?? 0;
   });
 }

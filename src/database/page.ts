@@ -99,21 +99,37 @@ export type PagedModel = { [Model in ModelName]: RowOf<Model> extends { id: numb
 export interface Listing<Model extends PagedModel> {
   readonly model: Model;
   readonly where: Condition<Model>;
+  /** Narrows them further, as the caller asks; what is looked at in vain for it is counted. */
+  readonly filter?: Condition<Model>;
   readonly columns: OrderColumns;
 }
 
 /** Reads one page of a list; see {@link planPage} and {@link AnswerBudget} for its failures. */
 export async function readPage<Model extends PagedModel>(
   { database, answer }: Context,
-  { model, where, columns }: Listing<Model>,
+  listing: Listing<Model>,
   page: PageArguments,
   order: Order,
 ): Promise<Page<RowOf<Model>>> {
+  const { model, filter, columns } = listing;
   const plan = planPage(page, order, columns);
+  const where = wholeOf(listing);
+  answer.addSearch(filter);
   const read = await answer.read(() =>
     findRows(database, model, { where: within(where, plan), orderBy: plan.orderBy, take: plan.take + 1 }),
   );
-  return toPage(plan, read, () => countRows(database, model, where));
+  return toPage(plan, read, async () => {
+    answer.addCount();
+    return countRows(database, model, where);
+  });
+}
+
+/** All that the rows of a list fulfil. */
+export function wholeOf<Model extends PagedModel>({
+  where,
+  filter,
+}: Pick<Listing<Model>, 'where' | 'filter'>): Condition<Model> {
+  return (filter ? { AND: [where, filter] } : where) as Condition<Model>;
 }
 
 /** A condition with the bounds of a page. */

@@ -11,7 +11,7 @@ import { type Order, type OrderColumns, type Page, type PageArguments, readPage 
 import { findRows, insertRow, updateRow } from '../database/rows.ts';
 import type { RowQuery } from '../database/select-sql.ts';
 import type { Note } from '../generated/client/client.ts';
-import { existingId, int32, text, type Unchecked, validate } from '../validation.ts';
+import { existingId, filterText, int32, text, type Unchecked, validate } from '../validation.ts';
 import { visibleNotes } from './policy.ts';
 
 const MAX_TEXT = 50;
@@ -48,16 +48,16 @@ export interface NoteFilter {
 function filterWhere(filter: NoteFilter | null | undefined): RowCondition<'Note'> {
   const { titleContains, createdBy, minPriority, maxPriority } = filter ?? {};
   return {
-    ...(titleContains != null && { title: { contains: titleContains } }),
-    ...(createdBy != null && { createdBy }),
+    ...(titleContains != null && { title: { contains: filterText('titleContains', titleContains, MAX_TEXT) } }),
+    ...(createdBy != null && { createdBy: filterText('createdBy', createdBy, MAX_TEXT) }),
     ...((minPriority != null || maxPriority != null) && {
       priority: { ...(minPriority != null && { gte: minPriority }), ...(maxPriority != null && { lte: maxPriority }) },
     }),
   };
 }
 
-/** One page of the notes that the viewer sees. */
-export function listNotes(
+/** One page of the notes that the viewer sees; see {@link readPage} for its failures. */
+export async function listNotes(
   context: Context,
   filter: NoteFilter | null | undefined,
   order: Order<keyof typeof NOTE_ORDERS>,
@@ -66,9 +66,10 @@ export function listNotes(
   return readPage(
     context,
     {
-      where: { AND: [visibleNotes(context.viewer), filterWhere(filter)] },
-      columns: NOTE_ORDERS,
       model: 'Note',
+      where: visibleNotes(context.viewer),
+      filter: filterWhere(filter),
+      columns: NOTE_ORDERS,
     },
     page,
     order,

@@ -11,7 +11,7 @@ import { countRows, findIds, findRows, insertRow, updateRow } from '../database/
 import type { RowQuery } from '../database/select-sql.ts';
 import { NotFoundError } from '../errors.ts';
 import type { Post } from '../generated/client/client.ts';
-import { parseId, text, type Unchecked, validate } from '../validation.ts';
+import { filterText, parseId, text, type Unchecked, validate } from '../validation.ts';
 import { canChangePost, visiblePosts } from './policy.ts';
 
 const MAX_TITLE = 50;
@@ -42,7 +42,7 @@ function filterWhere(filter: PostFilter | null | undefined): Condition<'Post'> {
   const { authorId, titleContains, createdFrom, createdBefore } = filter ?? {};
   return {
     ...(authorId != null && { authorId: parseId(authorId) ?? { in: [] } }),
-    ...(titleContains != null && { title: { contains: titleContains } }),
+    ...(titleContains != null && { title: { contains: filterText('titleContains', titleContains, MAX_TITLE) } }),
     ...((createdFrom ?? createdBefore) && {
       createdAt: { ...(createdFrom && { gte: createdFrom }), ...(createdBefore && { lt: createdBefore }) },
     }),
@@ -63,9 +63,10 @@ export async function listPosts(
   return readPage(
     context,
     {
-      where: { AND: [visiblePosts(signedIn(context.viewer)), filterWhere(filter)] },
-      columns: POST_ORDERS,
       model: 'Post',
+      where: visiblePosts(signedIn(context.viewer)),
+      filter: filterWhere(filter),
+      columns: POST_ORDERS,
     },
     page,
     order,

@@ -8,7 +8,7 @@ import { orNotFound } from '../database/failures.ts';
 import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
 import { findRows } from '../database/rows.ts';
 import type { Todo, TodoList } from '../generated/client/client.ts';
-import { existingId, text, type Unchecked, validate } from '../validation.ts';
+import { existingId, filterText, text, type Unchecked, validate } from '../validation.ts';
 import { visibleTodoLists } from './policy.ts';
 
 const MAX_NAME = 64;
@@ -31,8 +31,8 @@ export interface TodoListFilter {
   readonly nameContains?: string | null | undefined;
 }
 
-/** One page of the todo lists that the viewer sees. */
-export function listTodoLists(
+/** One page of the todo lists that the viewer sees; see {@link readPage} for its failures. */
+export async function listTodoLists(
   context: Context,
   filter: TodoListFilter | null | undefined,
   order: Order<keyof typeof TODO_LIST_ORDERS>,
@@ -42,9 +42,10 @@ export function listTodoLists(
   return readPage(
     context,
     {
-      where: { AND: [visibleTodoLists(context.viewer), name == null ? {} : { name: { contains: name } }] },
-      columns: TODO_LIST_ORDERS,
       model: 'TodoList',
+      where: visibleTodoLists(context.viewer),
+      filter: name == null ? {} : { name: { contains: filterText('nameContains', name, MAX_NAME) } },
+      columns: TODO_LIST_ORDERS,
     },
     page,
     order,

@@ -11,7 +11,7 @@ import { findRows, insertRow, updateRows } from '../database/rows.ts';
 import { inTransaction, type Transaction } from '../database/transactions.ts';
 import { NotFoundError, UnauthenticatedError, ValidationError } from '../errors.ts';
 import type { Todo } from '../generated/client/client.ts';
-import { existingId, parseId, text, truth, type Unchecked, validate } from '../validation.ts';
+import { existingId, filterText, parseId, text, truth, type Unchecked, validate } from '../validation.ts';
 import { findTodoList } from './lists.ts';
 import { visibleTodos } from './policy.ts';
 
@@ -51,21 +51,25 @@ export interface TodoFilter {
   readonly createdBefore?: Date | null | undefined;
 }
 
-/** A filter as a condition on rows. */
+/**
+ * A filter as a condition on rows.
+ *
+ * @throws {ValidationError} when its text is longer than a title
+ */
 export function todoFilterWhere(filter: TodoFilter | null | undefined): RowCondition<'Todo'> {
   const { completed, listId, titleContains, createdFrom, createdBefore } = filter ?? {};
   return {
     ...(completed != null && { completed }),
     ...(listId != null && { listId: parseId(listId) ?? { in: [] } }),
-    ...(titleContains != null && { title: { contains: titleContains } }),
+    ...(titleContains != null && { title: { contains: filterText('titleContains', titleContains, MAX_TITLE) } }),
     ...((createdFrom ?? createdBefore) && {
       createdAt: { ...(createdFrom && { gte: createdFrom }), ...(createdBefore && { lt: createdBefore }) },
     }),
   };
 }
 
-/** One page of the todos that the viewer sees. */
-export function listTodos(
+/** One page of the todos that the viewer sees; see {@link readPage} for its failures. */
+export async function listTodos(
   context: Context,
   filter: TodoFilter | null | undefined,
   order: Order<TodoOrderColumn>,
@@ -74,9 +78,10 @@ export function listTodos(
   return readPage(
     context,
     {
-      where: { AND: [visibleTodos(context.viewer), todoFilterWhere(filter)] },
-      columns: TODO_ORDERS,
       model: 'Todo',
+      where: visibleTodos(context.viewer),
+      filter: todoFilterWhere(filter),
+      columns: TODO_ORDERS,
     },
     page,
     order,
@@ -84,7 +89,7 @@ export function listTodos(
 }
 
 /** One page of the todos of a list; the pages of many lists are read together. */
-export function listTodosOfList(
+export async function listTodosOfList(
   context: Context,
   listId: number,
   filter: TodoFilter | null | undefined,
@@ -95,7 +100,8 @@ export function listTodosOfList(
     context,
     {
       relation: { child: 'Todo', parent: 'TodoList', column: 'listId' },
-      where: { AND: [visibleTodos(context.viewer), todoFilterWhere(filter)] },
+      where: visibleTodos(context.viewer),
+      filter: todoFilterWhere(filter),
       columns: TODO_ORDERS,
     },
     listId,
