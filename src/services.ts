@@ -3,6 +3,7 @@ import { forgetAttempts } from './accounts/attempts.ts';
 import { Identities } from './accounts/identities.ts';
 import { keptSecret } from './accounts/secret.ts';
 import { forgetSessions } from './accounts/sessions.ts';
+import { fillSkeletons } from './accounts/skeletons.ts';
 import { Feed } from './changes/feed.ts';
 import type { ChangeLog } from './changes/log.ts';
 import { type LoggedModels, loggedModels } from './changes/logged-models.ts';
@@ -95,6 +96,12 @@ async function openInto(
     onFailure,
   });
   opened.add(stopForgetting);
+  const stopping = new AbortController();
+  const filling = fillSkeletons(database.client, stopping.signal).catch(onFailure);
+  opened.add(() => {
+    stopping.abort();
+    return filling;
+  });
   opened.add(stopRetention);
   return {
     services: {

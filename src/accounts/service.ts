@@ -20,7 +20,7 @@ import {
   startSession,
   type TokenPair,
 } from './sessions.ts';
-import { normaliseUsername, usernameKey, usernameProblem } from './usernames.ts';
+import { normaliseUsername, usernameKey, usernameProblem, usernameSkeleton } from './usernames.ts';
 
 const MAX_USERNAME = 150;
 const MAX_EMAIL = 254;
@@ -79,20 +79,18 @@ export async function prepareAccount(input: NewAccount) {
   const account = { ...values, email: values.email ?? '' };
   refuse(passwordProblems(account.password, account).map((message) => ({ path: 'password', message })));
   const { password, ...fields } = account;
-  return { ...fields, usernameKey: usernameKey(fields.username), passwordHash: await hashPassword(password) };
+  return { ...fields, ...keysOf(fields.username), passwordHash: await hashPassword(password) };
 }
 
 /**
  * Makes an account.
  *
- * @throws {ValidationError} when the name is taken (in any case of letters)
+ * @throws {ValidationError} when the name is taken (in any case of letters), or looks like another one
  */
-export function createAccount(
-  { database }: Services,
-  account: PreparedAccount,
-  { isStaff = false } = {},
-): Promise<User> {
-  return orTaken('username', () => database.user.create({ data: { ...account, isStaff } }));
+export function createAccount(services: Services, account: PreparedAccount, { isStaff = false } = {}): Promise<User> {
+  return orTaken(services, { path: 'username', name: account.username }, () =>
+    services.database.user.create({ data: { ...account, isStaff } }),
+  );
 }
 
 /** Checks an account and makes it; see {@link prepareAccount} and {@link createAccount}. */
@@ -276,10 +274,10 @@ export async function changePassword(context: Context, input: NewPassword): Prom
 export async function setUsername(context: Context, { id }: User, name: string): Promise<User> {
   const { newUsername } = validate(z.object({ newUsername: username }), { newUsername: name });
   context.identities.suspend(id);
-  return orTaken('newUsername', () =>
+  return orTaken(context, { path: 'newUsername', name: newUsername, id }, () =>
     context.database.user.update({
       where: { id },
-      data: { username: newUsername, usernameKey: usernameKey(newUsername) },
+      data: { username: newUsername, ...keysOf(newUsername) },
     }),
   );
 }
@@ -356,7 +354,21 @@ function usersIn({ database }: Context) {
   return (ids: number[]): Promise<User[]> => findRows(database, 'User', { where: { id: { in: ids } } });
 }
 
-async function orTaken(path: string, write: () => PromiseLike<User>): Promise<User> {
+/** What may be only one user's each. */
+function keysOf(name: string): { usernameKey: string; usernameSkeleton: string } {
+  return { usernameKey: usernameKey(name), usernameSkeleton: usernameSkeleton(name) };
+}
+
+async function orTaken(
+  { database }: Services,
+  { path, name, id }: { readonly path: string; readonly name: string; readonly id?: number },
+  write: () => PromiseLike<User>,
+): Promise<User> {
+  // Asked first, since which of two violations a database reports is not specified, and since nothing can be asked after it in a transaction of PostgreSQL.
+  const similar = await findRow(database, 'User', { usernameSkeleton: usernameSkeleton(name) });
+  if (similar && similar.id !== id && similar.usernameKey !== usernameKey(name)) {
+    throw new ValidationError([{ path, message: 'This username looks like that of another user.' }]);
+  }
   try {
     return await write();
   } catch (error) {

@@ -1,3 +1,5 @@
+import unhomoglyph from 'unhomoglyph';
+
 /** The scripts in modern use, by their long names: the tables 5 and 7 of UAX 31. Historic ones are in no use for names. */
 const SCRIPTS = [
   ...['Latin', 'Greek', 'Cyrillic', 'Armenian', 'Georgian', 'Hebrew', 'Arabic', 'Syriac', 'Thaana', 'Nko', 'Adlam'],
@@ -26,6 +28,14 @@ const ALLOWED = /^[\p{L}\p{N}\p{M}_@.+-]*$/u;
  */
 const UNSEEN =
   /\p{Default_Ignorable_Code_Point}|(?<![\p{L}\p{M}])\p{M}|(\p{Mn})\1|\p{Soft_Dotted}\p{Mn}*\u0307|\p{Mn}{5}/u;
+
+/**
+ * What a name looks like (UTS 39, section 4): names that could be taken for one another have the same one, whatever their scripts and the case of their letters. It is
+ * for comparison alone.
+ */
+export function usernameSkeleton(username: string): string {
+  return unhomoglyph(username.normalize('NFD')).normalize('NFD').toLowerCase();
+}
 
 /** A username as it is stored: Unicode NFKC, so that look-alike spellings of one text are one name. */
 export function normaliseUsername(username: string): string {

@@ -1,5 +1,5 @@
 import { hashPassword } from '../accounts/passwords.ts';
-import { usernameKey } from '../accounts/usernames.ts';
+import { usernameKey, usernameSkeleton } from '../accounts/usernames.ts';
 import { newChatUri } from '../chat/service.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/open.ts';
@@ -49,6 +49,7 @@ async function seedUsers(database: Database): Promise<[number, number, number]> 
     data: DEMO_USERS.map((user) => ({
       ...user,
       usernameKey: usernameKey(user.username),
+      usernameSkeleton: usernameSkeleton(user.username),
       email: `${user.username}@example.com`,
       passwordHash,
     })),
