@@ -208,10 +208,23 @@ export async function insertRowIf<Model extends ModelName, Other extends ModelNa
       | RowOf<Model>
       | undefined;
   }
-  const found = (await findRow(database, other.model, other.where)) as { readonly id: number } | undefined;
+  return (await findLocked(database, other.model, other.where)) ? insertRow(database, model, data) : undefined;
+}
+
+/**
+ * The one row that fulfils a condition on a unique column and perhaps others, which no other transaction changes or deletes until this one is over; undefined
+ * when none does.
+ */
+export async function findLocked<Model extends ModelName>(
+  transaction: Transaction,
+  model: Model,
+  where: Condition<Model>,
+): Promise<RowOf<Model> | undefined> {
+  const found = (await findRow(transaction, model, where)) as { readonly id: number } | undefined;
   if (!found) {
     return undefined;
   }
-  await lockRow(database, other.model, found.id);
-  return (await findRow(database, other.model, other.where)) ? insertRow(database, model, data) : undefined;
+  await lockRow(transaction, model, found.id);
+  // It may have changed, or been deleted, before it was locked.
+  return findRow(transaction, model, where);
 }

@@ -31,9 +31,12 @@ function isWriteConflict(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === WRITE_CONFLICT;
 }
 
-/** Keeps other transactions from doing the same to a row until this one is over. On SQLite they can't run at the same time anyway. */
+/**
+ * Keeps other transactions from doing the same to a row, and from changing or deleting it, until this one is over. They may insert rows that refer to it
+ * meanwhile. On SQLite they can't run at the same time anyway.
+ */
 export async function lockRow(transaction: Transaction, model: Prisma.ModelName, id: number): Promise<void> {
   if ('$isPostgres' in transaction) {
-    await transaction.$queryRaw`SELECT "id" FROM ${Prisma.raw(`"${model}"`)} WHERE "id" = ${id} FOR UPDATE`;
+    await transaction.$queryRaw`SELECT "id" FROM ${Prisma.raw(`"${model}"`)} WHERE "id" = ${id} FOR NO KEY UPDATE`;
   }
 }
