@@ -71,6 +71,11 @@ export function truth() {
   return z.boolean({ error: missingOr('Must be a valid boolean.') });
 }
 
+/** One of a few words. */
+export function oneOf<const Words extends readonly [string, ...string[]]>(words: Words) {
+  return z.enum(words, { error: missingOr('Not a valid choice.') });
+}
+
 /** A whole number of 32 bits. */
 export function int32() {
   return z.int32({ error: missingOr('A valid integer is required.') });

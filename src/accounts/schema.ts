@@ -6,6 +6,7 @@ import { IDEMPOTENCY_KEY, repeatableAfter } from '../graphql/idempotency.ts';
 import { nodeOptions } from '../graphql/node.ts';
 import { defineOwnCredentials } from './own-credentials-schema.ts';
 import { canSeePrivateFields } from './policy.ts';
+import { defineProfile } from './profile-schema.ts';
 import { defineRecovery } from './recovery-schema.ts';
 import {
   changePassword,
@@ -21,7 +22,6 @@ import {
   prepareAuthToken,
   type RenewedConnection,
   renewConnection,
-  updateViewer,
   verifyToken,
 } from './service.ts';
 import { renewSession, type TokenPair } from './sessions.ts';
@@ -30,6 +30,7 @@ import { limitSignUp } from './write-limits.ts';
 /** Adds users and everything about signing in. */
 export function defineAccounts(builder: Builder): void {
   defineUsers(builder);
+  defineProfile(builder);
   defineSignIn(builder);
   defineOwnCredentials(builder);
   defineRecovery(builder);
@@ -85,24 +86,8 @@ function defineUsers(builder: Builder): void {
     }),
   }));
 
-  const profile = builder.inputType('UpdateViewerInput', {
-    description: 'What the viewer tells of themselves; a field that is left out stays.',
-    fields: (t) => ({
-      email: t.string({ description: 'At most 254 characters; empty to remove it.' }),
-      firstName: t.string({ description: 'At most 150 characters; empty to remove it.' }),
-      lastName: t.string({ description: 'At most 150 characters; empty to remove it.' }),
-    }),
-  });
-  builder.mutationFields((t) => ({
-    updateViewer: t.field({
-      type: user,
-      authScopes: { signedIn: true },
-      description: 'Changes what the viewer tells of themselves.',
-      errors: { types: [ValidationError] },
-      args: { input: t.arg({ type: profile, required: true, description: 'What changes.' }) },
-      resolve: (_root, { input }, context) => updateViewer(context, input),
-    }),
-    deactivateViewer: t.field({
+  builder.mutationField('deactivateViewer', (t) =>
+    t.field({
       type: user,
       authScopes: { signedIn: true },
       description: 'Closes the viewer’s account: no credential works any more. What the user wrote stays.',
@@ -111,7 +96,7 @@ function defineUsers(builder: Builder): void {
       resolve: async (_root, { currentPassword }, context) =>
         deactivateUser(context, await confirmPassword(context, currentPassword)),
     }),
-  }));
+  );
 }
 
 function privately<Value>({ viewer }: Context, user: User, value: Value): Value | null {

@@ -52,14 +52,7 @@ export const newAccount = z.object({
   lastName: text(MAX_NAME, { blank: true }).optional(),
 });
 
-const profile = z.object({
-  email: email.optional(),
-  firstName: text(MAX_NAME, { blank: true }).optional(),
-  lastName: text(MAX_NAME, { blank: true }).optional(),
-});
-
 export type NewAccount = Unchecked<z.input<typeof newAccount>>;
-export type Profile = Unchecked<z.input<typeof profile>>;
 
 export interface Login {
   readonly username: string;
@@ -293,12 +286,6 @@ export async function viewerRow({ database, viewer }: Context): Promise<User> {
     throw new UnauthenticatedError();
   }
   return user;
-}
-
-/** Changes what the viewer tells of themselves; fields that are left out stay. */
-export async function updateViewer({ database, viewer }: Context, input: Profile): Promise<User> {
-  const { id } = signedIn(viewer);
-  return database.user.update({ where: { id }, data: validate(profile, input) });
 }
 
 /** Closes an account: every credential stops working at once. What the user wrote stays. */

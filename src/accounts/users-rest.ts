@@ -5,6 +5,7 @@ import { DJANGO } from '../rest/dialect.ts';
 import { textField } from '../rest/fields.ts';
 import { type Operation, operation, type Resource } from '../rest/resource.ts';
 import { LOGIN_FIELDS, TOO_MANY } from './jwt-rest.ts';
+import { updateViewer } from './profile.ts';
 import {
   confirmPassword,
   createAccount,
@@ -17,7 +18,6 @@ import {
   setPassword,
   setUsername,
   signIn,
-  updateViewer,
   viewerRow,
 } from './service.ts';
 import { limitSignUp } from './write-limits.ts';

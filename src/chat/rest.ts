@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { permit, signedIn } from '../accounts/policy.ts';
-import { findUser, viewerRow } from '../accounts/service.ts';
+import { viewerRow } from '../accounts/service.ts';
 import { usernameKey } from '../accounts/usernames.ts';
 import type { Context } from '../context.ts';
-import { NotFoundError, ValidationError } from '../errors.ts';
+import { NotFoundError } from '../errors.ts';
 import type { ChatSession, User } from '../generated/client/client.ts';
 import { DJANGO } from '../rest/dialect.ts';
 import { textField } from '../rest/fields.ts';
@@ -11,8 +11,9 @@ import { cursorOf, limitOf, nextLink } from '../rest/paging.ts';
 import { type Operation, operation, type Resource } from '../rest/resource.ts';
 import { text } from '../validation.ts';
 import { LISTED_MESSAGE, participantBody } from './bodies.ts';
+import { addChatMember, joinChat } from './members.ts';
 import { findMessageIds, messagesAsJson, newMessage, sendMessage } from './messages.ts';
-import { addChatMembers, createChat, heldChat, joinChat, listParticipants } from './service.ts';
+import { createChat, heldChat, listParticipants } from './service.ts';
 
 const MAX_USERNAME = 150;
 
@@ -20,7 +21,7 @@ const shared = { tag: 'Chat', dialect: DJANGO, access: 'signedIn', challenge: 'T
 const ANSWERS = {
   401: 'No credential, or one that is refused.',
   403: 'The caller holds the uri, but does not take part in the chat.',
-  404: 'There is no such chat.',
+  404: 'There is no such chat, or the caller was removed from it.',
 };
 
 const opening: Operation = {
@@ -36,7 +37,11 @@ const joining = operation({
   summary: 'Makes a user a member: oneself with the uri alone, others as one who takes part',
   body: z.object({ username: textField(text(MAX_USERNAME)) }),
   guard: ({ context, params }) => heldChat(context, params['uri'] ?? ''),
-  answers: { 200: 'Everybody who takes part, the owner first.', 400: 'There is no such active user.', ...ANSWERS },
+  answers: {
+    200: 'Everybody who takes part, the owner first.',
+    400: 'There is no such active user, or only people who share a chat with the user can add them.',
+    ...ANSWERS,
+  },
   handle: async ({ context, params, body }) => {
     const { chat, takesPart } = await heldChat(context, params['uri'] ?? '');
     const user = await addedUser(context, chat, takesPart, body.username);
@@ -60,12 +65,7 @@ async function addedUser(context: Context, chat: ChatSession, takesPart: boolean
     return viewerRow(context);
   }
   permit(takesPart);
-  const user = await findUser(context, username);
-  if (!user?.isActive) {
-    throw new ValidationError([{ path: 'username', message: 'User does not exist.' }]);
-  }
-  await addChatMembers(context, chat.uri, [user.username]);
-  return user;
+  return addChatMember(context, chat.uri, username);
 }
 
 async function joinedChat(context: Context, uri: string): Promise<ChatSession> {

@@ -6,19 +6,17 @@ import { IDEMPOTENCY_KEY, repeatable } from '../graphql/idempotency.ts';
 import { LONG_TEXT } from '../graphql/long-texts.ts';
 import { asksOfNodes } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
+import { addChatMembers, joinChat, leaveChat, removeChatMember } from './members.ts';
 import { findMessage, listMessages, MESSAGE_ORDERS, sendMessage } from './messages.ts';
 import {
-  addChatMembers,
   CHAT_ORDERS,
   createChat,
   findChat,
   findChatById,
-  joinChat,
-  leaveChat,
   listChats,
   listParticipants,
   loadChat,
-  removeChatMember,
+  renewChatUri,
 } from './service.ts';
 
 /** Adds chats, their members and their messages: the types, their reads and their writes. */
@@ -159,10 +157,23 @@ function defineSessions(builder: Builder): void {
       args: { idempotencyKey: t.arg.string(IDEMPOTENCY_KEY) },
       resolve: repeatable('createChatSession', (context) => createChat(context)),
     }),
+    renewChatUri: t.field({
+      type: chat,
+      authScopes: { signedIn: true },
+      description:
+        'Gives a chat of the viewer a new random uri; the old one is dead at once, wherever a uri is asked for. Everybody who takes part stays: `chatSessionChanged` sends them an UPDATED with the new uri, and open subscriptions and sockets of the old one go on. To subscribe again they need the new one, which `chatSessions` lists.',
+      errors: { types: [NotFoundError] },
+      args: {
+        uri: t.arg.string({ required: true, description: 'The present uri of the chat.' }),
+        idempotencyKey: t.arg.string(IDEMPOTENCY_KEY),
+      },
+      resolve: repeatable('renewChatUri', (context, { uri }) => renewChatUri(context, uri)),
+    }),
     joinChat: t.field({
       type: chat,
       authScopes: { signedIn: true },
-      description: 'Makes the viewer a member of a chat; doing it again changes nothing.',
+      description:
+        'Makes the viewer a member of a chat; doing it again changes nothing. A chat that its owner removed the viewer from is not found.',
       errors: { types: [NotFoundError, ConflictError] },
       args: { uri: t.arg.string(uri) },
       resolve: (_root, { uri }, context) => joinChat(context, uri),
@@ -170,7 +181,8 @@ function defineSessions(builder: Builder): void {
     addChatMembers: t.field({
       type: chat,
       authScopes: { signedIn: true },
-      description: 'Makes other users members, all of them or none; the owner and the members of the chat may.',
+      description:
+        'Makes other users members, all of them or none; the owner and the members of the chat may, as far as `addableBy` of the users lets them. Users who were removed may join again then.',
       errors: { types: [ValidationError, NotFoundError, ConflictError] },
       args: {
         uri: t.arg.string(uri),
@@ -181,18 +193,22 @@ function defineSessions(builder: Builder): void {
     removeChatMember: t.field({
       type: chat,
       authScopes: { signedIn: true },
-      description: 'Takes a member out of a chat; its owner may.',
+      description:
+        'Takes a user out of a chat; its owner may. The user cannot join again until the owner or a member adds them. Members may take out themselves, which is leaving.',
       errors: { types: [NotFoundError, ConflictError] },
       args: {
         uri: t.arg.string(uri),
-        username: t.arg.string({ required: true, description: 'Who; nothing changes when they are no member.' }),
+        username: t.arg.string({
+          required: true,
+          description: 'Who; a user who is no member cannot join from then on.',
+        }),
       },
       resolve: (_root, { uri, username }, context) => removeChatMember(context, uri, username),
     }),
     leaveChat: t.field({
       type: left,
       authScopes: { signedIn: true },
-      description: 'Ends the viewer’s membership; the owner of a chat cannot leave it.',
+      description: 'Ends the viewer’s membership, until they join again; the owner of a chat cannot leave it.',
       errors: { types: [NotFoundError, ConflictError] },
       args: { uri: t.arg.string(uri) },
       resolve: (_root, { uri }, context) => leaveChat(context, uri),

@@ -1,21 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { permit, signedIn } from '../accounts/policy.ts';
-import { usernameKey } from '../accounts/usernames.ts';
 import type { Context } from '../context.ts';
 import { byId, findBatched, loadBatched, loadRelated } from '../database/batch.ts';
 import type { Condition } from '../database/condition.ts';
+import { orNotFound } from '../database/failures.ts';
 import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
 import { findRow, findRows } from '../database/rows.ts';
-import { inTransaction, lockRow } from '../database/transactions.ts';
-import { ConflictError, NotFoundError, ValidationError } from '../errors.ts';
+import { NotFoundError } from '../errors.ts';
 import type { ChatSession, User } from '../generated/client/client.ts';
-import { canRemoveMembers, visibleChats } from './policy.ts';
+import { canManageChat, joinableChats, visibleChats } from './policy.ts';
 
 const URI_LENGTH = 15;
-/** How many users one call may add. */
-const MAX_ADDED = 100;
-/** How many members a chat has room for, its owner not counted. */
-export const MAX_MEMBERS = 1000;
 
 export const CHAT_ORDERS = { id: 'number', createdAt: 'date', updatedAt: 'date' } as const satisfies OrderColumns;
 
@@ -83,87 +78,15 @@ export function newChatUri(): string {
 }
 
 /**
- * Makes the viewer a member of the chat whose uri they hold; doing it again changes nothing.
- *
- * @throws {NotFoundError} when there is no such chat
- * @throws {ConflictError} when it is full
- */
-export async function joinChat(context: Context, uri: string): Promise<ChatSession> {
-  const { id } = signedIn(context.viewer);
-  const chat = await findRow(context.database, 'ChatSession', { uri });
-  if (!chat) {
-    throw new NotFoundError();
-  }
-  await addMembers(context, chat, [id]);
-  return chat;
-}
-
-/**
- * Makes other users members; those who take part already stay as they are.
+ * Gives a chat another uri. The old one is dead at once; whoever takes part stays.
  *
  * @throws {NotFoundError} when the viewer takes part in no such chat
- * @throws {ValidationError} naming every user who does not exist or is not active
- * @throws {ConflictError} when the chat would be too full; then nobody is added
+ * @throws {AppError} `FORBIDDEN` unless the viewer owns it
  */
-export async function addChatMembers(
-  context: Context,
-  uri: string,
-  usernames: readonly string[],
-): Promise<ChatSession> {
-  signedIn(context.viewer);
-  const chat = await participatedChat(context, uri);
-  if (usernames.length > MAX_ADDED) {
-    throw new ValidationError([
-      { path: 'usernames', message: `Ensure this field has no more than ${MAX_ADDED} elements.` },
-    ]);
-  }
-  const keys = usernames.map(usernameKey);
-  const users = await findRows(context.database, 'User', { where: { usernameKey: { in: keys }, isActive: true } });
-  const idByKey = new Map(users.map((user) => [user.usernameKey, user.id]));
-  const unknown = keys.flatMap((key, index) =>
-    idByKey.has(key) ? [] : [{ path: `usernames.${index}`, message: 'User does not exist.' }],
-  );
-  if (unknown.length > 0) {
-    throw new ValidationError(unknown);
-  }
-  await addMembers(
-    context,
-    chat,
-    keys.flatMap((key) => idByKey.get(key) ?? []),
-  );
-  return chat;
-}
-
-/**
- * Takes a member out of the chat; whoever is none stays none. Taking oneself out is leaving.
- *
- * @throws {NotFoundError} when the viewer takes part in no such chat, or nobody has that name
- * @throws {AppError} `FORBIDDEN` unless the viewer owns the chat or is that member
- * @throws {ConflictError} for the owner of the chat
- */
-export async function removeChatMember(context: Context, uri: string, username: string): Promise<ChatSession> {
-  const viewer = signedIn(context.viewer);
-  const chat = await participatedChat(context, uri);
-  const user = await findRow(context.database, 'User', { usernameKey: usernameKey(username) });
-  if (!user) {
-    throw new NotFoundError();
-  }
-  permit(user.id === viewer.id || canRemoveMembers(viewer, chat));
-  await removeMember(context, chat, user.id);
-  return chat;
-}
-
-/**
- * Ends the viewer's membership.
- *
- * @throws {NotFoundError} when the viewer takes part in no such chat
- * @throws {ConflictError} for the owner, who stays as long as the chat does
- */
-export async function leaveChat(context: Context, uri: string): Promise<ChatSession> {
-  const { id } = signedIn(context.viewer);
-  const chat = await participatedChat(context, uri);
-  await removeMember(context, chat, id);
-  return chat;
+export async function renewChatUri(context: Context, uri: string): Promise<ChatSession> {
+  permit(canManageChat(context.viewer, await participatedChat(context, uri)));
+  // Of two renewals at the same moment, the second one finds no chat of that uri any more.
+  return orNotFound(context.database.chatSession.update({ where: { uri }, data: { uri: newChatUri() } }));
 }
 
 /** Who takes part in a chat that the viewer sees: the owner first, then the members in the order of joining; batched. */
@@ -206,40 +129,13 @@ export async function participatedChat(context: Context, uri: string): Promise<C
 /**
  * The chat whose uri the caller holds, with whether they take part in it.
  *
- * @throws {NotFoundError} when there is none
+ * @throws {NotFoundError} when there is none, and when the caller was removed from it
  */
 export async function heldChat(context: Context, uri: string): Promise<{ chat: ChatSession; takesPart: boolean }> {
   const { id } = signedIn(context.viewer);
-  const chat = await findRow(context.database, 'ChatSession', { uri });
+  const chat = await findRow(context.database, 'ChatSession', { AND: [{ uri }, joinableChats(context.viewer)] });
   if (!chat) {
     throw new NotFoundError();
   }
   return { chat, takesPart: chat.ownerId === id || (await findChat(context, uri)) !== undefined };
-}
-
-async function addMembers({ database }: Context, chat: ChatSession, userIds: readonly number[]): Promise<void> {
-  await inTransaction(database, async (transaction) => {
-    await lockRow(transaction, 'ChatSession', chat.id);
-    const members = await transaction.chatMember.findMany({
-      where: { chatSessionId: chat.id },
-      select: { userId: true },
-    });
-    const present = new Set([chat.ownerId, ...members.map(({ userId }) => userId)]);
-    const joining = [...new Set(userIds)].filter((id) => !present.has(id));
-    if (members.length + joining.length > MAX_MEMBERS) {
-      throw new ConflictError(`A chat has room for ${MAX_MEMBERS} members.`);
-    }
-    if (joining.length > 0) {
-      await transaction.chatMember.createMany({
-        data: joining.map((userId) => ({ chatSessionId: chat.id, userId })),
-      });
-    }
-  });
-}
-
-async function removeMember({ database }: Context, chat: ChatSession, userId: number): Promise<void> {
-  if (userId === chat.ownerId) {
-    throw new ConflictError('The owner of a chat cannot leave it.');
-  }
-  await database.chatMember.deleteMany({ where: { chatSessionId: chat.id, userId } });
 }

@@ -23,6 +23,7 @@ const TABLES = [
   'Post',
   'ChatSession',
   'ChatMember',
+  'ChatRemoval',
   'ChatMessage',
   'Note',
   'Change',

@@ -1,0 +1,183 @@
+import { permit, signedIn } from '../accounts/policy.ts';
+import { usernameKey } from '../accounts/usernames.ts';
+import type { Context } from '../context.ts';
+import type { Condition } from '../database/condition.ts';
+import { orGone } from '../database/failures.ts';
+import { findIds, findLocked, findRow, findRows } from '../database/rows.ts';
+import { inTransaction, type Transaction } from '../database/transactions.ts';
+import { ConflictError, NotFoundError, ValidationError } from '../errors.ts';
+import type { ChatSession, User } from '../generated/client/client.ts';
+import type { Viewer } from '../viewer.ts';
+import { addableUsers, canManageChat, joinableChats, visibleChats } from './policy.ts';
+import { participatedChat } from './service.ts';
+
+/** How many users one call may add. */
+const MAX_ADDED = 100;
+/** How many members a chat has room for, its owner not counted. */
+const MAX_MEMBERS = 1000;
+
+const UNKNOWN = 'User does not exist.';
+const NOT_ADDABLE = 'This user can be added only by people who share a chat with them.';
+
+/**
+ * Makes the viewer a member of the chat whose uri they hold; doing it again changes nothing.
+ *
+ * @throws {NotFoundError} when there is no such chat, and when the viewer was removed from it
+ * @throws {ConflictError} when it is full
+ */
+export function joinChat(context: Context, uri: string): Promise<ChatSession> {
+  const { viewer } = context;
+  const { id } = signedIn(viewer);
+  return changeMembers(context, { AND: [{ uri }, joinableChats(viewer)] }, async (transaction, chat) => {
+    await insertMembers(transaction, chat, [id]);
+    return chat;
+  });
+}
+
+/**
+ * Makes other users members, also those who were removed; those who take part already stay as they are.
+ *
+ * @throws {NotFoundError} when the viewer takes part in no such chat
+ * @throws {ValidationError} naming every user who does not exist, is not active or may not be added by the viewer
+ * @throws {ConflictError} when the chat would be too full; then nobody is added
+ */
+export async function addChatMembers(
+  context: Context,
+  uri: string,
+  usernames: readonly string[],
+): Promise<ChatSession> {
+  const { chat } = await addUsers(context, uri, usernames, (index) => `usernames.${index}`);
+  return chat;
+}
+
+/** The same for one user, whom it returns. */
+export async function addChatMember(context: Context, uri: string, username: string): Promise<User> {
+  const { users } = await addUsers(context, uri, [username], () => 'username');
+  return users[0] as User;
+}
+
+/**
+ * Takes another user out of the chat, and keeps them from joining by its uri until somebody adds them again; also a user who is no member, so that nobody
+ * escapes it by leaving first. Taking oneself out is leaving.
+ *
+ * @throws {NotFoundError} when the viewer takes part in no such chat, or nobody has that name
+ * @throws {AppError} `FORBIDDEN` unless the viewer owns the chat or is that user
+ * @throws {ConflictError} for the owner of the chat
+ */
+export async function removeChatMember(context: Context, uri: string, username: string): Promise<ChatSession> {
+  const viewer = signedIn(context.viewer);
+  const chat = await participatedChat(context, uri);
+  const user = await findRow(context.database, 'User', { usernameKey: usernameKey(username) });
+  if (!user) {
+    throw new NotFoundError();
+  }
+  if (user.id === viewer.id) {
+    return leaveChat(context, uri);
+  }
+  permit(canManageChat(viewer, chat));
+  return changeMembers(context, { id: chat.id }, async ({ chatMember, chatRemoval }, found) => {
+    const removal = { chatSessionId: found.id, userId: user.id };
+    await chatMember.deleteMany({ where: removal });
+    await chatRemoval.upsert({ where: { chatSessionId_userId: removal }, create: removal, update: {} });
+    return found;
+  });
+}
+
+/**
+ * Ends the viewer's membership; they may join again.
+ *
+ * @throws {NotFoundError} when the viewer takes part in no such chat
+ * @throws {ConflictError} for the owner, who stays as long as the chat does
+ */
+export async function leaveChat(context: Context, uri: string): Promise<ChatSession> {
+  const { id } = signedIn(context.viewer);
+  const chat = await participatedChat(context, uri);
+  if (chat.ownerId === id) {
+    throw new ConflictError('The owner of a chat cannot leave it.');
+  }
+  await context.database.chatMember.deleteMany({ where: { chatSessionId: chat.id, userId: id } });
+  return chat;
+}
+
+async function addUsers(
+  context: Context,
+  uri: string,
+  usernames: readonly string[],
+  pathOf: (index: number) => string,
+): Promise<{ chat: ChatSession; users: readonly User[] }> {
+  const { viewer } = context;
+  signedIn(viewer);
+  return changeMembers(context, { AND: [{ uri }, visibleChats(viewer)] }, async (transaction, chat) => {
+    const users = await findAddable(transaction, viewer, usernames, pathOf);
+    const ids = users.map(({ id }) => id);
+    await insertMembers(transaction, chat, ids);
+    await transaction.chatRemoval.deleteMany({ where: { chatSessionId: chat.id, userId: { in: ids } } });
+    return { chat, users };
+  });
+}
+
+/** @throws {ValidationError} naming every user whom the viewer cannot add */
+async function findAddable(
+  transaction: Transaction,
+  viewer: Viewer,
+  usernames: readonly string[],
+  pathOf: (index: number) => string,
+): Promise<readonly User[]> {
+  if (usernames.length > MAX_ADDED) {
+    throw new ValidationError([
+      { path: 'usernames', message: `Ensure this field has no more than ${MAX_ADDED} elements.` },
+    ]);
+  }
+  const keys = usernames.map(usernameKey);
+  const known = { usernameKey: { in: keys }, isActive: true };
+  const users = new Map(
+    (await findRows(transaction, 'User', { where: known })).map((user) => [user.usernameKey, user]),
+  );
+  const addable = new Set(await findIds(transaction, 'User', { where: { AND: [known, addableUsers(viewer)] } }));
+  const problems = keys.flatMap((key, index) => {
+    const user = users.get(key);
+    return user && addable.has(user.id) ? [] : [{ path: pathOf(index), message: user ? NOT_ADDABLE : UNKNOWN }];
+  });
+  if (problems.length > 0) {
+    throw new ValidationError(problems);
+  }
+  return keys.flatMap((key) => users.get(key) ?? []);
+}
+
+/**
+ * Changes the members of the chat that fulfils a condition, in one transaction at a time for each chat: who joins and who is removed at the same moment do so
+ * one after the other, and each finds what the other has done.
+ *
+ * @throws {NotFoundError} when no chat does, or when a user or the chat is deleted meanwhile
+ */
+async function changeMembers<Result>(
+  { database }: Context,
+  where: Condition<'ChatSession'>,
+  change: (transaction: Transaction, chat: ChatSession) => Promise<Result>,
+): Promise<Result> {
+  // First without a transaction, for which all other writers wait on SQLite.
+  if (!(await findRow(database, 'ChatSession', where))) {
+    throw new NotFoundError();
+  }
+  const changing = inTransaction(database, async (transaction) => {
+    const chat = await findLocked(transaction, 'ChatSession', where);
+    if (!chat) {
+      throw new NotFoundError();
+    }
+    return change(transaction, chat);
+  });
+  return orGone(changing, () => new NotFoundError());
+}
+
+/** @throws {ConflictError} when there is no room for all of them */
+async function insertMembers({ chatMember }: Transaction, chat: ChatSession, userIds: readonly number[]) {
+  const members = await chatMember.findMany({ where: { chatSessionId: chat.id }, select: { userId: true } });
+  const present = new Set([chat.ownerId, ...members.map(({ userId }) => userId)]);
+  const joining = [...new Set(userIds)].filter((id) => !present.has(id));
+  if (members.length + joining.length > MAX_MEMBERS) {
+    throw new ConflictError(`A chat has room for ${MAX_MEMBERS} members.`);
+  }
+  if (joining.length > 0) {
+    await chatMember.createMany({ data: joining.map((userId) => ({ chatSessionId: chat.id, userId })) });
+  }
+}
