@@ -8,6 +8,11 @@ import { ON_POSTGRES } from './kit/postgres.ts';
 const SEND = `mutation ($uri: String!) {
   sendMessage(uri: $uri, message: "still here") { __typename ... on ChatMessage { id } }
 }`;
+const JOIN = 'mutation ($uri: String!) { joinChat(uri: $uri) { __typename } }';
+const ADD_BEN = 'mutation ($uri: String!) { addChatMembers(uri: $uri, usernames: ["ben"]) { __typename } }';
+const ADD_CAT = 'mutation ($uri: String!) { addChatMembers(uri: $uri, usernames: ["cat"]) { __typename } }';
+const REMOVE_BEN = 'mutation ($uri: String!) { removeChatMember(uri: $uri, username: "ben") { __typename } }';
+const NOT_FOUND = { __typename: 'NotFoundError' };
 const CREATE = `mutation ($listId: ID!) {
   createTodo(input: { title: "in a list", listId: $listId }) { __typename ... on ValidationError { fields { path message } } }
 }`;
@@ -24,6 +29,7 @@ beforeAll(async () => {
   app = await startApp();
   ann = await app.signUp('ann');
   ben = await app.signUp('ben');
+  await app.signUp('cat');
 });
 afterAll(async () => {
   await app.close();
@@ -97,20 +103,91 @@ describe('a list that vanishes between the check and the write', () => {
   });
 });
 
+/** A chat of ann's, with ben when he is to be a member. */
+async function openChat({ withBen }: { withBen: boolean }): Promise<{ id: number; uri: string }> {
+  const { createChatSession } = await ann.gql('mutation { createChatSession { id uri } }');
+  const { id, uri } = createChatSession;
+  if (withBen) {
+    await ben.gql(JOIN, { uri });
+  }
+  return { id: Number(id), uri };
+}
+
+const membersOf = async (id: number): Promise<unknown> =>
+  app.sql(
+    'SELECT "username" FROM "ChatMember" JOIN "User" ON "User"."id" = "userId" WHERE "chatSessionId" = ? ORDER BY "username"',
+    id,
+  );
+
+/** The statements by which another process removes ben from a chat. */
+function removalOfBen(id: number): string[] {
+  const who = `"User" WHERE "username" = 'ben'`;
+  return [
+    ...(ON_POSTGRES ? [`SELECT "id" FROM "ChatSession" WHERE "id" = ${id} FOR NO KEY UPDATE`] : []),
+    `DELETE FROM "ChatMember" WHERE "chatSessionId" = ${id} AND "userId" = (SELECT "id" FROM ${who})`,
+    `INSERT INTO "ChatRemoval" ("chatSessionId", "userId") SELECT ${id}, "id" FROM ${who}`,
+  ];
+}
+
+/** What somebody gets for a mutation that another transaction of these statements holds up. */
+async function heldUp(statements: readonly string[], person: Person, mutation: string, uri: string): Promise<unknown> {
+  let answer: Promise<unknown> = Promise.resolve();
+  await inOtherTransaction(statements, () => {
+    answer = person.gql(mutation, { uri });
+  });
+  return answer;
+}
+
+describe('a user who is being removed from a chat', () => {
+  it('should not join once that is committed, even if they asked before', async () => {
+    const { id, uri } = await openChat({ withBen: false });
+    expect(await heldUp(removalOfBen(id), ben, JOIN, uri)).toEqual({ joinChat: NOT_FOUND });
+    expect(await membersOf(id)).toEqual([]);
+  });
+
+  it('should not add others any more', async () => {
+    const { id, uri } = await openChat({ withBen: true });
+    expect(await heldUp(removalOfBen(id), ben, ADD_CAT, uri)).toEqual({ addChatMembers: NOT_FOUND });
+    expect(await membersOf(id)).toEqual([]);
+  });
+
+  it('should never be inside afterwards, however often they join and speak at the same moment', async () => {
+    const { id, uri } = await openChat({ withBen: false });
+    for (let round = 0; round < 15; round += 1) {
+      const [joins, , sent] = await Promise.all([
+        Promise.all([1, 2, 3].map(() => ben.gql(JOIN, { uri }))),
+        ann.gql(REMOVE_BEN, { uri }),
+        Promise.all([1, 2].map(() => ben.gql(SEND, { uri }))),
+      ]);
+      const outcomes = [...joins.map(({ joinChat }) => joinChat), ...sent.map(({ sendMessage }) => sendMessage)];
+      expect(['ChatSession', 'ChatMessage', 'NotFoundError']).toEqual(
+        expect.arrayContaining(outcomes.map(({ __typename }) => __typename)),
+      );
+      expect(await membersOf(id)).toEqual([]);
+      expect(await ben.gql(JOIN, { uri })).toEqual({ joinChat: NOT_FOUND });
+      await ann.gql(ADD_BEN, { uri });
+      if (round % 2 === 0) {
+        await ben.gql('mutation ($uri: String!) { leaveChat(uri: $uri) { __typename } }', { uri });
+      }
+    }
+  });
+});
+
+describe('a uri that is being renewed', () => {
+  it('should let nobody join once that is committed, even if they asked before', async () => {
+    const { id, uri } = await openChat({ withBen: false });
+    const renewal = `UPDATE "ChatSession" SET "uri" = 'renewed${id}' WHERE "id" = ${id}`;
+    expect(await heldUp([renewal], ben, JOIN, uri)).toEqual({ joinChat: NOT_FOUND });
+    expect(await membersOf(id)).toEqual([]);
+  });
+});
+
 describe('a message by a member who is being removed', () => {
   it('should not follow the removal', async () => {
-    const { createChatSession } = await ann.gql('mutation { createChatSession { id uri } }');
-    const { id, uri } = createChatSession;
-    await ben.gql('mutation ($uri: String!) { joinChat(uri: $uri) { __typename } }', { uri });
+    const { id, uri } = await openChat({ withBen: true });
     expect((await ben.gql(SEND, { uri })).sendMessage.__typename).toBe('ChatMessage');
-
-    let sent: Promise<unknown> = Promise.resolve();
-    const removal = `DELETE FROM "ChatMember" WHERE "chatSessionId" = ${id}`;
-    await inOtherTransaction([removal], () => {
-      sent = ben.gql(SEND, { uri });
-    });
-    expect(await sent).toEqual({ sendMessage: { __typename: 'NotFoundError' } });
-    const messages = await app.sql('SELECT "id" FROM "ChatMessage" WHERE "chatSessionId" = ?', Number(id));
+    expect(await heldUp(removalOfBen(id), ben, SEND, uri)).toEqual({ sendMessage: NOT_FOUND });
+    const messages = await app.sql('SELECT "id" FROM "ChatMessage" WHERE "chatSessionId" = ?', id);
     expect(messages).toHaveLength(1);
   });
 });

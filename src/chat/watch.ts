@@ -7,11 +7,12 @@ import type { MembershipSet } from '../changes/memberships.ts';
 import { SignalStream } from '../changes/signal-stream.ts';
 import type { Context } from '../context.ts';
 import { matches } from '../database/condition.ts';
-import { findIds, findRow } from '../database/rows.ts';
+import { findIds } from '../database/rows.ts';
 import { NotFoundError } from '../errors.ts';
 import { wantedIds } from '../validation.ts';
 import type { UserViewer } from '../viewer.ts';
-import { CHAT, chatScope } from './slice.ts';
+import { chatScope } from './slice.ts';
+import { chatsOf, findChatId, joinedChat, openChat, type WatchedChat } from './watched-chat.ts';
 
 /**
  * The chats that the viewer takes part in, with members who join and leave; with `uri` only this one, and then the subscription ends when the viewer no
@@ -147,15 +148,17 @@ export async function watchMessages(context: Context, uri: string): Promise<Subs
 
 /**
  * The same for a client that receives nothing but new messages: those that are deleted by now are left out. `isOpen` takes the uri as enough,
- * whoever the viewer is.
+ * whoever the viewer is, as long as it is the uri of the chat.
  *
  * @throws {UnauthenticatedError} for anonymous callers, unless `isOpen`
  * @throws {NotFoundError} when there is no chat of that uri, or none in which the viewer takes part
  */
 export async function watchNewMessages(context: Context, uri: string, isOpen: boolean): Promise<SubscriptionFilter> {
-  const chatId = await findChatId(context, uri);
   return {
-    ...messageFilter(context, await (isOpen ? openChat(context, chatId) : joinedChat(context, chatId))),
+    ...messageFilter(
+      context,
+      await (isOpen ? openChat(context, uri) : joinedChat(context, await findChatId(context, uri))),
+    ),
     hiddenNow: async (ids) => {
       const where = { id: { in: [...ids] } };
       const present = new Set(await findIds(context.database, 'ChatMessage', { where }));
@@ -202,13 +205,6 @@ export async function watchMessagesById(
   });
 }
 
-/** A chat whose messages somebody receives. */
-interface WatchedChat {
-  readonly chatId: number;
-  readonly hasAccess: () => boolean;
-  readonly release: () => void;
-}
-
 function messageFilter({ viewer }: Context, { chatId, hasAccess, release }: WatchedChat): SubscriptionFilter {
   const scope = chatScope(chatId);
   return withRoleBarrier({
@@ -251,49 +247,4 @@ export async function watchTyping(context: Context, uri: string): Promise<Signal
   // Access may have ended while that was awaited.
   stream.checkAccess();
   return stream;
-}
-
-/** A chat in which the viewer takes part, as far as the feed knows at this moment. */
-async function joinedChat({ viewer, feed }: Context, chatId: number | null): Promise<WatchedChat> {
-  const { id } = signedIn(viewer);
-  return requireAccess(await membersOf(feed, chatId), (members) => members.has(id));
-}
-
-/** A chat whose uri is enough, where the server says so. */
-async function openChat({ feed }: Context, chatId: number | null): Promise<WatchedChat> {
-  return requireAccess(await membersOf(feed, chatId), (members) => !members.isEmpty);
-}
-
-async function membersOf(
-  feed: Context['feed'],
-  chatId: number | null,
-): Promise<{ chatId: number; members: MembershipSet }> {
-  if (chatId === null) {
-    throw new NotFoundError();
-  }
-  const [members] = await Promise.all([feed.memberships.useGroup(CHAT, chatId), feed.refresh()]);
-  return { chatId, members };
-}
-
-/** The chats of a user, those included that were joined just before the call. */
-async function chatsOf(feed: Context['feed'], userId: number): Promise<MembershipSet> {
-  const [chats] = await Promise.all([feed.memberships.useUser(CHAT, userId), feed.refresh()]);
-  return chats;
-}
-
-function requireAccess(
-  { chatId, members }: { chatId: number; members: MembershipSet },
-  isAllowed: (members: MembershipSet) => boolean,
-): WatchedChat {
-  const hasAccess = (): boolean => isAllowed(members);
-  if (!hasAccess()) {
-    members.release();
-    throw new NotFoundError();
-  }
-  return { chatId, hasAccess, release: members.release };
-}
-
-async function findChatId({ database }: Context, uri: string): Promise<number | null> {
-  const chat = await findRow(database, 'ChatSession', { uri });
-  return chat?.id ?? null;
 }
