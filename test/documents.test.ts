@@ -77,6 +77,27 @@ describe('documents', () => {
     expect(answers[0]).toMatchObject({ data: { a: { nodes: [], totalCount: 0 }, b: null, __typename: 'Query' } });
   });
 
+  it('should leave out a field whose variable is left out, however often they come', async () => {
+    const login = { username: 'ann', password: 'a good long password' };
+    await anonymous.gql('mutation ($input: SignUpInput!) { signUp(input: $input) { __typename } }', { input: login });
+    const ann = await anonymous.signIn(login.username, login.password);
+    const query = `mutation ($title: String!, $description: String, $done: Boolean = true, $id: ID!) {
+      made: createTodo(input: { title: $title, description: $description, completed: $done }) { ... on Todo { description completed } }
+      kept: updateTodo(id: $id, input: { title: $title, description: $description }) { ... on Todo { description } }
+    }`;
+    const { createTodo } = await ann.gql(
+      'mutation { createTodo(input: { title: "a", description: "stays" }) { ... on Todo { id } } }',
+    );
+    for (let time = 0; time < 6; time += 1) {
+      expect(await ann.gql(query, { title: 'b', id: createTodo.id })).toEqual({
+        made: { description: null, completed: true },
+        kept: { description: 'stays' },
+      });
+    }
+    const { kept } = await ann.gql(query, { title: 'b', id: createTodo.id, description: null });
+    expect(kept).toEqual({ description: null });
+  });
+
   it('should say where an error is, by the interpreter and by the compiler', async () => {
     const query = '{\n  viewer { username }\n  other: posts { totalCount }\n}';
     const answers: Awaited<ReturnType<Person['ask']>>[] = [];

@@ -1,4 +1,5 @@
 import {
+  BREAK,
   type DocumentNode,
   type ExecutionResult,
   execute,
@@ -11,6 +12,7 @@ import {
   type NamedTypeNode,
   type OperationDefinitionNode,
   type OperationTypeNode,
+  visit,
 } from 'graphql';
 import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit';
 import type { Plugin } from 'graphql-yoga';
@@ -90,7 +92,7 @@ export class Operation {
 
   #compile(): CompiledQuery | null {
     this.#uses += 1;
-    if (this.#uses === USES_BEFORE_COMPILING) {
+    if (this.#uses === USES_BEFORE_COMPILING && !hasOptionalVariableInObject(this.document, this.#definition)) {
       const document = withCoercedVariables(this.document, this.#definition);
       const compiled = compileQuery(compilerSchema(this.#schema), document, this.name ?? undefined);
       // What it does not know stays with graphql-js.
@@ -136,6 +138,29 @@ function withCoercedVariables(document: DocumentNode, operation: OperationDefini
     ...document,
     definitions: document.definitions.map((definition) => (definition === operation ? changed : definition)),
   };
+}
+
+/**
+ * Whether a field of an input object is a variable that may be left out, like `{ input: { email: $email } }`: the field is left out then, where the compiler makes it
+ * null.
+ */
+function hasOptionalVariableInObject(
+  document: DocumentNode,
+  { variableDefinitions = [] }: OperationDefinitionNode,
+): boolean {
+  const optional = new Set(
+    variableDefinitions
+      .filter(({ type, defaultValue }) => type.kind !== Kind.NON_NULL_TYPE && !defaultValue)
+      .map(({ variable }) => variable.name.value),
+  );
+  let found = false;
+  visit(document, {
+    ObjectField: ({ value }) => {
+      found ||= value.kind === Kind.VARIABLE && optional.has(value.name.value);
+      return found ? BREAK : undefined;
+    },
+  });
+  return found;
 }
 
 /** The offsets at which the lines of a text begin. */
