@@ -1,3 +1,4 @@
+import { getIntrospectionQuery } from 'graphql';
 import { createClient } from 'graphql-ws';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -135,5 +136,52 @@ describe('the text of a filter', () => {
     const text = 'x'.repeat(141);
     const answer = await send(`subscription { todoChanged(filter: { titleContains: "${text}" }) { id } }`);
     expect(answer.errors).toHaveLength(1);
+  });
+});
+
+describe('what a document reads of the schema', () => {
+  const TYPES = 'types { name fields { name } }';
+
+  it.each(TRANSPORTS)('should be bounded over %s', async (_name, send) => {
+    expect((await send(aliases(3, () => `__schema { ${TYPES} }`))).errors).toBeUndefined();
+    for (const query of [
+      aliases(4, () => '__schema { queryType { name } }'),
+      aliases(4, (index) => `__type(name: "T${index}") { name }`),
+      `{ __schema { a: ${TYPES} b: ${TYPES} } }`,
+      '{ ...All } fragment All on Query { __schema { queryType { n: name } } }',
+    ]) {
+      expect((await send(query)).errors).toEqual([expect.objectContaining(CODE)]);
+    }
+  });
+
+  it('should be all that tools ask for', async () => {
+    const { errors } = await ann.ask(getIntrospectionQuery({ inputValueDeprecation: true, specifiedByUrl: true }));
+    expect(errors).toBeUndefined();
+  });
+});
+
+describe('todos that one operation writes', () => {
+  const ids = Array.from({ length: 500 }, (_, index) => String(index + 1));
+  const UPDATE = 'updateTodos(ids: $ids, input: { completed: true }) { __typename }';
+
+  it('should be no more than one call may write', async () => {
+    const once = await ann.ask(`mutation ($ids: [ID!]!) { ${UPDATE} }`, { ids });
+    expect(once.data).toEqual({ updateTodos: { __typename: 'NotFoundError' } });
+    const twice = await ann.ask(`mutation ($ids: [ID!]!) { a: ${UPDATE} b: ${UPDATE} }`, { ids });
+    expect(twice.errors).toEqual([expect.objectContaining(CODE)]);
+  });
+
+  it('should each count as a write of a caller without a credential', async () => {
+    const limited = await startApp({ MAX_ANONYMOUS_WRITES: '10' });
+    try {
+      const write = (count: number) =>
+        limited.anonymous.ask(`mutation ($ids: [ID!]!) { ${UPDATE} }`, { ids: ids.slice(0, count) });
+      expect((await write(11)).errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED' } }]);
+      expect((await write(6)).errors).toBeUndefined();
+      expect((await write(5)).errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED' } }]);
+      expect((await write(4)).errors).toBeUndefined();
+    } finally {
+      await limited.close();
+    }
   });
 });

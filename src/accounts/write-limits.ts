@@ -7,17 +7,17 @@ const WRITE_WINDOW_MS = 5 * 60 * 1000;
 const HOUR_MS = 60 * 60 * 1000;
 
 /**
- * Counts a write of a caller without a credential, and does nothing for any other. Call it outside of transactions, before anything is done for the write.
+ * Counts a write of so many rows by a caller without a credential, and does nothing for any other. Call it outside of transactions, before anything is done for the write.
  *
  * @throws {OverloadedError} after too many such writes from one address within five minutes
  */
-export async function limitAnonymousWrite(context: Context): Promise<void> {
+export async function limitAnonymousWrite(context: Context, rows = 1): Promise<void> {
   const { viewer, address, writeLimits, tokens } = context;
   // Where nothing is everybody's, the write is refused without being counted.
   if (viewer.kind === 'anonymous' && viewer.sharesOwnerless) {
     const key = counterKey(tokens.secret, 'anonymous write', address);
     const limit = { key, max: writeLimits.maxAnonymousPerAddress, windowMs: WRITE_WINDOW_MS };
-    await count(context, limit, 'writes from this address');
+    await count(context, limit, 'writes from this address', rows);
   }
 }
 
@@ -55,9 +55,9 @@ export function recipientLimit({ writeLimits, tokens }: Context, email: string):
   return { key, max: writeLimits.maxMailsPerUser, windowMs: HOUR_MS };
 }
 
-async function count({ database }: Context, limit: CounterLimit, what: string): Promise<void> {
+async function count({ database }: Context, limit: CounterLimit, what: string, amount = 1): Promise<void> {
   const now = new Date();
-  if (!(await reserve(database, limit, now))) {
+  if (!(await reserve(database, limit, now, amount))) {
     const seconds = await secondsLeft(database, limit.key, now);
     throw new OverloadedError(`Too many ${what}. Try again in ${seconds} s.`, seconds);
   }

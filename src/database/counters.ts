@@ -17,24 +17,28 @@ export interface Reservation {
 }
 
 /**
- * Counts one more, unless the counter has reached its limit; returns null then. It is one statement, so that of any number of callers in any number of
+ * Counts so many more, unless the counter would exceed its limit; returns null then. It is one statement, so that of any number of callers in any number of
  * processes exactly `max` succeed. A window that ends later than the clock can explain was written under a wrong clock, and counts as over.
  */
 export async function reserve(
   database: Database,
   { key, max, windowMs }: CounterLimit,
   now: Date,
+  amount = 1,
 ): Promise<Reservation | null> {
+  if (amount > max) {
+    return null;
+  }
   const [row] = await writeRows(database, 'RateLimit', (encode) => {
     const resetsAt = encode(new Date(now.getTime() + windowMs));
     // Twice the window: the clocks of the processes may differ.
     const latest = encode(new Date(now.getTime() + 2 * windowMs));
     const isRunning = sql`"RateLimit"."resetsAt" > ${encode(now)} and "RateLimit"."resetsAt" < ${latest}`;
-    return sql`insert into "RateLimit" ("key", "count", "resetsAt") values (${key}, 1, ${resetsAt})
+    return sql`insert into "RateLimit" ("key", "count", "resetsAt") values (${key}, ${amount}, ${resetsAt})
       on conflict ("key") do update set
-        "count" = case when ${isRunning} then "RateLimit"."count" + 1 else 1 end,
+        "count" = case when ${isRunning} then "RateLimit"."count" + ${amount} else ${amount} end,
         "resetsAt" = case when ${isRunning} then "RateLimit"."resetsAt" else excluded."resetsAt" end
-      where not (${isRunning}) or "RateLimit"."count" < ${max}
+      where not (${isRunning}) or "RateLimit"."count" + ${amount} <= ${max}
       returning "key", "count", "resetsAt"`;
   });
   return row ? { key, resetsAt: row.resetsAt } : null;

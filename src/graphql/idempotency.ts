@@ -20,7 +20,7 @@ export function repeatable<Arguments extends Repeatable, Made>(
   mutation: string,
   make: (context: Context, args: Arguments) => Promise<Made>,
 ) {
-  return repeatableAfter(mutation, limitAnonymousWrite, make);
+  return repeatableAfter(mutation, (context) => limitAnonymousWrite(context), make);
 }
 
 /** The same for a mutation of which a part takes long and writes nothing: `prepare`, whose result `make` is given. */

@@ -19,6 +19,13 @@ import {
   updateTodos,
 } from './service.ts';
 
+/** What a todo costs that is written with many others: with the default limit, one operation writes all that one call may. */
+const BULK_COST = 25;
+
+function bulkCost({ ids }: { readonly ids: readonly unknown[] }): number {
+  return BULK_COST * ids.length;
+}
+
 /** Adds todos: the type, its reads and its writes. */
 export function defineTodos(builder: Builder): void {
   const todo = builder.prismaObject('Todo', {
@@ -173,6 +180,7 @@ export function defineTodos(builder: Builder): void {
     updateTodos: t.field({
       type: updated,
       description: 'Makes the same change to many todos: to all of them or, when one is missing, to none.',
+      complexity: bulkCost,
       errors: { types: [ValidationError, NotFoundError] },
       args: {
         ids: t.arg.idList({ required: true, description: 'Which ones; at most 500.' }),
@@ -183,6 +191,7 @@ export function defineTodos(builder: Builder): void {
     deleteTodos: t.field({
       type: deleted,
       description: 'Deletes many todos: all of them or, when one is missing, none.',
+      complexity: bulkCost,
       errors: { types: [ValidationError, NotFoundError] },
       args: { ids: t.arg.idList({ required: true, description: 'Which ones; at most 500.' }) },
       resolve: async (_root, { ids }, context) => ({ ids: await deleteTodos(context, ids) }),

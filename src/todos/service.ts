@@ -160,9 +160,9 @@ export async function updateTodos(
   ids: readonly (string | number)[],
   input: TodoChanges,
 ): Promise<Todo[]> {
-  await limitAnonymousWrite(context);
-  const { listId, ...fields } = validate(todoChanges, input);
   const keys = parseIds(ids);
+  await limitAnonymousWrite(context, keys.length);
+  const { listId, ...fields } = validate(todoChanges, input);
   const list = listId == null ? null : await listForTodo(context, listId);
   const visible = { AND: [{ id: { in: keys } }, visibleTodos(context.viewer)] };
   const change = async (client: Transaction): Promise<Todo[]> => {
@@ -199,9 +199,9 @@ export async function deleteTodo(context: Context, id: string | number): Promise
  * @throws {ValidationError} when there are more than {@link MAX_BULK} ids
  */
 export async function deleteTodos(context: Context, ids: readonly (string | number)[]): Promise<number[]> {
-  await limitAnonymousWrite(context);
   const { database, viewer } = context;
   const keys = parseIds(ids);
+  await limitAnonymousWrite(context, keys.length);
   await inTransaction(database, async (transaction) => {
     const { count } = await transaction.todo.deleteMany({
       where: { AND: [{ id: { in: keys } }, visibleTodos(viewer)] },
