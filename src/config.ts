@@ -88,6 +88,10 @@ export interface Config {
     /** With a lag beyond this the process is not ready, in milliseconds. */
     readonly maxLagMs: number;
   };
+  readonly audit: {
+    /** How long an audit entry is kept, in seconds. */
+    readonly retentionS: number;
+  };
   readonly sockets: {
     /** How many operations may run on one socket. */
     readonly maxSubscriptions: number;
@@ -202,6 +206,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       maxWaitingBytes: values.DELIVERY_MAX_BYTES,
       maxLagMs: values.READY_MAX_LAG_S * 1000,
     },
+    audit: { retentionS: values.AUDIT_RETENTION_S },
     sockets: {
       maxSubscriptions: values.SOCKET_MAX_SUBSCRIPTIONS,
       maxPerUser: values.USER_MAX_SOCKETS,

@@ -36,6 +36,9 @@ export interface WriteLimits {
   readonly maxMailsPerUser: number;
 }
 
+/** How a request came: by a GraphQL operation, whatever its transport, or by a REST path. */
+export type RequestSource = 'GRAPHQL' | 'REST';
+
 /** What the services of every domain work with, whoever calls. */
 export interface Services {
   readonly database: Database;
@@ -62,6 +65,7 @@ export interface Context extends Services {
   readonly answer: AnswerBudget;
   /** The `User-Agent` header of the request; undefined where there is none. */
   readonly userAgent: string | undefined;
+  readonly source: RequestSource;
   /** The position of the change log when the request arrived: everything that is read for it includes the changes before. */
   readonly cursor: string;
   /** The connection that stays open, where the operation came over one. */

@@ -157,6 +157,7 @@ const values = z.object({
   ANSWER_LIMIT_BYTES: wholeNumber(16 * 1_048_576, { min: 1024, max: GIB }),
   CHANGE_RETENTION_S: wholeNumber(7 * DAY_S, { min: 1, max: 3650 * DAY_S }),
   CHANGE_RETENTION_BYTES: wholeNumber(4 * GIB, { min: 1, max: 1024 * GIB }),
+  AUDIT_RETENTION_S: wholeNumber(400 * DAY_S, { min: 1, max: 3650 * DAY_S }),
   STREAM_MAX_EVENTS: wholeNumber(1000, { min: 1, max: 1_000_000 }),
   STREAM_MAX_BYTES: wholeNumber(1_048_576, { min: 1024, max: GIB }),
   DELIVERY_MAX_BYTES: wholeNumber(64 * 1_048_576, { min: 1_048_576, max: 64 * GIB }),

@@ -1,5 +1,6 @@
 import { createSecretKey } from 'node:crypto';
 import { forgetAttempts } from './accounts/attempts.ts';
+import { forgetAuditEntries } from './accounts/audit.ts';
 import { Identities } from './accounts/identities.ts';
 import { keptSecret } from './accounts/secret.ts';
 import { forgetSessions } from './accounts/sessions.ts';
@@ -24,7 +25,7 @@ import { Opened } from './host/closing.ts';
 import { Mailer } from './mail/mailer.ts';
 import { SLICES } from './slices.ts';
 
-/** How often expired answers, counts and sessions are removed, in milliseconds. */
+/** How often expired answers, counts, sessions and audit entries are removed, in milliseconds. */
 const FORGET_INTERVAL_MS = 10 * 60 * 1000;
 /** The bytes of rendered events that are kept for subscriptions that have not sent them yet. */
 const MAX_RESULT_BYTES = 16 * 1024 * 1024;
@@ -92,6 +93,7 @@ async function openInto(
       await forgetAnswers(database.client, stopping);
       await forgetAttempts(database.client, stopping);
       await forgetSessions(database.client, auth, stopping);
+      await forgetAuditEntries(database.client, config.audit, stopping);
     },
     onFailure,
   });

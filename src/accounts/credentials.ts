@@ -1,4 +1,4 @@
-import type { Connection, Context, Services } from '../context.ts';
+import type { Connection, Context, RequestSource, Services } from '../context.ts';
 import { AnswerBudget, type AnswerLimits } from '../database/answer-budget.ts';
 import { acrossOutages } from '../database/outages.ts';
 import { findRow } from '../database/rows.ts';
@@ -16,6 +16,8 @@ export interface Call {
   /** The IP address of the caller. */
   readonly address?: string | undefined;
   readonly userAgent?: string | undefined;
+  /** `GRAPHQL` when it is left out. */
+  readonly source?: RequestSource;
   readonly connection?: Connection;
   /** Whether it waits for a database that is away rather than to fail: what stays open for hours can. */
   readonly waits?: boolean;
@@ -35,7 +37,15 @@ export function createContextFactory(
   services: Services,
   { sharesOwnerless, answerLimits }: ContextOptions,
 ): ContextFactory {
-  return async ({ authorization, requestId, address = '', userAgent, connection, waits = false }) => {
+  return async ({
+    authorization,
+    requestId,
+    address = '',
+    userAgent,
+    source = 'GRAPHQL',
+    connection,
+    waits = false,
+  }) => {
     // Before the identity is read: what is changed about it afterwards lies after this position.
     const { cursor } = services.feed;
     const read = (): Promise<Identity> => identify(services, sharesOwnerless, authorization);
@@ -46,6 +56,7 @@ export function createContextFactory(
       address: countedAddress(address),
       answer: new AnswerBudget(answerLimits),
       userAgent,
+      source,
       cursor,
       connection: connection ?? null,
     };

@@ -21,6 +21,23 @@ export function visibleUsers(viewer: Viewer): RowPolicy<'User'> {
   return viewer.kind === 'user' ? {} : { id: { in: [] } };
 }
 
+/**
+ * The viewer, when they are staff.
+ *
+ * @throws {UnauthenticatedError} for anonymous callers
+ * @throws {AppError} `FORBIDDEN` for users who are not staff
+ */
+export function staffMember(viewer: Viewer): SignedIn {
+  const user = signedIn(viewer);
+  permit(user.isStaff);
+  return user;
+}
+
+/** The audit entries that the viewer may read: all of them for staff. */
+export function visibleAuditEntries(viewer: Viewer): RowPolicy<'AuditEntry'> {
+  return viewer.kind === 'user' && viewer.isStaff ? {} : { id: { in: [] } };
+}
+
 /** Whether the viewer may see what concerns only the user: the email address, the standing, when the account was made. */
 export function canSeePrivateFields(viewer: Viewer, user: { readonly id: number }): boolean {
   return viewer.kind === 'user' && (viewer.isStaff || isViewer(viewer, user.id));

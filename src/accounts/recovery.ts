@@ -4,9 +4,10 @@ import { findRow } from '../database/rows.ts';
 import { AppError, CredentialsError, ValidationError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
 import type { Mailer } from '../mail/mailer.ts';
+import { replacePassword } from './account-status.ts';
 import { isLinkOf, type LinkPurpose, signLink, userIdOfLink } from './link-tokens.ts';
-import { prepareNewPassword, replacePassword, viewerRow } from './service.ts';
-import { lockUser } from './sessions.ts';
+import { prepareNewPassword, viewerRow } from './service.ts';
+import { type Caller, lockUser } from './sessions.ts';
 import { usernameKey } from './usernames.ts';
 import { limitMailRequest, recipientLimit } from './write-limits.ts';
 
@@ -91,15 +92,16 @@ export async function prepareReset(services: Services, token: string, newPasswor
  * @throws {CredentialsError} when the link was used meanwhile
  */
 export async function resetPassword(
-  { database, identities }: Services,
+  { database, identities, source = 'GRAPHQL' }: Caller,
   { user, passwordHash }: PreparedReset,
 ): Promise<User> {
   identities.suspend(user.id);
+  const actor = { id: user.id, name: user.username, source };
   return database.$transaction(async (transaction) => {
     if (!(await lockUser(transaction, user))) {
       throw new CredentialsError(ENDED_LINK);
     }
-    return replacePassword(transaction, user.id, passwordHash);
+    return replacePassword(transaction, { actor, action: 'PASSWORD_RESET' }, user, passwordHash);
   });
 }
 

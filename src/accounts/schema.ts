@@ -4,6 +4,7 @@ import type { User } from '../generated/client/client.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { IDEMPOTENCY_KEY, repeatableAfter } from '../graphql/idempotency.ts';
 import { nodeOptions } from '../graphql/node.ts';
+import { defineAudit } from './audit-schema.ts';
 import { defineOwnCredentials } from './own-credentials-schema.ts';
 import { canSeePrivateFields } from './policy.ts';
 import { defineProfile } from './profile-schema.ts';
@@ -25,6 +26,7 @@ import {
   verifyToken,
 } from './service.ts';
 import { renewSession, type TokenPair } from './sessions.ts';
+import { defineStaff } from './staff-schema.ts';
 import { limitSignUp } from './write-limits.ts';
 
 /** Adds users and everything about signing in. */
@@ -34,6 +36,8 @@ export function defineAccounts(builder: Builder): void {
   defineSignIn(builder);
   defineOwnCredentials(builder);
   defineRecovery(builder);
+  defineStaff(builder);
+  defineAudit(builder);
 }
 
 function defineUsers(builder: Builder): void {

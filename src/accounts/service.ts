@@ -8,7 +8,9 @@ import type { Transaction } from '../database/transactions.ts';
 import { AppError, CredentialsError, type FieldProblem, UnauthenticatedError, ValidationError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
 import { text, type Unchecked, unwritableProblem, validate } from '../validation.ts';
+import { closeAccount, replacePassword } from './account-status.ts';
 import { limitConfirmation, limitSignIn } from './attempts.ts';
+import { actorOf, recordAct } from './audit.ts';
 import { hashPassword, passwordMatches, passwordProblems } from './passwords.ts';
 import { signedIn, visibleUsers } from './policy.ts';
 import {
@@ -22,8 +24,8 @@ import {
 } from './sessions.ts';
 import { normaliseUsername, usernameKey, usernameProblem, usernameSkeleton } from './usernames.ts';
 
-const MAX_USERNAME = 150;
-const MAX_EMAIL = 254;
+export const MAX_USERNAME = 150;
+export const MAX_EMAIL = 254;
 const MAX_NAME = 150;
 const MAX_KEY_NAME = 100;
 
@@ -80,7 +82,11 @@ export async function prepareAccount(input: NewAccount) {
  *
  * @throws {ValidationError} when the name is taken (in any case of letters), or looks like another one
  */
-export function createAccount(services: Services, account: PreparedAccount, { isStaff = false } = {}): Promise<User> {
+export function createAccount(
+  services: { readonly database: Transaction },
+  account: PreparedAccount,
+  { isStaff = false } = {},
+): Promise<User> {
   return orTaken(services, { path: 'username', name: account.username }, () =>
     services.database.user.create({ data: { ...account, isStaff } }),
   );
@@ -232,21 +238,8 @@ export async function prepareNewPassword(newPassword: string, user: User): Promi
 /** Sets a new password and ends every credential that was issued before. */
 export async function setPassword(context: Context, { user, passwordHash }: PreparedPassword): Promise<User> {
   context.identities.suspend(user.id);
-  return context.database.$transaction((transaction) => replacePassword(transaction, user.id, passwordHash));
-}
-
-/** Sets a new password and ends every credential that was issued before, in a transaction. Suspend the identity of the user before. */
-export async function replacePassword(transaction: Transaction, id: number, passwordHash: string): Promise<User> {
-  // The user first: who signs in at the same moment waits for this row, or has this wait and is found among the sessions.
-  const data = { passwordHash, credentialsChangedAt: new Date() };
-  const changed = await transaction.user.update({ where: { id }, data });
-  await endCredentials(transaction, id);
-  return changed;
-}
-
-async function endCredentials({ session, authToken }: Transaction, userId: number): Promise<void> {
-  await session.deleteMany({ where: { userId } });
-  await authToken.deleteMany({ where: { userId } });
+  const act = { actor: actorOf(context), action: 'PASSWORD_CHANGED' } as const;
+  return context.database.$transaction((transaction) => replacePassword(transaction, act, user, passwordHash));
 }
 
 /**
@@ -264,13 +257,17 @@ export async function changePassword(context: Context, input: NewPassword): Prom
  *
  * @throws {ValidationError} when the name is taken or refused
  */
-export async function setUsername(context: Context, { id }: User, name: string): Promise<User> {
+export async function setUsername(context: Context, user: User, name: string): Promise<User> {
   const { newUsername } = validate(z.object({ newUsername: username }), { newUsername: name });
-  context.identities.suspend(id);
-  return orTaken(context, { path: 'newUsername', name: newUsername, id }, () =>
-    context.database.user.update({
-      where: { id },
-      data: { username: newUsername, ...keysOf(newUsername) },
+  context.identities.suspend(user.id);
+  const details = `new name: ${newUsername}`;
+  return orTaken(context, { path: 'newUsername', name: newUsername, id: user.id }, () =>
+    context.database.$transaction(async (transaction) => {
+      await recordAct(transaction, { actor: actorOf(context), action: 'USERNAME_CHANGED', subject: user, details });
+      return transaction.user.update({
+        where: { id: user.id },
+        data: { username: newUsername, ...keysOf(newUsername) },
+      });
     }),
   );
 }
@@ -291,11 +288,7 @@ export async function viewerRow({ database, viewer }: Context): Promise<User> {
 /** Closes an account: every credential stops working at once. What the user wrote stays. */
 export async function deactivateUser(context: Context, { id }: User): Promise<User> {
   context.identities.suspend(id);
-  return context.database.$transaction(async (transaction) => {
-    const closed = await transaction.user.update({ where: { id }, data: { isActive: false } });
-    await endCredentials(transaction, id);
-    return closed;
-  });
+  return context.database.$transaction((transaction) => closeAccount(transaction, actorOf(context), { id }));
 }
 
 /** The user with this name (in any case of letters), if the viewer may know of users. */
@@ -347,7 +340,7 @@ function keysOf(name: string): { usernameKey: string; usernameSkeleton: string }
 }
 
 async function orTaken(
-  { database }: Services,
+  { database }: { readonly database: Transaction },
   { path, name, id }: { readonly path: string; readonly name: string; readonly id?: number },
   write: () => PromiseLike<User>,
 ): Promise<User> {

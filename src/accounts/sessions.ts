@@ -5,6 +5,7 @@ import { findRow } from '../database/rows.ts';
 import { CredentialsError } from '../errors.ts';
 import type { Prisma, Session, RefreshToken as StoredRefreshToken, User } from '../generated/client/client.ts';
 import { networkOf } from './addresses.ts';
+import { recordAct } from './audit.ts';
 import { passwordMatches } from './passwords.ts';
 import {
   digest,
@@ -54,7 +55,7 @@ export async function authenticate({ database }: Services, username: string, pas
 }
 
 /** What signing in works with: the services, and from where and with what program the user signs in, where that is known. */
-export type Caller = Services & Partial<Pick<Context, 'address' | 'userAgent'>>;
+export type Caller = Services & Partial<Pick<Context, 'address' | 'userAgent' | 'source'>>;
 
 /**
  * Signs a user in: a session of its own, with a new pair of tokens. Sessions of the same user are removed when none of their tokens can be good
@@ -94,7 +95,7 @@ export async function startSession(
  *
  * @throws {CredentialsError} when the token is unknown, used, past its time, or its user inactive, or when its session lasted as long as sessions may
  */
-export async function renewSession(services: Services, refreshToken: string): Promise<TokenPair> {
+export async function renewSession(services: Caller, refreshToken: string): Promise<TokenPair> {
   const { database, tokens } = services;
   const hash = digest(refreshToken);
   const now = new Date();
@@ -108,7 +109,7 @@ export async function renewSession(services: Services, refreshToken: string): Pr
   }
   const next = newRefreshToken(tokens, { sid: session.sid, signedInAt: session.createdAt }, now);
   if (!(known && (await replaceRefreshToken(database, known, next, now)))) {
-    await endReusedSession(services, session);
+    await endReusedSession(services, session, user);
     throw new CredentialsError(REFUSED_REFRESH);
   }
   return pairOf(tokens, user, session, next, now);
@@ -121,9 +122,19 @@ async function sessionOfForgotten({ database, tokens }: Services, refreshToken: 
 }
 
 /** Ends a session of which a used refresh token was presented again, and all its tokens. */
-async function endReusedSession({ database, identities }: Services, { id, userId }: Session): Promise<void> {
-  identities.suspend(userId);
-  await database.session.deleteMany({ where: { id } });
+async function endReusedSession(
+  { database, identities, source = 'GRAPHQL' }: Caller,
+  { id }: Session,
+  user: User,
+): Promise<void> {
+  identities.suspend(user.id);
+  await database.$transaction(async (transaction) => {
+    const { count } = await transaction.session.deleteMany({ where: { id } });
+    if (count > 0) {
+      const actor = { id: null, name: '', source };
+      await recordAct(transaction, { actor, action: 'REFRESH_TOKEN_REUSED', subject: user });
+    }
+  });
 }
 
 /**

@@ -26,6 +26,7 @@ const TABLES = [
   'ChatRemoval',
   'ChatMessage',
   'Note',
+  'AuditEntry',
   'Change',
   'ChangeEpoch',
   'IdempotencyKey',

@@ -7,7 +7,7 @@ import type { SqlDialect } from './condition-sql.ts';
 import type { JsonQuery } from './json-sql.ts';
 import type { Database } from './open.ts';
 import type { RowQuery } from './select-sql.ts';
-import { lockRow, type Transaction } from './transactions.ts';
+import { lockRows, type Transaction } from './transactions.ts';
 
 const compiled = new WeakMap<object, CompiledStatements>();
 
@@ -224,7 +224,7 @@ export async function findLocked<Model extends ModelName>(
   if (!found) {
     return undefined;
   }
-  await lockRow(transaction, model, found.id);
+  await lockRows(transaction, model, [found.id]);
   // It may have changed, or been deleted, before it was locked.
   return findRow(transaction, model, where);
 }

@@ -32,11 +32,16 @@ function isWriteConflict(error: unknown): boolean {
 }
 
 /**
- * Keeps other transactions from doing the same to a row, and from changing or deleting it, until this one is over. They may insert rows that refer to it
- * meanwhile. On SQLite they can't run at the same time anyway.
+ * Keeps other transactions from doing the same to these rows, and from changing or deleting them, until this one is over. They may insert rows that refer to
+ * them meanwhile. On SQLite they can't run at the same time anyway.
  */
-export async function lockRow(transaction: Transaction, model: Prisma.ModelName, id: number): Promise<void> {
+export async function lockRows(
+  transaction: Transaction,
+  model: Prisma.ModelName,
+  ids: readonly number[],
+): Promise<void> {
   if ('$isPostgres' in transaction) {
-    await transaction.$queryRaw`SELECT "id" FROM ${Prisma.raw(`"${model}"`)} WHERE "id" = ${id} FOR NO KEY UPDATE`;
+    // In the order of ids: of two transactions that lock some of the same rows, only one waits for the other.
+    await transaction.$queryRaw`SELECT "id" FROM ${Prisma.raw(`"${model}"`)} WHERE "id" = ANY(${ids}) ORDER BY "id" FOR NO KEY UPDATE`;
   }
 }

@@ -119,7 +119,7 @@ async function admitted(
 ): Promise<Context> {
   const authorization = access === 'ignored' ? undefined : headers.authorization;
   const userAgent = headers['user-agent'];
-  const context = await contextOf({ authorization, requestId: id, address: addressOf(raw), userAgent });
+  const context = await contextOf({ authorization, requestId: id, address: addressOf(raw), userAgent, source: 'REST' });
   if (context.refusal) {
     throw context.refusal;
   }
