@@ -4,6 +4,7 @@ import { createApp } from './app.ts';
 import { move } from './commands/move.ts';
 import { seed } from './commands/seed.ts';
 import { createSuperuser } from './commands/superuser.ts';
+import { manageUsers } from './commands/users.ts';
 import { type Config, ConfigError, parseConfig } from './config.ts';
 import { AppError, StartError, ValidationError } from './errors.ts';
 import { serveMetricsOfWorkers, shareMetrics } from './host/metrics-server.ts';
@@ -14,6 +15,7 @@ const USAGE = `Usage: node dist/main.js [command]
 
   serve                   starts the server (the default)
   createsuperuser [name]  makes a staff account; asks for what it is not told (the password may come as TIDINGS_PASSWORD)
+  user <command>          lists, shows and changes users: \`user help\` shows how
   seed [rows]             fills the database with a small workspace, or with about this many rows
   move --from F --to T    copies the SQLite file of the URL F to the empty PostgreSQL database of the URL T
   schema                  prints the GraphQL schema
@@ -86,6 +88,9 @@ async function run([command = 'serve', ...rest]: readonly string[]): Promise<voi
       return serve(config);
     case 'createsuperuser':
       return createSuperuser(config, { username: argument, password: process.env['TIDINGS_PASSWORD'] }, process);
+    case 'user':
+      process.exitCode = await manageUsers(config, rest, process);
+      return;
     case 'seed':
       return seed(config, argument, process.stdout);
     case 'move':

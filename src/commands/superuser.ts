@@ -1,12 +1,13 @@
-import { createInterface } from 'node:readline/promises';
-import { Writable } from 'node:stream';
-import { signUp } from '../accounts/service.ts';
+import { recordAct } from '../accounts/audit.ts';
+import { createAccount, prepareAccount } from '../accounts/service.ts';
 import type { Config } from '../config.ts';
 import { openServices } from '../services.ts';
+import { operator } from './operator.ts';
+import { Prompt, type Terminal } from './prompt.ts';
 
-interface Terminal {
-  readonly stdin: NodeJS.ReadableStream;
-  readonly stdout: NodeJS.WritableStream;
+interface Given {
+  readonly username: string | undefined;
+  readonly password: string | undefined;
 }
 
 /**
@@ -14,50 +15,35 @@ interface Terminal {
  *
  * @throws {ValidationError} when the name is taken or a value is refused
  */
-export async function createSuperuser(
-  config: Config,
-  given: { readonly username: string | undefined; readonly password: string | undefined },
-  terminal: Terminal,
-): Promise<void> {
+export async function createSuperuser(config: Config, given: Given, terminal: Terminal): Promise<void> {
   const { services, close } = await openServices(config);
   try {
-    const { username, password } = await complete(given, terminal);
-    const user = await signUp(services, { username, password }, { isStaff: true });
-    terminal.stdout.write(`Made the staff account ${user.username}.\n`);
+    const account = await prepareAccount(await complete(given, terminal));
+    const { username } = await services.database.$transaction(async (database) => {
+      const made = await createAccount({ database }, account, { isStaff: true });
+      await recordAct(database, { actor: operator(), action: 'STAFF_CREATED', subject: made });
+      return made;
+    });
+    terminal.stdout.write(`Made the staff account ${username}.\n`);
   } finally {
     await close();
   }
 }
 
 async function complete(
-  { username, password }: { readonly username: string | undefined; readonly password: string | undefined },
-  { stdin, stdout }: Terminal,
+  { username, password }: Given,
+  terminal: Terminal,
 ): Promise<{ username: string; password: string }> {
   if (username !== undefined && password !== undefined) {
     return { username, password };
   }
-  let hidden = false;
-  const echo = new Writable({
-    write: (chunk, _encoding, done) => {
-      if (!hidden) {
-        stdout.write(chunk);
-      }
-      done();
-    },
-  });
-  const prompt = createInterface({ input: stdin, output: echo, terminal: 'isTTY' in stdin && stdin.isTTY === true });
-  const lines = prompt[Symbol.asyncIterator]();
-  const ask = async (question: string): Promise<string> => {
-    stdout.write(question);
-    const { value, done } = await lines.next();
-    return done ? '' : value;
-  };
+  const prompt = new Prompt(terminal);
   try {
-    const name = username ?? (await ask('Username: '));
-    hidden = true;
-    return { username: name, password: password ?? (await ask('Password (not shown): ')) };
+    return {
+      username: username ?? (await prompt.ask('Username: ')),
+      password: password ?? (await prompt.askNewPassword('Password')),
+    };
   } finally {
     prompt.close();
-    stdout.write('\n');
   }
 }
