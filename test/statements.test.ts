@@ -24,6 +24,15 @@ beforeAll(async () => {
       `u${index}`,
       '!',
     );
+    await insert(
+      '"AuditEntry" ("actorId", "actorName", "source", "action", "subjectId", "subjectName") VALUES (?, ?, ?, ?, ?, ?)',
+      user,
+      '',
+      'REST',
+      'PROMOTED',
+      user - 1,
+      '',
+    );
     await insert('"TodoList" ("name", "ownerId") VALUES (?, ?)', `list ${index}`, user);
     await insert('"Post" ("title", "content", "authorId") VALUES (?, ?, ?)', `post ${index}`, '-', user);
     await insert(
@@ -72,6 +81,10 @@ const SELECTIONS: Readonly<Record<string, string>> = {
     nodes { a: todos(first: 100) { totalCount } b: todos(first: 2) { totalCount nodes { list { name } } } }
   }`,
   'posts with their authors': 'posts(first: $size) { nodes { title author { username } } }',
+  users: 'users(first: $size) { totalCount nodes { username email } }',
+  'audit entries with whom they name': `auditEntries(first: $size) {
+    nodes { action actor { username } subject { username isActive } }
+  }`,
   'notes with their owners': 'notes(first: $size) { nodes { title owner { username } } }',
   'chats with owners, members and messages': `chatSessions(first: $size) {
     totalCount

@@ -30,7 +30,7 @@ export interface TestApp {
   readonly anonymous: Person;
   /** Makes an account and signs it in. Names are unique per app: `ann`, `ben`. */
   readonly signUp: (username: string) => Promise<Person>;
-  /** The same for staff, who are made on the command line only. */
+  /** The same for staff. */
   readonly signUpStaff: (username: string) => Promise<Person>;
   /** The SQL statements that `work` causes. Nothing else may run meanwhile. */
   readonly statementsOf: (work: () => Promise<unknown>) => Promise<readonly string[]>;

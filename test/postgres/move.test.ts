@@ -11,6 +11,9 @@ import { SocketClient } from '../kit/socket.ts';
 const SECRET_KEY = '9f1c27b0e84d635a7210fbce4496d83b';
 const CHANGED = 'subscription ($after: String) { todoChanged(after: $after) { action cursor id todo { title } } }';
 const MAKE = 'mutation ($title: String!) { createTodo(input: { title: $title }) { ... on Todo { id } } }';
+const CHANGE_PASSWORD = `mutation {
+  changePassword(input: { currentPassword: "a good long password", newPassword: "a good long password" }) { __typename }
+}`;
 const SIGN_UP = 'mutation { signUp(input: { username: "mover", password: "a good long password" }) { __typename } }';
 
 describeWith('postgres', 'moving an installation to PostgreSQL', () => {
@@ -30,6 +33,7 @@ describeWith('postgres', 'moving an installation to PostgreSQL', () => {
     const old = await startProcess(sqlite);
     const visitor = new Person(old.url, null, '');
     await visitor.gql(SIGN_UP);
+    await (await visitor.signIn('mover', 'a good long password')).gql(CHANGE_PASSWORD);
     const ann = await visitor.signIn('mover', 'a good long password');
     const beforeAnything = (await ann.gql('{ cursor }')).cursor;
     const client = await SocketClient.open(old.url, ann.authorization);
@@ -50,6 +54,7 @@ describeWith('postgres', 'moving an installation to PostgreSQL', () => {
     await old.stop();
 
     const next = await startProcess({ DATABASE_URL: target.url, SECRET_KEY });
+    expect(await runSql(target.url, 'SELECT "action" FROM "AuditEntry"')).toEqual([{ action: 'PASSWORD_CHANGED' }]);
     const same = new Person(next.url, ann.authorization, 'ann');
     const { id } = (await same.gql(MAKE, { title: 'made on PostgreSQL' })).createTodo;
     expect(Number(id)).toBeGreaterThan(Number(gone));
