@@ -179,6 +179,31 @@ describe('user set-password', () => {
     expect([await signIn(ann, PASSWORD), await actsOn(ann)]).toEqual(['TokenPair', []]);
   });
 
+  it('should print a link with which the user sets a password, once', async () => {
+    const person = await newcomer();
+    const { output } = await userHere(['reset-link', person.username]);
+    const [, token = ''] = /^http:\/\/\S+\/reset-password#token=(\S+)$/m.exec(output) ?? [];
+    const reset = async () =>
+      (
+        await app.anonymous.gql(
+          'mutation ($token: String!, $to: String!) { resetPassword(input: { token: $token, newPassword: $to }) { __typename } }',
+          { token, to: NEXT },
+        )
+      ).resetPassword.__typename;
+    expect([await reset(), await reset()]).toEqual(['User', 'CredentialsError']);
+    expect(await signIn(person, NEXT)).toBe('TokenPair');
+    const { id } = (
+      await root.gql('query ($name: String!) { user(username: $name) { id } }', { name: person.username })
+    ).user;
+    const { auditEntries } = await root.gql(ENTRIES, { subjectId: id });
+    expect(auditEntries.nodes.map(({ action }: { action: string }) => action)).toEqual([
+      'PASSWORD_RESET',
+      'RESET_LINK_MADE',
+    ]);
+    await userHere(['deactivate', person.username]);
+    expect((await userHere(['reset-link', person.username])).result).toMatch(/is deactivated: activate it first/);
+  });
+
   it('should take no password as an argument, and not show it', async () => {
     const ann = await newcomer();
     const { result, output } = await userHere(['set-password', ann.username, NEXT]);

@@ -14,6 +14,7 @@ const ACTIONS: Readonly<Record<AuditAction, string>> = {
   PASSWORD_CHANGED: 'The user set a new password and gave the one before: every session and key ended.',
   PASSWORD_RESET: 'The user followed a link and set a new password: every session and key ended.',
   PASSWORD_SET: 'An operator set a new password: every session and key ended.',
+  RESET_LINK_MADE: 'An operator made a link with which a new password can be set.',
   USERNAME_CHANGED: 'The user took another username, which `details` holds.',
   REFRESH_TOKEN_REUSED: 'A refresh token was presented again long after its use, by whomever: its session ended.',
 };

@@ -23,6 +23,7 @@ export type AuditAction =
   | 'PASSWORD_CHANGED'
   | 'PASSWORD_RESET'
   | 'PASSWORD_SET'
+  | 'RESET_LINK_MADE'
   | 'USERNAME_CHANGED'
   | 'REFRESH_TOKEN_REUSED';
 

@@ -1,4 +1,6 @@
 import { type AccountStatus, changeStatus, replacePassword } from '../accounts/account-status.ts';
+import { recordAct } from '../accounts/audit.ts';
+import { resetLink } from '../accounts/recovery.ts';
 import { prepareNewPassword } from '../accounts/service.ts';
 import { runningSessions } from '../accounts/sessions.ts';
 import { usersWhere } from '../accounts/staff.ts';
@@ -96,6 +98,25 @@ export async function setPassword(call: Call): Promise<string> {
   );
   const hint = isActive ? '' : ' The account is deactivated: nobody can sign in before it is activated.';
   return `The password of ${user.username} is set; every session and key ended.${hint}`;
+}
+
+/**
+ * Returns a link with which a user sets a new password, for who can show the operator who they are.
+ *
+ * @throws {AppError} `NOT_FOUND` when there is none of that name
+ * @throws {ConflictError} when the account is deactivated
+ */
+export async function printResetLink(call: Call): Promise<string> {
+  const user = await namedUser(call);
+  if (!user.isActive) {
+    throw new ConflictError(`The account of ${user.username} is deactivated: activate it first.`);
+  }
+  const { database } = call.services;
+  await database.$transaction((transaction) =>
+    recordAct(transaction, { actor: operator(), action: 'RESET_LINK_MADE', subject: user }),
+  );
+  const { url, expiresAt } = resetLink(call.services, user);
+  return `${url}\nIt works once, until ${expiresAt.toISOString()} or the next change of the password or email address.`;
 }
 
 async function askNewPassword({ username }: User, terminal: Terminal): Promise<string> {

@@ -2,7 +2,7 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 import type { Config } from '../config.ts';
 import { openServices } from '../services.ts';
 import type { Terminal } from './prompt.ts';
-import { type Call, DEFAULT_LIMIT, list, setPassword, setStatus, show } from './user-acts.ts';
+import { type Call, DEFAULT_LIMIT, list, printResetLink, setPassword, setStatus, show } from './user-acts.ts';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 
@@ -41,6 +41,12 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     summary: 'asks for a new password, or reads it from standard input; ends every session and key',
     needsName: true,
     run: setPassword,
+  },
+  'reset-link': {
+    synopsis: 'reset-link <name>',
+    summary: 'prints a link with which the user sets a new password, once; it ends after an hour',
+    needsName: true,
+    run: printResetLink,
   },
   promote: {
     synopsis: 'promote <name>',
