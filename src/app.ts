@@ -8,13 +8,18 @@ import type { Services } from './context.ts';
 import type { DatabaseObserver } from './database/open.ts';
 import { StartError } from './errors.ts';
 import { registerGraphQL } from './graphql/http.ts';
+import { createHostCheck } from './host/allowed-hosts.ts';
 import { createAddressReader } from './host/caller-address.ts';
+import { createCallReader } from './host/calls.ts';
 import { closeInOrder, Opened } from './host/closing.ts';
+import { namedOrigins } from './host/cors.ts';
 import { closeHost, createHost, registerHealth, watchUnused } from './host/host.ts';
 import { collectMetrics } from './host/metrics.ts';
 import { type MetricsServer, serveMetrics } from './host/metrics-server.ts';
 import { OverloadGuard } from './host/overload.ts';
 import { registerPages } from './host/pages.ts';
+import { createOriginReader } from './host/request-origin.ts';
+import { SessionCookies } from './host/session-cookies.ts';
 import { limitSlowPeers } from './host/slow-peers.ts';
 import { registerLegacySocket } from './legacy-socket/server.ts';
 import { registerRest } from './rest/routes.ts';
@@ -49,7 +54,9 @@ export function createApp(config: Config, observer: Omit<DatabaseObserver, 'onCo
 async function createInto(opened: Opened, config: Config, observer: Omit<DatabaseObserver, 'onCommit'>): Promise<App> {
   const overload = new OverloadGuard(config.http.maxEventLoopDelayMs);
   opened.add(async () => overload.close());
-  const http = createHost(config, overload);
+  const { hostOf, originOf } = createOriginReader(config.http);
+  const checkHost = createHostCheck(config.http, hostOf);
+  const http = createHost(config, overload, checkHost);
   const stopLimits = limitSlowPeers(http.server, config.http);
   opened.add(async () => stopLimits());
   const onFailure = (error: unknown): void => http.log.error({ err: error }, 'failure in the background');
@@ -64,12 +71,14 @@ async function createInto(opened: Opened, config: Config, observer: Omit<Databas
     answerLimits: config.graphql.answer,
   });
   const addressOf = createAddressReader(config.http.trustedProxies);
+  const cookies = new SessionCookies({ originOf, origins: namedOrigins(config.http) });
+  const callOf = createCallReader(addressOf, cookies);
   registerHealth(http, services);
   registerPages(http);
   const metrics = collectMetrics(http, services, overload);
   const unused = watchUnused(http);
   const peers = new PeerLimits(config.sockets, addressOf);
-  const upgrades = new UpgradeRouter(peers);
+  const upgrades = new UpgradeRouter(peers, checkHost);
   const connections = new ConnectionLimiter<number>({ perKey: config.sockets.maxPerUser });
   const admission = new Admission();
   const closeStreams = registerGraphQL(http, {
@@ -81,15 +90,17 @@ async function createInto(opened: Opened, config: Config, observer: Omit<Databas
     admission,
     contextOf,
     addressOf,
+    callOf,
+    cookies,
     upgrades,
   });
-  registerRest(http, { config: config.rest, contextOf, addressOf, publicUrl: config.http.publicUrl });
+  registerRest(http, { config: config.rest, contextOf, callOf, originOf, publicUrl: config.http.publicUrl });
   const socketTransport = {
     upgrades,
     contextOf,
     addressOf,
     sockets: config.sockets,
-    origins: config.http.corsOrigins,
+    cookies,
     connections,
     peers,
     admission,

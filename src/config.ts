@@ -43,10 +43,12 @@ export interface Config {
   readonly mail: MailSettings | null;
   readonly writes: WriteLimits;
   readonly http: {
-    /** Origins that may call from a browser; `*` alone allows any, without credentials. */
+    /** Origins that may call from a browser; `*` allows any, without cookies. */
     readonly corsOrigins: readonly string[];
     /** The scheme, host and port at which callers reach the server, like `https://tidings.example.org`; null when that is not configured. */
     readonly publicUrl: string | null;
+    /** The hosts that requests may name, in lower case, with or without a port; empty for any. */
+    readonly allowedHosts: readonly string[];
     /** The proxies in front whose `X-Forwarded-*` headers are believed. */
     readonly trustedProxies: TrustedProxies;
     readonly bodyLimitBytes: number;
@@ -124,6 +126,13 @@ export class ConfigError extends Error {
   }
 }
 
+/** The hosts that requests may name. That of the public URL is one of them, and by itself restricts nothing: a proxy may pass on another one. */
+function hostsOf({ ALLOWED_HOSTS, PUBLIC_URL }: Pick<z.infer<typeof environment>, 'ALLOWED_HOSTS' | 'PUBLIC_URL'>) {
+  return ALLOWED_HOSTS.length > 0 && PUBLIC_URL !== undefined
+    ? [...ALLOWED_HOSTS, new URL(PUBLIC_URL).host]
+    : ALLOWED_HOSTS;
+}
+
 /**
  * Reads the configuration out of environment variables. An empty variable counts as absent.
  *
@@ -180,6 +189,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     http: {
       corsOrigins: values.CORS_ORIGINS,
       publicUrl: values.PUBLIC_URL ?? null,
+      allowedHosts: hostsOf(values),
       trustedProxies: values.TRUST_PROXY,
       bodyLimitBytes: values.BODY_LIMIT_BYTES,
       headersTimeoutMs: values.HEADERS_TIMEOUT_MS,

@@ -57,6 +57,8 @@ export interface Context extends Services {
   readonly viewer: Viewer;
   /** Why the credential that came with the request was refused; null when it was accepted or none came. */
   readonly refusal: AppError | null;
+  /** The session cookie of the request and of its answer; null on connections that carry none. */
+  readonly cookie: SessionCookie | null;
   /** Names this request in the log and in answers to unexpected failures. */
   readonly requestId: string;
   /** The IP address of the caller, of IPv6 the network of 64 bits; empty where the transport does not know it. */
@@ -75,6 +77,23 @@ export interface Context extends Services {
    * the rows that hang on it.
    */
   readonly delivery?: object;
+}
+
+/** The session cookie that came with a request, and the one that goes with the answer. */
+export interface SessionCookie {
+  /** Its value; undefined when none came. */
+  readonly value: string | undefined;
+  /** Why the request may neither use a cookie nor have one set: nothing shows that a page of ours made it. Null when it may. */
+  readonly refusal: AppError | null;
+  /** Sets the cookie by the answer, or clears it for null; null where an answer has no headers of its own: on sockets and event streams. */
+  readonly write: ((cookie: NewCookie | null) => void) | null;
+}
+
+/** A session cookie that a browser keeps. */
+export interface NewCookie {
+  readonly value: string;
+  /** When the browser forgets it. */
+  readonly expiresAt: Date;
 }
 
 /** A socket or event stream, as far as operations on it may know. */

@@ -129,14 +129,20 @@ const values = z.object({
     .transform((text) => text.replace(/\/$/, ''))
     .refine(isWebOrigin, { error: 'is an http: or https: URL without a path, like https://tidings.example.org' })
     .optional(),
+  ALLOWED_HOSTS: z
+    .string()
+    .transform((text) => listOf(text.toLowerCase()))
+    .pipe(
+      z.array(
+        z.string().regex(/^([a-z\d_.-]+|\[[\da-f:.]+\])(:\d{1,5})?$/, {
+          error: 'is a list of hosts, with or without a port, separated by commas',
+        }),
+      ),
+    )
+    .default([]),
   CORS_ORIGINS: z
     .string()
-    .transform((text) =>
-      text
-        .split(',')
-        .map((origin) => origin.trim())
-        .filter(Boolean),
-    )
+    .transform(listOf)
     .pipe(z.array(z.string().refine(isOrigin, { error: 'is * or a list of origins, separated by commas' })))
     .default(['*']),
   POSTS_WRITABLE: flag(false),
@@ -179,6 +185,13 @@ const values = z.object({
   SHUTDOWN_TIMEOUT_MS: wholeNumber(10_000, { min: 0, max: 600_000 }),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
 });
+
+function listOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((item) => item.trim())
+    .filter(Boolean);
+}
 
 function isOrigin(text: string): boolean {
   return text === '*' || (URL.canParse(text) && new URL(text).origin === text);

@@ -17,6 +17,7 @@ export const ERROR_CATALOGUE = {
   FORBIDDEN: { status: 403, sentence: 'You do not have permission to perform this action.' },
   NOT_FOUND: { status: 404, sentence: 'Not found.' },
   CONFLICT: { status: 409, sentence: 'The request conflicts with the present state.' },
+  UNKNOWN_HOST: { status: 421, sentence: 'The server does not serve this host.' },
   METHOD_NOT_ALLOWED: { status: 405, sentence: 'Method not allowed.' },
   NOT_ACCEPTABLE: { status: 406, sentence: 'Could not satisfy the request Accept header.' },
   UNSUPPORTED_MEDIA_TYPE: { status: 415, sentence: 'Unsupported media type in request.' },

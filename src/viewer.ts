@@ -22,7 +22,13 @@ export type Viewer = AnonymousViewer | UserViewer;
 
 /** What the caller signed the request with; ending it is what signing out means. */
 export type Credential =
-  | { readonly kind: 'session'; readonly id: number | null; readonly expiresAt: Date }
+  | {
+      readonly kind: 'session';
+      readonly id: number | null;
+      readonly expiresAt: Date;
+      /** Whether it came as a cookie, not as an access token. */
+      readonly byCookie: boolean;
+    }
   | { readonly kind: 'key'; readonly id: number };
 
 /** Whether the viewer is the user with this id. Prefer this to `viewer.id === id`: a result that read only the answer can be shared more widely. */

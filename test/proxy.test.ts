@@ -7,6 +7,8 @@ import { createContextFactory } from '../src/accounts/credentials.ts';
 import { registerChatSocket } from '../src/chat/socket.ts';
 import { ConfigError, parseConfig } from '../src/config.ts';
 import { createAddressReader } from '../src/host/caller-address.ts';
+import { createOriginReader } from '../src/host/request-origin.ts';
+import { SessionCookies } from '../src/host/session-cookies.ts';
 import { registerLegacySocket } from '../src/legacy-socket/server.ts';
 import { Admission } from '../src/sockets/admission.ts';
 import { ConnectionLimiter } from '../src/sockets/connection-limiter.ts';
@@ -178,7 +180,7 @@ describe('the address of a caller', () => {
     const contextOf = createContextFactory(app.services, { sharesOwnerless: true, answerLimits: graphql.answer });
     const addressOf = createAddressReader(1);
     const peers = new PeerLimits(sockets, addressOf);
-    const upgrades = new UpgradeRouter(peers);
+    const upgrades = new UpgradeRouter(peers, null);
     const transport = {
       peers,
       upgrades,
@@ -188,7 +190,7 @@ describe('the address of a caller', () => {
       },
       addressOf,
       sockets,
-      origins: [],
+      cookies: new SessionCookies({ originOf: createOriginReader(parseConfig({}).http).originOf, origins: [] }),
       connections: new ConnectionLimiter<number>({ perKey: 10 }),
       admission: new Admission(),
       report: () => undefined,

@@ -1,12 +1,18 @@
 import type { Feed } from '../changes/feed.ts';
 import type { Context } from '../context.ts';
 import { UnauthenticatedError } from '../errors.ts';
-import type { UserViewer } from '../viewer.ts';
+import type { Credential, UserViewer } from '../viewer.ts';
 import type { Call, ContextFactory } from './credentials.ts';
 import { userScope } from './scopes.ts';
 
 /** The longest time that a timer can wait, in milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
+/** How long before its end a cookie is no longer renewed, in milliseconds: it ends by the time that no session exceeds. */
+const MIN_RENEWAL_MS = 1_000;
+
+const CHECK_AGAIN = 'The credential has to be checked again.';
+
+type Expiring = Pick<Extract<Credential, { kind: 'session' }>, 'expiresAt' | 'byCookie'>;
 
 /** The authenticated caller of a connection that stays open. */
 export interface AuthenticatedConnection {
@@ -29,7 +35,7 @@ export async function authenticateConnection(
   if (first.viewer.kind === 'anonymous') {
     return { context: first, release: () => undefined };
   }
-  const release = watchCredential(first.feed, first.viewer, onEnd);
+  const release = watchCredential(first.feed, first.viewer, () => contextOf(waiting), onEnd);
   // Once more: the credential may have ended after it was read and before it was watched.
   const context = await contextOf(waiting);
   if (context.viewer.kind === 'anonymous') {
@@ -41,12 +47,16 @@ export async function authenticateConnection(
 function watchCredential(
   feed: Feed,
   { id, credential }: UserViewer,
+  authenticate: () => Promise<Context>,
   onEnd: (reason: UnauthenticatedError) => void,
 ): () => void {
   let timer: NodeJS.Timeout | undefined;
+  let isOver = false;
   const end = (reason: string): void => {
-    release();
-    onEnd(new UnauthenticatedError(reason));
+    if (!isOver) {
+      release();
+      onEnd(new UnauthenticatedError(reason));
+    }
   };
   const model = credential.kind === 'key' ? 'AuthToken' : 'Session';
   const ignore = feed.onAccess([userScope(id)], (change) => {
@@ -60,23 +70,41 @@ function watchCredential(
       end('The password was changed.');
     }
   });
-  const ignoreLoss = feed.whenLost(() => end('The credential has to be checked again.'));
+  const ignoreLoss = feed.whenLost(() => end(CHECK_AGAIN));
   const release = (): void => {
+    isOver = true;
     clearTimeout(timer);
     ignore();
     ignoreLoss();
   };
-  const waitUntil = (time: number): void => {
-    const left = time - Date.now();
-    if (left <= 0) {
-      end('Signature has expired.');
-      return;
-    }
-    timer = setTimeout(() => waitUntil(time), Math.min(left, MAX_TIMER_MS));
+  const waitFor = (delayMs: number, then: () => void): void => {
+    timer = setTimeout(then, Math.min(delayMs, MAX_TIMER_MS));
     timer.unref();
   };
+  const waitUntil = ({ expiresAt, byCookie }: Expiring): void => {
+    const left = expiresAt.getTime() - Date.now();
+    if (left <= 0) {
+      end('Signature has expired.');
+    } else if (byCookie && left > MIN_RENEWAL_MS) {
+      waitFor(left / 2, () => void renew().catch(() => end(CHECK_AGAIN)));
+    } else {
+      waitFor(left, () => waitUntil({ expiresAt, byCookie }));
+    }
+  };
+  // A session of a cookie lasts while it is used, and an open connection uses it.
+  const renew = async (): Promise<void> => {
+    const { viewer, refusal } = await authenticate();
+    if (isOver) {
+      return;
+    }
+    if (viewer.kind === 'user' && viewer.credential.kind === 'session') {
+      waitUntil(viewer.credential);
+    } else {
+      end(refusal?.message ?? CHECK_AGAIN);
+    }
+  };
   if (credential.kind === 'session') {
-    waitUntil(credential.expiresAt.getTime());
+    waitUntil(credential);
   }
   return release;
 }

@@ -1,4 +1,4 @@
-import type { Connection, Context, RequestSource, Services } from '../context.ts';
+import type { Connection, Context, RequestSource, Services, SessionCookie } from '../context.ts';
 import { AnswerBudget, type AnswerLimits } from '../database/answer-budget.ts';
 import { acrossOutages } from '../database/outages.ts';
 import { findRow } from '../database/rows.ts';
@@ -6,12 +6,15 @@ import { UnauthenticatedError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
 import type { UserViewer, Viewer } from '../viewer.ts';
 import { countedAddress } from './addresses.ts';
+import { proveCookie, useIntervalMs } from './cookies.ts';
 import { type ProofFault, proveUser } from './sessions.ts';
 import { digest } from './tokens.ts';
 
 /** A call as a transport receives it, before its credential is checked. */
 export interface Call {
   readonly authorization: string | undefined;
+  /** The session cookie, which counts where no credential is in `authorization`. */
+  readonly cookie?: SessionCookie | undefined;
   readonly requestId: string;
   /** The IP address of the caller. */
   readonly address?: string | undefined;
@@ -39,6 +42,7 @@ export function createContextFactory(
 ): ContextFactory {
   return async ({
     authorization,
+    cookie,
     requestId,
     address = '',
     userAgent,
@@ -48,10 +52,11 @@ export function createContextFactory(
   }) => {
     // Before the identity is read: what is changed about it afterwards lies after this position.
     const { cursor } = services.feed;
-    const read = (): Promise<Identity> => identify(services, sharesOwnerless, authorization);
+    const read = (): Promise<Identity> => identify(services, sharesOwnerless, authorization, cookie);
     return {
       ...services,
       ...(await (waits ? acrossOutages(services.database, read) : read())),
+      cookie: cookie ?? null,
       requestId,
       address: countedAddress(address),
       answer: new AnswerBudget(answerLimits),
@@ -83,23 +88,26 @@ const KEY = /^[0-9a-f]{40}$/;
 const ASCII = /^[!-~]*$/;
 
 /**
- * Reads an `Authorization` header: `JWT <jwt>`, `Bearer <jwt or key>` or `Token <key>`, the scheme in any case. Without one,
- * or with a scheme that is none of these, the caller is anonymous; a credential that is refused never counts as none.
+ * Reads an `Authorization` header: `JWT <jwt>`, `Bearer <jwt or key>` or `Token <key>`, the scheme in any case. Without one, or with a scheme that is none of
+ * these, the session cookie counts, and without that the caller is anonymous; a credential that is refused never counts as none.
  */
-async function identify(services: Services, sharesOwnerless: boolean, header: string | undefined): Promise<Identity> {
-  if (header === undefined) {
-    return { viewer: ANONYMOUS[Number(sharesOwnerless)] as Viewer, refusal: null };
-  }
-  const known = services.identities.find(header);
+async function identify(
+  services: Services,
+  sharesOwnerless: boolean,
+  header: string | undefined,
+  cookie: SessionCookie | undefined,
+): Promise<Identity> {
+  const known = header === undefined ? undefined : services.identities.find(header);
   if (known) {
     return { viewer: known, refusal: null };
   }
   const anonymous = ANONYMOUS[Number(sharesOwnerless)] as Viewer;
-  const [scheme = '', ...words] = header.split(/\s+/).filter((word) => word !== '');
   try {
-    const credential = credentialOf(scheme.toLowerCase(), words);
-    if (credential === null) {
-      return { viewer: anonymous, refusal: null };
+    const credential = header === undefined ? null : credentialOf(header);
+    if (header === undefined || credential === null) {
+      return cookie?.value === undefined
+        ? { viewer: anonymous, refusal: null }
+        : await identifyByCookie(services, anonymous, cookie, cookie.value);
     }
     const read = credential.kind === 'key' ? viewerOfKey : viewerOfJwt;
     const viewer = await services.identities.read(header, async () => ({
@@ -115,8 +123,39 @@ async function identify(services: Services, sharesOwnerless: boolean, header: st
   }
 }
 
-function credentialOf(scheme: string, words: readonly string[]): { kind: 'key' | 'jwt'; value: string } | null {
-  const [value, ...more] = words;
+/** What stands before cookies among the credentials that are remembered: no header can begin with it. */
+const COOKIE = '\0cookie ';
+
+async function identifyByCookie(
+  services: Services,
+  anonymous: Viewer,
+  cookie: SessionCookie,
+  value: string,
+): Promise<Identity> {
+  if (cookie.refusal) {
+    return { viewer: anonymous, refusal: cookie.refusal };
+  }
+  const name = COOKIE + value;
+  const known = services.identities.find(name);
+  if (known) {
+    return { viewer: known, refusal: null };
+  }
+  const { sharesOwnerless } = anonymous;
+  try {
+    const read = async () => ({ ...(await viewerOfCookie(services, value)), sharesOwnerless });
+    return { viewer: await services.identities.read(name, read, useIntervalMs(services.tokens)), refusal: null };
+  } catch (error) {
+    if (error instanceof UnauthenticatedError) {
+      // Or the browser would send it with every request, and none would be answered.
+      cookie.write?.(null);
+    }
+    throw error;
+  }
+}
+
+function credentialOf(header: string): { kind: 'key' | 'jwt'; value: string } | null {
+  const [name = '', value, ...more] = header.split(/\s+/).filter((word) => word !== '');
+  const scheme = name.toLowerCase();
   if (scheme === 'token') {
     if (value === undefined) {
       throw new UnauthenticatedError('Invalid token header. No credentials provided.');
@@ -158,7 +197,17 @@ async function viewerOfJwt(services: Services, jwt: string): Promise<Omit<UserVi
   if (typeof proof === 'string') {
     throw new UnauthenticatedError(FAULT_SENTENCES[proof]);
   }
-  return viewerOf(proof.user, { kind: 'session', id: proof.session?.id ?? null, expiresAt: proof.expiresAt });
+  return viewerOf(proof.user, {
+    kind: 'session',
+    id: proof.session?.id ?? null,
+    expiresAt: proof.expiresAt,
+    byCookie: false,
+  });
+}
+
+async function viewerOfCookie(services: Services, value: string): Promise<Omit<UserViewer, 'sharesOwnerless'>> {
+  const { user, sessionId, expiresAt } = await proveCookie(services, value);
+  return viewerOf(user, { kind: 'session', id: sessionId, expiresAt, byCookie: true });
 }
 
 function viewerOf(

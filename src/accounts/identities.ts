@@ -51,12 +51,12 @@ export class Identities {
     return viewer;
   }
 
-  /** Reads the viewer whom a credential belongs to, and keeps the answer unless it may be out of date already. */
-  async read(credential: string, read: () => Promise<UserViewer>): Promise<UserViewer> {
+  /** Reads the viewer whom a credential belongs to, and keeps the answer for a minute, or `maxAgeMs`, unless it may be out of date already. */
+  async read(credential: string, read: () => Promise<UserViewer>, maxAgeMs = MAX_AGE_MS): Promise<UserViewer> {
     const generation = this.#generation;
     const viewer = await read();
     if (generation === this.#generation && this.#feed.isCurrent && !this.#suspended.has(viewer.id)) {
-      this.#byCredential.set(credential, viewer);
+      this.#byCredential.set(credential, viewer, { ttl: Math.min(MAX_AGE_MS, maxAgeMs) });
       const credentials = this.#credentialsOf.get(viewer.id) ?? new Set();
       this.#credentialsOf.set(viewer.id, credentials.add(credential));
     }

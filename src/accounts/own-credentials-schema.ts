@@ -25,11 +25,11 @@ export function defineOwnCredentials(builder: Builder): void {
       expiresAt: t.field({
         type: 'DateTime',
         description:
-          'When its last refresh token ends, in UTC. Refreshing moves it, up to the longest time that a session may last.',
+          'When its last refresh token ends, or its cookie, in UTC. Refreshing it or using the cookie moves it, up to the longest time that a session may last.',
         resolve: (session, _args, context) => expiryOf(context, session),
       }),
       isCurrent: t.boolean({
-        description: 'Whether the request came with an access token of this session.',
+        description: 'Whether the request came with the cookie or an access token of this session.',
         resolve: (session, _args, context) => isCurrentSession(context, session),
       }),
     }),

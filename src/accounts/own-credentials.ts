@@ -4,6 +4,7 @@ import type { Transaction } from '../database/transactions.ts';
 import { NotFoundError, UnauthenticatedError } from '../errors.ts';
 import type { AuthToken, Session } from '../generated/client/client.ts';
 import { existingId } from '../validation.ts';
+import { clearCookie } from './cookies.ts';
 import { signedIn } from './policy.ts';
 import { viewerRow } from './service.ts';
 import { lockUser, runningSessions } from './sessions.ts';
@@ -25,13 +26,13 @@ export function listAuthTokens(context: Context, page: PageArguments): Promise<P
   return readPage(context, { model: 'AuthToken', where, columns: ORDERS }, page, NEWEST_FIRST);
 }
 
-/** When a session ends unless it is refreshed before. */
+/** When a session ends unless it is refreshed or used before. */
 export function expiryOf({ tokens }: Context, { createdAt, expiresAt }: Session): Date {
   const end = endOfSession(tokens, createdAt);
   return end < expiresAt ? end : expiresAt;
 }
 
-/** Whether the request came with an access token of this session. */
+/** Whether the request came with the cookie or an access token of this session. */
 export function isCurrentSession({ viewer }: Context, { id }: Session): boolean {
   return viewer.kind === 'user' && viewer.credential.kind === 'session' && viewer.credential.id === id;
 }
@@ -47,16 +48,20 @@ export function isCurrentKey({ viewer }: Context, { id }: AuthToken): boolean {
  * @throws {NotFoundError} when the viewer has no such session
  * @throws {UnauthenticatedError} when the credential of the request was ended meanwhile
  */
-export function endSession(context: Context, id: string | number): Promise<Session> {
+export async function endSession(context: Context, id: string | number): Promise<Session> {
   const own = { id: existingId(id), userId: signedIn(context.viewer).id };
-  return ending(context, async ({ session }) => {
-    const ended = await session.findFirst({ where: own });
-    if (!ended) {
+  const ended = await ending(context, async ({ session }) => {
+    const found = await session.findFirst({ where: own });
+    if (!found) {
       throw new NotFoundError();
     }
     await session.deleteMany({ where: own });
-    return ended;
+    return found;
   });
+  if (isCurrentSession(context, ended)) {
+    clearCookie(context);
+  }
+  return ended;
 }
 
 /**

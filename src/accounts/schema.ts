@@ -5,6 +5,8 @@ import type { Builder } from '../graphql/builder.ts';
 import { IDEMPOTENCY_KEY, repeatableAfter } from '../graphql/idempotency.ts';
 import { nodeOptions } from '../graphql/node.ts';
 import { defineAudit } from './audit-schema.ts';
+import { defineCookieSessions } from './cookie-sessions-schema.ts';
+import { defineLogin } from './login-schema.ts';
 import { defineOwnCredentials } from './own-credentials-schema.ts';
 import { canSeePrivateFields } from './policy.ts';
 import { defineProfile } from './profile-schema.ts';
@@ -158,13 +160,8 @@ function defineSignIn(builder: Builder): void {
     }),
   });
 
-  const login = builder.inputType('LoginInput', {
-    description: 'A username and its password.',
-    fields: (t) => ({
-      username: t.string({ required: true, description: 'In any case of letters.' }),
-      password: t.string({ required: true, description: 'As it was set.' }),
-    }),
-  });
+  const login = defineLogin(builder);
+  defineCookieSessions(builder, login);
   const newAccount = builder.inputType('SignUpInput', {
     description: 'An account to be made.',
     fields: (t) => ({
@@ -267,7 +264,7 @@ function defineSignIn(builder: Builder): void {
     destroyAuthToken: t.boolean({
       authScopes: { signedIn: true },
       description:
-        'Signs out: ends the key that the request came with, or the sign-in of its access token. Always true.',
+        'Signs out: ends the key that the request came with, or the sign-in of its access token or cookie. Always true.',
       resolve: async (_root, _args, context) => {
         await destroyCredential(context);
         return true;
@@ -276,7 +273,8 @@ function defineSignIn(builder: Builder): void {
     changePassword: t.field({
       type: pair,
       authScopes: { signedIn: true },
-      description: 'Sets a new password, ends every token and key of the user, and signs in anew.',
+      description:
+        'Sets a new password, ends every token, key and cookie of the user, and signs in anew; a request with a cookie gets a new cookie as well, and need not select the tokens.',
       errors: { types: [ValidationError] },
       args: { input: t.arg({ type: newPassword, required: true, description: 'The passwords.' }) },
       resolve: (_root, { input }, context) => changePassword(context, input),

@@ -11,6 +11,7 @@ import { text, type Unchecked, unwritableProblem, validate } from '../validation
 import { closeAccount, replacePassword } from './account-status.ts';
 import { limitConfirmation, limitSignIn } from './attempts.ts';
 import { actorOf, recordAct } from './audit.ts';
+import { clearCookie, isByCookie, newCookie } from './cookies.ts';
 import { hashPassword, passwordMatches, passwordProblems } from './passwords.ts';
 import { signedIn, visibleUsers } from './policy.ts';
 import {
@@ -191,8 +192,14 @@ export async function renewConnection({ viewer, connection }: Context, token: st
   return { userId, expiresAt: credential.kind === 'session' ? credential.expiresAt : null };
 }
 
-/** Ends the credential that the request came with: an opaque key, or the session of an access token with all its tokens. */
-export async function destroyCredential({ database, viewer, identities }: Context): Promise<void> {
+/** Ends the credential that the request came with, and clears it where it is a cookie. */
+export async function destroyCredential(context: Context): Promise<void> {
+  await endCredential(context);
+  clearCookie(context);
+}
+
+/** Ends the credential that the request came with: an opaque key, or the session of a cookie or an access token with all its tokens. */
+export async function endCredential({ database, viewer, identities }: Context): Promise<void> {
   const { id, credential } = signedIn(viewer);
   identities.suspend(id);
   if (credential.kind === 'key') {
@@ -239,17 +246,29 @@ export async function prepareNewPassword(newPassword: string, user: User): Promi
 export async function setPassword(context: Context, { user, passwordHash }: PreparedPassword): Promise<User> {
   context.identities.suspend(user.id);
   const act = { actor: actorOf(context), action: 'PASSWORD_CHANGED' } as const;
-  return context.database.$transaction((transaction) => replacePassword(transaction, act, user, passwordHash));
+  const changed = await context.database.$transaction((transaction) =>
+    replacePassword(transaction, act, user, passwordHash),
+  );
+  clearCookie(context);
+  return changed;
 }
 
 /**
- * The same, and signs in anew.
+ * The same, and signs in anew; by a cookie where the request came with one.
  *
  * @throws {ValidationError} when the present password is wrong or the new one is refused
  * @throws {OverloadedError} after too many wrong passwords, or when too many are being checked
  */
 export async function changePassword(context: Context, input: NewPassword): Promise<TokenPair> {
-  return startSession(context, await setPassword(context, await preparePassword(context, input)));
+  const user = await setPassword(context, await preparePassword(context, input));
+  const { viewer, cookie, tokens } = context;
+  if (!cookie?.write || !isByCookie(viewer)) {
+    return startSession(context, user);
+  }
+  const { hash, ...next } = newCookie(tokens, new Date());
+  const pair = await startSession(context, user, hash);
+  cookie.write(next);
+  return pair;
 }
 
 /**
@@ -288,7 +307,11 @@ export async function viewerRow({ database, viewer }: Context): Promise<User> {
 /** Closes an account: every credential stops working at once. What the user wrote stays. */
 export async function deactivateUser(context: Context, { id }: User): Promise<User> {
   context.identities.suspend(id);
-  return context.database.$transaction((transaction) => closeAccount(transaction, actorOf(context), { id }));
+  const closed = await context.database.$transaction((transaction) =>
+    closeAccount(transaction, actorOf(context), { id }),
+  );
+  clearCookie(context);
+  return closed;
 }
 
 /** The user with this name (in any case of letters), if the viewer may know of users. */

@@ -58,35 +58,55 @@ export async function authenticate({ database }: Services, username: string, pas
 export type Caller = Services & Partial<Pick<Context, 'address' | 'userAgent' | 'source'>>;
 
 /**
- * Signs a user in: a session of its own, with a new pair of tokens. Sessions of the same user are removed when none of their tokens can be good
- * any more.
+ * Signs a user in: a session of its own, with a new pair of tokens, and with the cookie of this hash where there is one.
  *
  * @throws {CredentialsError} when the password was changed or the account closed since `user` was read
  */
-export async function startSession(
-  { database, tokens, address = '', userAgent = '' }: Caller,
-  user: User,
-): Promise<TokenPair> {
+export async function startSession(caller: Caller, user: User, cookieHash: string | null = null): Promise<TokenPair> {
+  const { tokens } = caller;
   const now = new Date();
   const sid = newSid();
   const refreshToken = newRefreshToken(tokens, { sid, signedInAt: now }, now);
   const { expiresAt } = refreshToken;
-  const session = await issue(database, user, async (transaction) => {
-    await transaction.session.deleteMany({ where: { userId: user.id, ...overSessions(tokens, now) } });
+  const session = await createSession(caller, user, {
+    sid,
+    createdAt: now,
+    expiresAt,
+    cookieHash,
+    refreshTokens: { create: { hash: digest(refreshToken.token), expiresAt } },
+  });
+  return pairOf(tokens, user, session, refreshToken, now);
+}
+
+/** A session as a sign-in begins it. */
+type NewSession = Pick<
+  Prisma.SessionUncheckedCreateInput,
+  'sid' | 'createdAt' | 'expiresAt' | 'cookieHash' | 'refreshTokens'
+>;
+
+/**
+ * Stores the session of a sign-in. Sessions of the same user are removed when none of their credentials can be good any more.
+ *
+ * @throws {CredentialsError} when the password was changed or the account closed since `user` was read
+ */
+export function createSession(
+  { database, tokens, address = '', userAgent = '' }: Caller,
+  user: User,
+  session: NewSession & { readonly createdAt: Date },
+): Promise<Session> {
+  const { createdAt } = session;
+  return issue(database, user, async (transaction) => {
+    await transaction.session.deleteMany({ where: { userId: user.id, ...overSessions(tokens, createdAt) } });
     return transaction.session.create({
       data: {
+        ...session,
         userId: user.id,
-        sid,
-        createdAt: now,
-        lastUsedAt: now,
+        lastUsedAt: createdAt,
         userAgent: userAgent.slice(0, MAX_USER_AGENT) || null,
         address: networkOf(address),
-        expiresAt,
-        refreshTokens: { create: { hash: digest(refreshToken.token), expiresAt } },
       },
     });
   });
-  return pairOf(tokens, user, session, refreshToken, now);
 }
 
 /**

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { OperationTypeNode } from 'graphql';
 import { type FetchAPI, processRegularResult } from 'graphql-yoga';
 import type { ContextFactory } from '../accounts/credentials.ts';
-import type { AddressOf } from '../host/caller-address.ts';
+import type { CallOf } from '../host/calls.ts';
 import type { Documents, Operation } from './documents.ts';
 import type { ReportDefect } from './mask.ts';
 import { type Engine, isRecord, type OperationRequest } from './operations.ts';
@@ -20,7 +20,7 @@ export interface DirectRequestOptions {
   readonly documents: Documents;
   readonly engine: () => Engine;
   readonly contextOf: ContextFactory;
-  readonly addressOf: AddressOf;
+  readonly callOf: CallOf;
   readonly report: ReportDefect;
   /** The classes that Yoga makes its responses of. */
   readonly fetchAPI: FetchAPI;
@@ -72,10 +72,8 @@ export class DirectRequests {
     reply: FastifyReply,
     { operation, variables, type }: DirectRequest,
   ): Promise<boolean> {
-    const { contextOf, addressOf, report, fetchAPI } = this.#options;
-    const { authorization, 'user-agent': userAgent } = request.headers;
-    const address = addressOf(request.raw);
-    const context = await contextOf({ authorization, requestId: request.id, address, userAgent });
+    const { contextOf, callOf, report, fetchAPI } = this.#options;
+    const context = await contextOf(callOf(request, reply));
     const result = await operation.execute(context, variables);
     if (!('data' in result)) {
       return false;

@@ -9,6 +9,7 @@ import type { Result } from '../changes/result.ts';
 import type { Config } from '../config.ts';
 import type { Connection } from '../context.ts';
 import { AppError, type UnauthenticatedError } from '../errors.ts';
+import type { CallOf } from '../host/calls.ts';
 import type { Admission } from '../sockets/admission.ts';
 import type { ConnectionLimiter } from '../sockets/connection-limiter.ts';
 import { type PeerLimits, RETRY_AFTER_S } from '../sockets/peer-limits.ts';
@@ -25,6 +26,7 @@ const MAX_WAITING_BYTES = 64 * 1024;
 const EVENT_STREAM = 'text/event-stream';
 
 export interface EventStreamOptions extends OperationTransport {
+  readonly callOf: CallOf;
   readonly connections: ConnectionLimiter<number>;
   readonly peers: PeerLimits;
   readonly admission: Admission;
@@ -111,19 +113,13 @@ export class EventStreams {
   }
 
   async #run(request: FastifyRequest, operation: OperationRequest, output: EventOutput, ending: Ending): Promise<void> {
-    const { contextOf, addressOf, admission, connections } = this.#options;
+    const { contextOf, callOf, admission, connections } = this.#options;
     const lastEventId = request.headers['last-event-id'];
     const connection: Connection = {
       resumeAfter: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : null,
       renew: null,
     };
-    const call = {
-      authorization: request.headers.authorization,
-      requestId: request.id,
-      address: addressOf(request.raw),
-      userAgent: request.headers['user-agent'],
-      connection,
-    };
+    const call = { ...callOf(request, null), connection };
     const { context, release } = await admission.run(() =>
       authenticateConnection(contextOf, call, (reason) => ending.end(reason)),
     );

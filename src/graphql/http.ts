@@ -6,7 +6,9 @@ import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import type { AddressOf } from '../host/caller-address.ts';
+import type { CallOf } from '../host/calls.ts';
 import { OPERATIONS_OF_PAGES } from '../host/pages.ts';
+import type { SessionCookies } from '../host/session-cookies.ts';
 import { complexityOf } from '../json.ts';
 import type { Admission } from '../sockets/admission.ts';
 import type { ConnectionLimiter } from '../sockets/connection-limiter.ts';
@@ -38,6 +40,8 @@ export interface GraphQLOptions {
   /** Makes the context of a request; a refused credential is part of that, not a failure. */
   readonly contextOf: ContextFactory;
   readonly addressOf: AddressOf;
+  readonly callOf: CallOf;
+  readonly cookies: SessionCookies;
   readonly upgrades: UpgradeRouter;
 }
 
@@ -52,7 +56,19 @@ interface ServerContext {
  */
 export function registerGraphQL(
   app: FastifyInstance,
-  { schema, limits, sockets, connections, peers, admission, contextOf, addressOf, upgrades }: GraphQLOptions,
+  {
+    schema,
+    limits,
+    sockets,
+    connections,
+    peers,
+    admission,
+    contextOf,
+    addressOf,
+    callOf,
+    cookies,
+    upgrades,
+  }: GraphQLOptions,
 ): () => Promise<void> {
   const report = (error: unknown, requestId: string | null) =>
     app.log.error({ err: error, reqId: requestId }, 'unexpected failure');
@@ -93,6 +109,8 @@ export function registerGraphQL(
     admission,
     contextOf,
     addressOf,
+    callOf,
+    cookies,
     report,
     sockets,
     tokenLimit: limits.tokenLimit,
@@ -139,9 +157,7 @@ export function registerGraphQL(
           throw new AppError('NOT_ACCEPTABLE', 'A subscription is answered as text/event-stream, or over WebSocket.');
         }
         preferSpecified(request);
-        const { authorization, 'user-agent': userAgent } = request.headers;
-        const address = addressOf(request.raw);
-        const known = await contextOf({ authorization, requestId: request.id, address, userAgent });
+        const known = await contextOf(callOf(request, reply));
         await sendResponse(await yoga.handleNodeRequestAndResponse(request, reply, { known, operation }), reply);
         return reply;
       },

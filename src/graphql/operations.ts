@@ -8,7 +8,6 @@ import {
 } from 'graphql';
 import type { ContextFactory } from '../accounts/credentials.ts';
 import type { Context } from '../context.ts';
-import type { AddressOf } from '../host/caller-address.ts';
 import { presentError, type ReportDefect } from './mask.ts';
 import type { PersistedOperations } from './persisted-operations.ts';
 import type { SubscriptionArgs } from './subscription-renderer.ts';
@@ -34,7 +33,6 @@ export interface OperationTransport {
   readonly engine: () => Engine;
   readonly persisted: PersistedOperations;
   readonly contextOf: ContextFactory;
-  readonly addressOf: AddressOf;
   readonly report: ReportDefect;
 }
 

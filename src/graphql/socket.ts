@@ -6,8 +6,10 @@ import type { WebSocket, WebSocketServer } from 'ws';
 import { type AuthenticatedConnection, authenticateConnection } from '../accounts/credential-watch.ts';
 import type { Sink, StreamEnd } from '../changes/delivery.ts';
 import type { Config } from '../config.ts';
-import type { Connection } from '../context.ts';
+import type { Connection, SessionCookie } from '../context.ts';
 import { AppError, CredentialsError } from '../errors.ts';
+import type { AddressOf } from '../host/caller-address.ts';
+import type { SessionCookies } from '../host/session-cookies.ts';
 import { complexityOf } from '../json.ts';
 import type { Admission } from '../sockets/admission.ts';
 import type { ConnectionLimiter } from '../sockets/connection-limiter.ts';
@@ -32,11 +34,15 @@ interface Extra {
   readonly connection: Connection;
   /** The credential that operations run with; a renewal replaces it. */
   authorization: string | undefined;
+  /** The session cookie of the handshake, which counts without `authorization`. */
+  readonly cookie: SessionCookie | undefined;
   caller: AuthenticatedConnection | null;
   releaseConnection: (() => void) | null;
 }
 
 export interface SocketTransportOptions extends OperationTransport {
+  readonly addressOf: AddressOf;
+  readonly cookies: SessionCookies;
   readonly connections: ConnectionLimiter<number>;
   readonly peers: PeerLimits;
   readonly admission: Admission;
@@ -48,7 +54,7 @@ export function createSocketServer(options: SocketTransportOptions): {
   server: WebSocketServer;
   close: () => Promise<void>;
 } {
-  const { sockets, report } = options;
+  const { sockets, cookies, report } = options;
   const protocol = createProtocol(options);
   const server = createWebSocketServer(sockets, { handleProtocols });
   server.on('connection', (socket, request) => {
@@ -59,6 +65,7 @@ export function createSocketServer(options: SocketTransportOptions): {
       request,
       connection: { resumeAfter: null, renew: (token) => renew(options, extra, token) },
       authorization: undefined,
+      cookie: cookies.ofHandshake(request),
       caller: null,
       releaseConnection: null,
     };
@@ -144,10 +151,11 @@ function createProtocol(options: SocketTransportOptions) {
         ];
       }
       const begin = async () => {
-        const { authorization, connection, request } = extra;
+        const { authorization, cookie, connection, request } = extra;
         const address = addressOf(request);
         const context = await contextOf({
           authorization,
+          cookie,
           requestId: randomUUID(),
           address,
           userAgent: request.headers['user-agent'],
@@ -256,14 +264,14 @@ class SocketSink implements Sink, AsyncIterableIterator<ExecutionResult> {
 
 function authenticate(
   { contextOf, addressOf, admission }: SocketTransportOptions,
-  { writer, request }: Extra,
+  { writer, request, cookie }: Extra,
   authorization: string | undefined,
 ): Promise<AuthenticatedConnection> {
   // Clients connect again after 4403, and can bring a fresh token then; after 4401 they give up.
   return admission.run(() =>
     authenticateConnection(
       contextOf,
-      { authorization, requestId: randomUUID(), address: addressOf(request) },
+      { authorization, cookie, requestId: randomUUID(), address: addressOf(request) },
       (reason) => writer.close(ProtocolCloseCode.Forbidden, reason.message),
     ),
   );

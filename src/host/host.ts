@@ -1,17 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, METHODS, maxHeaderSize } from 'node:http';
 import type { Socket } from 'node:net';
-import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import Fastify, { type FastifyInstance, type FastifyReply, LogController } from 'fastify';
 import type { Config } from '../config.ts';
 import type { Services } from '../context.ts';
 import { isReady } from '../database/open.ts';
-import { ERROR_CATALOGUE } from '../errors.ts';
+import { AppError, ERROR_CATALOGUE } from '../errors.ts';
+import type { HostCheck } from './allowed-hosts.ts';
 import { trustOf } from './caller-address.ts';
+import { registerCors } from './cors.ts';
 import type { OverloadGuard } from './overload.ts';
-
-/** How long a browser need not ask again, in seconds. */
-const PREFLIGHT_LIFE_S = 600;
 
 /** How often connections whose headers take too long are looked for, in milliseconds, and how often at the least within that time. */
 const CHECK_INTERVAL_MS = 1_000;
@@ -19,11 +17,15 @@ const MIN_CHECKS = 5;
 
 /** When a client that was refused since the server was overloaded may try again, in seconds. */
 const RETRY_AFTER_S = 1;
-/** The paths that operators look at, which are answered under any load. */
+/** The paths that operators look at, which are answered under any load and by any name. */
 const ALWAYS_ANSWERED: ReadonlySet<string | undefined> = new Set(['/health', '/ready']);
 
-/** Creates the HTTP server of all transports. */
-export function createHost({ http, logLevel }: Config, overload: OverloadGuard): FastifyInstance {
+/** Creates the HTTP server of all transports; `checkHost` is null where any host is served. */
+export function createHost(
+  { http, logLevel }: Config,
+  overload: OverloadGuard,
+  checkHost: HostCheck | null,
+): FastifyInstance {
   const host = Fastify({
     logger: { level: logLevel },
     logController: new LogController({ disableRequestLogging: true }),
@@ -55,38 +57,25 @@ export function createHost({ http, logLevel }: Config, overload: OverloadGuard):
     reply.header('cache-control', 'no-store');
     done();
   });
-  const anyOrigin = http.corsOrigins.includes('*');
-  const corsOptions: FastifyCorsOptions = {
-    origin: anyOrigin ? '*' : [...http.corsOrigins],
-    credentials: !anyOrigin,
-    methods: 'GET, HEAD, POST, PUT, PATCH, DELETE',
-    exposedHeaders: 'x-request-id, link, location, allow, retry-after',
-    maxAge: PREFLIGHT_LIFE_S,
-  };
-  // Other requests with OPTIONS ask a path to describe itself.
-  const withoutPreflight: FastifyCorsOptions = { ...corsOptions, preflight: false };
-  host.register(cors, {
-    delegator: ({ headers }, done) => {
-      const isPreflight = 'origin' in headers && 'access-control-request-method' in headers;
-      done(null, isPreflight ? corsOptions : withoutPreflight);
-    },
-  });
+  if (checkHost) {
+    host.addHook('onRequest', (request, reply, done) => {
+      const refusal = ALWAYS_ANSWERED.has(request.routeOptions.url) ? null : checkHost(request.raw);
+      if (refusal) {
+        refuse(reply, refusal);
+      } else {
+        done();
+      }
+    });
+  }
+  registerCors(host, http);
   const notFound = Buffer.from(JSON.stringify({ detail: ERROR_CATALOGUE.NOT_FOUND.sentence }));
   const answerNotFound = (reply: FastifyReply): FastifyReply =>
     reply.status(404).header('content-type', 'application/json').send(notFound);
-  const { sentence: message, status: overloaded } = ERROR_CATALOGUE.OVERLOADED;
-  // For clients of the REST paths, and for those of GraphQL.
-  const refusal = Buffer.from(
-    JSON.stringify({ detail: message, errors: [{ message, extensions: { code: 'OVERLOADED' } }] }),
-  );
+  const overloaded = new AppError('OVERLOADED');
   // Before the body is read and anything else is done, and after CORS, so that pages can read it.
   host.addHook('preParsing', (request, reply, payload, done) => {
     if (!ALWAYS_ANSWERED.has(request.routeOptions.url) && overload.refuses()) {
-      reply
-        .status(overloaded)
-        .header('retry-after', RETRY_AFTER_S)
-        .header('content-type', 'application/json')
-        .send(refusal);
+      refuse(reply.header('retry-after', RETRY_AFTER_S), overloaded);
     } else {
       done(null, payload);
     }
@@ -101,6 +90,15 @@ export function createHost({ http, logLevel }: Config, overload: OverloadGuard):
   });
   host.setNotFoundHandler((_request, reply) => answerNotFound(reply));
   return host;
+}
+
+/** Answers a request that is not looked at any further: for clients of the REST paths, and for those of GraphQL. */
+function refuse(reply: FastifyReply, { status, code, message }: AppError): void {
+  const body = { detail: message, errors: [{ message, extensions: { code } }] };
+  reply
+    .status(status)
+    .header('content-type', 'application/json')
+    .send(Buffer.from(JSON.stringify(body)));
 }
 
 /** Whether the path of an address is percent-encoded UTF-8, as routing takes it for granted. */

@@ -7,7 +7,7 @@ import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import { complexityOf } from '../json.ts';
 import { CloseCode } from '../sockets/close-codes.ts';
-import type { SocketTransport } from '../sockets/handshake.ts';
+import type { SocketCredentials, SocketTransport } from '../sockets/handshake.ts';
 import type { SocketWriter } from '../sockets/socket-writer.ts';
 import {
   type Address,
@@ -42,14 +42,14 @@ interface Subscription {
 export class LegacyConnection {
   readonly #options: LegacyConnectionOptions;
   readonly #writer: SocketWriter;
-  readonly #authorization: string | undefined;
+  readonly #credentials: SocketCredentials;
   readonly #subscriptions = new Set<Subscription>();
   #isClosed = false;
 
-  constructor(options: LegacyConnectionOptions, writer: SocketWriter, authorization: string | undefined) {
+  constructor(options: LegacyConnectionOptions, writer: SocketWriter, credentials: SocketCredentials) {
     this.#options = options;
     this.#writer = writer;
-    this.#authorization = authorization;
+    this.#credentials = credentials;
   }
 
   /** Does what a frame asks for. The next one has to wait for that, so that they take effect in the order in which they came. */
@@ -91,7 +91,7 @@ export class LegacyConnection {
       throw new AppError('RATE_LIMITED', `A socket carries at most ${sockets.maxSubscriptions} subscriptions.`);
     }
     const context = await contextOf({
-      authorization: this.#authorization,
+      ...this.#credentials,
       requestId: randomUUID(),
       address: peer,
       waits: true,

@@ -27,7 +27,7 @@ export function registerLegacySocket(transport: SocketTransport): () => Promise<
       if (!caller) {
         return null;
       }
-      const connection = new LegacyConnection({ ...transport, models, address }, writer, caller.authorization);
+      const connection = new LegacyConnection({ ...transport, models, address }, writer, caller.credentials);
       whenClosed(socket, () => connection.close());
       return connection;
     });

@@ -4,7 +4,8 @@ import { JWT_RESOURCES } from '../accounts/jwt-rest.ts';
 import { USER_RESOURCES } from '../accounts/users-rest.ts';
 import { CHAT_RESOURCES } from '../chat/rest.ts';
 import type { Config } from '../config.ts';
-import type { AddressOf } from '../host/caller-address.ts';
+import type { CallOf } from '../host/calls.ts';
+import type { OriginOf } from '../host/request-origin.ts';
 import { NOTE_RESOURCES } from '../notes/rest.ts';
 import { postResources } from '../posts/rest.ts';
 import { TODO_RESOURCES } from '../todos/rest.ts';
@@ -30,16 +31,18 @@ export function registerRest(
   {
     config,
     contextOf,
-    addressOf,
+    callOf,
+    originOf,
     publicUrl,
   }: {
     readonly config: Config['rest'];
     readonly contextOf: ContextFactory;
-    readonly addressOf: AddressOf;
+    readonly callOf: CallOf;
+    readonly originOf: OriginOf;
     readonly publicUrl: string | null;
   },
 ): void {
   const resources = restResources(config);
-  registerResources(app, { resources, contextOf, addressOf, publicUrl });
+  registerResources(app, { resources, contextOf, callOf, originOf });
   registerOpenApi(app, resources, publicUrl);
 }

@@ -4,7 +4,8 @@ import type { ContextFactory } from '../accounts/credentials.ts';
 import type { Context } from '../context.ts';
 import { once } from '../database/idempotency.ts';
 import { AppError, ERROR_CATALOGUE, OverloadedError, UnauthenticatedError } from '../errors.ts';
-import type { AddressOf } from '../host/caller-address.ts';
+import type { CallOf } from '../host/calls.ts';
+import type { OriginOf } from '../host/request-origin.ts';
 import { validate } from '../validation.ts';
 import { BODY_TYPES } from './body.ts';
 import type { Dialect } from './dialect.ts';
@@ -15,9 +16,9 @@ import { type Answer, allowOf, type Call, type Method, type Operation, type Reso
 export interface RestOptions {
   readonly resources: readonly Resource[];
   readonly contextOf: ContextFactory;
-  readonly addressOf: AddressOf;
-  /** The scheme and host of links in answers; null for those of the request. */
-  readonly publicUrl: string | null;
+  readonly callOf: CallOf;
+  /** Gives the scheme and host of links in answers. */
+  readonly originOf: OriginOf;
 }
 
 /** How the caller of a request and its URL are found. */
@@ -61,7 +62,7 @@ async function serve(
   const { dialect } = resource;
   const state = { indent: 0 };
   try {
-    const given = await answerTo(resource, calls, request, state);
+    const given = await answerTo(resource, calls, request, reply, state);
     const payload = request.method === 'HEAD' && given.list ? undefined : await payloadOf(given, dialect, state.indent);
     return send(given, payload, resource, reply);
   } catch (error) {
@@ -84,12 +85,13 @@ async function answerTo(
   resource: Resource,
   calls: Calls,
   request: FastifyRequest,
+  reply: FastifyReply,
   state: { indent: number },
 ): Promise<Answer> {
   if (resource.dialect.describes) {
     state.indent = negotiateIndent(request.headers.accept);
   }
-  const context = await admitted(resource, calls, request);
+  const context = await admitted(resource, calls, request, reply);
   if (request.method === 'OPTIONS' && resource.dialect.describes) {
     return { status: 200, body: descriptionOf(resource) };
   }
@@ -114,12 +116,14 @@ async function answerTo(
 
 async function admitted(
   { access }: Resource,
-  { contextOf, addressOf }: Calls,
-  { headers, id, raw }: FastifyRequest,
+  { contextOf, callOf }: Calls,
+  request: FastifyRequest,
+  reply: FastifyReply,
 ): Promise<Context> {
-  const authorization = access === 'ignored' ? undefined : headers.authorization;
-  const userAgent = headers['user-agent'];
-  const context = await contextOf({ authorization, requestId: id, address: addressOf(raw), userAgent, source: 'REST' });
+  const call = { ...callOf(request, reply), source: 'REST' } as const;
+  const context = await contextOf(
+    access === 'ignored' ? { ...call, authorization: undefined, cookie: undefined } : call,
+  );
   if (context.refusal) {
     throw context.refusal;
   }
@@ -129,8 +133,8 @@ async function admitted(
   return context;
 }
 
-function placeOf({ params, headers, url, protocol, host }: FastifyRequest, { publicUrl }: Calls) {
-  const address = `${publicUrl ?? `${protocol}://${host}`}${url}`;
+function placeOf({ params, headers, url, raw }: FastifyRequest, { originOf }: Calls) {
+  const address = `${originOf(raw)}${url}`;
   return {
     params: params as Record<string, string>,
     url: URL.canParse(address) ? new URL(address) : new URL(url, 'http://localhost'),

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { parseCookie } from 'cookie';
 import type { WebSocket } from 'ws';
 import { authenticateConnection } from '../accounts/credential-watch.ts';
-import type { ContextFactory } from '../accounts/credentials.ts';
+import type { Call, ContextFactory } from '../accounts/credentials.ts';
 import type { Config } from '../config.ts';
 import type { Context } from '../context.ts';
 import type { AddressOf } from '../host/caller-address.ts';
+import type { SessionCookies } from '../host/session-cookies.ts';
 import type { Admission } from './admission.ts';
 import { CloseCode } from './close-codes.ts';
 import type { ConnectionLimiter } from './connection-limiter.ts';
@@ -19,8 +21,7 @@ export interface SocketTransport {
   readonly contextOf: ContextFactory;
   readonly addressOf: AddressOf;
   readonly sockets: Config['sockets'];
-  /** Origins whose pages may use the session cookie, beside our own. */
-  readonly origins: readonly string[];
+  readonly cookies: SessionCookies;
   readonly connections: ConnectionLimiter<number>;
   readonly peers: PeerLimits;
   readonly admission: Admission;
@@ -28,25 +29,29 @@ export interface SocketTransport {
   readonly report: (error: unknown, requestId: string | null) => void;
 }
 
-/** The caller of a socket, and the `Authorization` of its handshake. */
+/** The credentials of a handshake. */
+export type SocketCredentials = Pick<Call, 'authorization' | 'cookie'>;
+
+/** The caller of a socket, and the credentials of its handshake. */
 export interface SocketCaller {
   readonly context: Context;
-  readonly authorization: string | undefined;
+  readonly credentials: SocketCredentials;
 }
 
-const SESSION_COOKIE = 'sessionid';
+/** The cookie of older clients, which holds a token. */
+const TOKEN_COOKIE = 'sessionid';
 
 /**
  * Authenticates the peer of a new socket by the credential of its handshake, or as anonymous without one; when that credential ends, the socket is
  * closed. Returns null where the socket was closed instead: for a credential that is refused, or one socket of a user too many.
  */
 export async function authenticateSocket(
-  { contextOf, addressOf, origins, admission, connections }: SocketTransport,
+  { contextOf, addressOf, cookies, admission, connections }: SocketTransport,
   socket: WebSocket,
   request: IncomingMessage,
 ): Promise<SocketCaller | null> {
-  const authorization = credentialOf(request, origins);
-  const call = { authorization, requestId: randomUUID(), address: addressOf(request) };
+  const credentials = { authorization: credentialOf(request, cookies), cookie: cookies.ofHandshake(request) };
+  const call = { ...credentials, requestId: randomUUID(), address: addressOf(request) };
   const { context, release } = await admission.run(() =>
     authenticateConnection(contextOf, call, (reason) => socket.close(CloseCode.forbidden, reason.message)),
   );
@@ -63,7 +68,7 @@ export async function authenticateSocket(
     }
     whenClosed(socket, releaseConnection);
   }
-  return { context, authorization };
+  return { context, credentials };
 }
 
 /** The path and the query of a request for a socket. */
@@ -74,34 +79,19 @@ export function targetOf({ url = '/' }: IncomingMessage): { path: string; query:
     : { path: url.slice(0, at), query: new URLSearchParams(url.slice(at)) };
 }
 
-/** The credential of a handshake, as an `Authorization` header has it: that header, `?token=`, or the session cookie. */
-function credentialOf(request: IncomingMessage, origins: readonly string[]): string | undefined {
+/** The credential of a handshake, as an `Authorization` header has it: that header, `?token=`, or the cookie of older clients. */
+function credentialOf(request: IncomingMessage, cookies: SessionCookies): string | undefined {
   const { authorization, cookie } = request.headers;
   if (authorization !== undefined && /^\s*(jwt|bearer|token)(\s|$)/i.test(authorization)) {
     return authorization;
   }
   const token = targetOf(request).query.get('token') ?? '';
-  const session = isTrusted(request, origins) ? cookieOf(cookie ?? '') : '';
-  const found = token === '' ? session : token;
+  const kept = cookies.isOwnHandshake(request) ? tokenOf(cookie ?? '') : '';
+  const found = token === '' ? kept : token;
   // `Bearer` takes JWTs and keys alike.
   return found === '' ? undefined : `Bearer ${found}`;
 }
 
-/** Whether the page that opens the socket may use cookies: a browser sends them along from any page, and applies no CORS to sockets. */
-function isTrusted({ headers }: IncomingMessage, origins: readonly string[]): boolean {
-  const { origin, host } = headers;
-  if (origin === undefined) {
-    return true;
-  }
-  return origins.includes(origin) || (URL.canParse(origin) && host !== undefined && new URL(origin).host === host);
-}
-
-function cookieOf(header: string): string {
-  for (const pair of header.split(';')) {
-    const [name, value = ''] = pair.split('=', 2);
-    if (name?.trim() === SESSION_COOKIE) {
-      return value.trim().replace(/^"(.*)"$/, '$1');
-    }
-  }
-  return '';
+function tokenOf(cookies: string): string {
+  return (parseCookie(cookies)[TOKEN_COOKIE] ?? '').replace(/^"(.*)"$/, '$1');
 }

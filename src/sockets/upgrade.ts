@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { WebSocketServer } from 'ws';
+import type { HostCheck } from '../host/allowed-hosts.ts';
 import { type PeerLimits, RETRY_AFTER_S } from './peer-limits.ts';
 
 interface Route {
@@ -9,15 +10,18 @@ interface Route {
 }
 
 /**
- * Hands requests for a WebSocket to the server of their path. Those for other paths are refused as any unknown path, and those beyond the limits of their
+ * Hands requests for a WebSocket to the server of their path. Those for other hosts and paths are refused as any unknown one, and those beyond the limits of their
  * address or of the process with 503, before a socket is made of them.
  */
 export class UpgradeRouter {
   readonly #routes: Route[] = [];
   readonly #peers: PeerLimits;
+  readonly #checkHost: HostCheck | null;
 
-  constructor(peers: PeerLimits) {
+  /** `checkHost` is null where any host is served. */
+  constructor(peers: PeerLimits, checkHost: HostCheck | null) {
     this.#peers = peers;
+    this.#checkHost = checkHost;
   }
 
   /** Adds a server for all paths that match; a slash at the end of a path does not count. */
@@ -28,6 +32,11 @@ export class UpgradeRouter {
   /** Starts to answer the upgrade requests of an HTTP server. */
   attach(http: Server): void {
     http.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      const unknownHost = this.#checkHost?.(request);
+      if (unknownHost) {
+        refuse(socket, `${unknownHost.status} Misdirected Request`, unknownHost.message);
+        return;
+      }
       const [path = '/'] = (request.url ?? '/').split('?');
       const wanted = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
       const route = this.#routes.find(({ matches }) => matches(wanted));
@@ -48,8 +57,9 @@ export class UpgradeRouter {
   }
 }
 
-function refuse(socket: Duplex, status: string): void {
+function refuse(socket: Duplex, status: string, sentence = ''): void {
   socket.on('error', () => socket.destroy());
   socket.once('finish', () => socket.destroy());
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  const head = `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8`;
+  socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(sentence)}\r\n\r\n${sentence}`);
 }

@@ -50,7 +50,7 @@ export async function takeOver(contextOf: ContextFactory, message: AsyncMessage)
         username: author.username,
         isStaff: author.isStaff,
         // The broker vouches for the author, for this one message.
-        credential: { kind: 'session', id: null, expiresAt: new Date() },
+        credential: { kind: 'session', id: null, expiresAt: new Date(), byCookie: false },
       } as const;
       await sendMessage({ ...context, database: transaction as Database, viewer }, uri, said);
     });
