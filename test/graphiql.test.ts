@@ -1,7 +1,7 @@
-import { type Browser, chromium } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
-import { BROWSER_ARGUMENTS } from './kit/browser.ts';
+import { openPage, runInGraphiQL, startBrowser } from './kit/browser.ts';
 import { describeWith } from './kit/present.ts';
 
 describeWith('chromium', 'a person with a browser', (executablePath) => {
@@ -10,39 +10,18 @@ describeWith('chromium', 'a person with a browser', (executablePath) => {
 
   beforeAll(async () => {
     app = await startApp();
-    browser = await chromium.launch({ executablePath, args: BROWSER_ARGUMENTS });
+    browser = await startBrowser(executablePath);
   });
   afterAll(async () => {
     await browser.close();
     await app.close();
   });
 
-  /** Opens a page, and gives it with everything that it asks for and every error that it meets. */
-  async function open(path: string) {
-    const page = await browser.newPage();
-    const requested: string[] = [];
-    const errors: string[] = [];
-    page.on('request', (request) => requested.push(request.url()));
-    page.on('pageerror', ({ message }) => errors.push(message));
-    await page.goto(`${app.url}${path}`);
-    return {
-      page,
-      errors,
-      strangers: () => requested.filter((url) => !/^(data|blob):/.test(url) && new URL(url).origin !== app.url),
-    };
-  }
+  const open = (path: string) => openPage(browser, `${app.url}${path}`);
 
   it('should type a query into GraphiQL and see its result, from this server alone', async () => {
     const { page, errors, strangers } = await open('/graphql');
-    const editor = page.locator('.graphiql-query-editor .monaco-editor').first();
-    await editor.waitFor();
-    await editor.click();
-    await page.keyboard.press('Control+a');
-    await page.keyboard.press('Delete');
-    await page.keyboard.insertText(
-      'mutation { createTodo(input: { title: "typed by hand" }) { ... on Todo { title } } }',
-    );
-    await page.locator('.graphiql-execute-button').click();
+    await runInGraphiQL(page, 'mutation { createTodo(input: { title: "typed by hand" }) { ... on Todo { title } } }');
     const result = page.locator('.result-window');
     await expect.poll(() => result.textContent(), { timeout: 10_000 }).toMatch(/typed\sby\shand/);
     await page.close();

@@ -305,15 +305,20 @@ describe('every answer', () => {
     expect(ids).not.toContain(null);
   });
 
-  it('should, as a page, load nothing from elsewhere and stay out of frames', async () => {
-    const { status, headers } = await app.anonymous.fetch('/graphql', { headers: { accept: 'text/html' } });
-    expect(status).toBe(200);
-    expect(headers.get('x-content-type-options')).toBe('nosniff');
-    const policy = headers.get('content-security-policy');
-    expect(policy).toContain("default-src 'self'");
-    expect(policy).toContain("frame-ancestors 'none'");
-    expect(policy).not.toMatch(/https?:|\*/);
-  });
+  it.each(['/graphql', '/docs', '/reset-password'])(
+    'should, as a page, run its own files alone and stay out of frames: %s',
+    async (path) => {
+      const { status, headers } = await app.anonymous.fetch(path, { headers: { accept: 'text/html' } });
+      expect(status).toBe(200);
+      expect(headers.get('x-content-type-options')).toBe('nosniff');
+      const policy = headers.get('content-security-policy');
+      expect(policy).toContain("default-src 'none'");
+      expect(policy).toContain("frame-ancestors 'none'");
+      expect(policy).toMatch(/script-src 'self';/);
+      expect(policy).not.toMatch(/https?:|\*|unsafe-eval/);
+      expect(headers.get('referrer-policy')).toBe('no-referrer');
+    },
+  );
 });
 
 describe('an unexpected failure', () => {

@@ -8,7 +8,7 @@ import { userScope } from './scopes.ts';
 /** The longest time that a timer can wait, in milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 /** How long before its end a cookie is no longer renewed, in milliseconds: it ends by the time that no session exceeds. */
-const MIN_RENEWAL_MS = 1_000;
+const MIN_RENEWAL_MS = 100;
 
 const CHECK_AGAIN = 'The credential has to be checked again.';
 

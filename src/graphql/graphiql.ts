@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { pageHeaders } from '../host/page-policy.ts';
 
 const IMMUTABLE = 'public, max-age=31536000, immutable';
 
@@ -16,17 +17,29 @@ interface Page {
   readonly assets: readonly Asset[];
 }
 
-const WELCOME = `# Welcome to Tidings. Sign up, then sign in:
+const WELCOME = `# Welcome to Tidings. Make an account, then sign in above:
 #
 #   mutation { signUp(input: { username: "ann", password: "a good long one" }) { ... on User { id } ... on ValidationError { fields { path message } } } }
-#   mutation { obtainToken(input: { username: "ann", password: "a good long one" }) { ... on TokenPair { token } ... on Error { message } } }
-#
-# and send the token as a header (below, on the left): { "Authorization": "Bearer <token>" }
 
 {
   viewer { username }
   todos(first: 10) { nodes { id title completed } }
 }
+`;
+
+/** The form above the editor, which signs in by the cookie: so the password gets into neither the editor's history nor the browser's storage. */
+const ACCOUNT = `<header id="account">
+  <form id="sign-in" hidden>
+    <label>Username <input name="username" autocomplete="username" required></label>
+    <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
+    <button type="submit">Sign in</button>
+  </form>
+  <form id="sign-out" hidden>
+    <span>Signed in as <strong id="username"></strong></span>
+    <button type="submit">Sign out</button>
+  </form>
+  <output id="account-problem" role="alert"></output>
+</header>
 `;
 
 /**
@@ -43,7 +56,14 @@ export function registerGraphiQL(
   const page = (): Promise<Page> => {
     made ??= import('@graphql-yoga/render-graphiql').then(({ renderGraphiQL }) =>
       splitPage(
-        renderGraphiQL({ endpoint, title: 'Tidings GraphiQL', defaultQuery: WELCOME, favicon: 'data:,' }),
+        renderGraphiQL({
+          endpoint,
+          title: 'Tidings GraphiQL',
+          defaultQuery: WELCOME,
+          favicon: 'data:,',
+          // Or a token that somebody tries there stays in the browser's storage.
+          shouldPersistHeaders: false,
+        }),
         base,
       ),
     );
@@ -62,7 +82,7 @@ export function registerGraphiQL(
   });
   return async (_request, reply) => {
     const { html } = await page();
-    return reply.type('text/html; charset=utf-8').header('content-security-policy', CONTENT_SECURITY_POLICY).send(html);
+    return reply.type('text/html; charset=utf-8').headers(PAGE_HEADERS).send(html);
   };
 }
 
@@ -73,28 +93,27 @@ export function wantsGraphiQL(request: FastifyRequest): boolean {
   return method === 'GET' && accept.includes('text/html') && !(query && typeof query === 'object' && 'query' in query);
 }
 
-// GraphiQL's editor makes its workers out of blobs and compiles validators; nothing is ever asked of another host.
-const CONTENT_SECURITY_POLICY = [
-  "default-src 'self'",
-  "script-src 'self' 'unsafe-eval' blob:",
-  "style-src 'self' 'unsafe-inline'",
-  "img-src 'self' data:",
-  "font-src 'self' data:",
-  "worker-src 'self' blob:",
-  "connect-src 'self'",
-  "frame-ancestors 'none'",
-].join('; ');
+/** The editor makes its style elements and attributes as it runs, holds its fonts in its style, and starts its workers from blobs. */
+const PAGE_HEADERS = pageHeaders({
+  'style-src': "'self' 'unsafe-inline'",
+  'font-src': 'data:',
+  'img-src': 'data:',
+  'worker-src': 'blob:',
+});
 
 function splitPage(page: string, base: string): Page {
   const style = between(page, '<style>', '</style>');
   const script = between(page, '<script>', page.lastIndexOf('</script>'));
+  const root = page.indexOf('<div id="root">');
   const css = asset(base, 'css', 'text/css; charset=utf-8', style.text);
   const js = asset(base, 'js', 'text/javascript; charset=utf-8', script.text);
   const html =
     page.slice(0, style.start) +
-    `<link rel="stylesheet" href="${css.path}">` +
-    page.slice(style.end, script.start) +
-    `<script src="${js.path}"></script>` +
+    `<link rel="stylesheet" href="${css.path}"><link rel="stylesheet" href="/pages/graphiql-account.css">` +
+    page.slice(style.end, root) +
+    ACCOUNT +
+    page.slice(root, script.start) +
+    `<script src="${js.path}"></script><script src="/pages/graphiql-account.js" type="module"></script>` +
     page.slice(script.end);
   return { html, assets: [css, js] };
 }

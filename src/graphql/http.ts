@@ -143,6 +143,8 @@ export function registerGraphQL(
       exposeHeadRoute: false,
       handler: async (request, reply) => {
         if (wantsGraphiQL(request)) {
+          // Clears the cookie of a session that has ended, or the page would begin with a refused request.
+          await contextOf(callOf(request, reply));
           return showGraphiQL(request, reply);
         }
         const operation = persisted.resolve(operationOf(request));

@@ -6,7 +6,7 @@ import { trustOf } from './caller-address.ts';
 /** Returns the host, with its port, that a request names, on every transport; empty when it names none. */
 export type HostOf = (request: IncomingMessage) => string;
 
-/** Returns the origin, like `https://tidings.example.org`, at which the caller reached the server. */
+/** Returns the origin, like `https://tidings.example.org`, at which the caller reached the server; empty when the request names no host. */
 export type OriginOf = (request: IncomingMessage) => string;
 
 /** What reads where a request was sent to. */
@@ -28,6 +28,13 @@ export function createOriginReader({ trustedProxies, publicUrl }: Config['http']
   };
   const hostOf: HostOf = (request) => forwarded(request, 'x-forwarded-host') || request.headers.host || '';
   const schemeOf = (request: IncomingMessage): string =>
-    forwarded(request, 'x-forwarded-proto') || ((request.socket as Partial<TLSSocket>).encrypted ? 'https' : 'http');
-  return { hostOf, originOf: (request) => publicUrl ?? `${schemeOf(request)}://${hostOf(request)}` };
+    // Some proxies say `wss` of a WebSocket.
+    forwarded(request, 'x-forwarded-proto')?.replace(/^ws/i, 'http') ||
+    ((request.socket as Partial<TLSSocket>).encrypted ? 'https' : 'http');
+  const requestedOrigin = (request: IncomingMessage): string => {
+    const url = `${schemeOf(request)}://${hostOf(request)}`;
+    // As browsers write it: in lower case, and without the port that the scheme implies.
+    return URL.canParse(url) ? new URL(url).origin : '';
+  };
+  return { hostOf, originOf: (request) => publicUrl ?? requestedOrigin(request) };
 }
