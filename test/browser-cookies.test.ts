@@ -108,7 +108,7 @@ describeWith('chromium', 'a browser that is signed in by a cookie', (executableP
     expect(docs.errors).toEqual([]);
   });
 
-  it('should lend nothing to the pages of another origin', async () => {
+  it('should send the cookie in vain for pages of another origin', async () => {
     const { page } = await openPage(context, `${app.url}/graphql`);
     await signIn(page);
     await page.locator('#sign-out').waitFor();

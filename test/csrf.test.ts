@@ -116,7 +116,7 @@ describe('what a form can send', () => {
   );
 
   it.each([{ 'content-type': JSON_TYPE }, { 'content-type': 'text/plain', 'x-requested-with': 'page' }])(
-    'should be told from a request with %j',
+    'should be accepted with %j',
     async (headers) => {
       const { status } = await ask('/api/chats/', {
         method: 'POST',

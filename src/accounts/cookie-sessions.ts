@@ -2,7 +2,8 @@ import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
 import { endOfUnused, isByCookie, newCookie } from './cookies.ts';
-import { destroyCredential, endCredential, type Login, signIn } from './service.ts';
+import { destroyCredential, endCredential } from './own-credentials.ts';
+import { type Login, signIn } from './service.ts';
 import { createSession } from './sessions.ts';
 import { newSid } from './tokens.ts';
 

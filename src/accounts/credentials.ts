@@ -84,6 +84,9 @@ const FAULT_SENTENCES: Readonly<Record<ProofFault, string>> = {
 
 const ANONYMOUS: readonly Viewer[] = [false, true].map((sharesOwnerless) => ({ kind: 'anonymous', sharesOwnerless }));
 
+/** What cookies begin with among the credentials that are remembered: no header can, and no other credential is looked up that does. */
+const COOKIE = '\0cookie ';
+
 const KEY = /^[0-9a-f]{40}$/;
 const ASCII = /^[!-~]*$/;
 
@@ -97,7 +100,7 @@ async function identify(
   header: string | undefined,
   cookie: SessionCookie | undefined,
 ): Promise<Identity> {
-  const known = header === undefined ? undefined : services.identities.find(header);
+  const known = header === undefined || header.startsWith(COOKIE) ? undefined : services.identities.find(header);
   if (known) {
     return { viewer: known, refusal: null };
   }
@@ -122,9 +125,6 @@ async function identify(
     throw error;
   }
 }
-
-/** What stands before cookies among the credentials that are remembered: no header can begin with it. */
-const COOKIE = '\0cookie ';
 
 async function identifyByCookie(
   services: Services,

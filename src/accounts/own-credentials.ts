@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts';
 import { type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
 import type { Transaction } from '../database/transactions.ts';
-import { NotFoundError, UnauthenticatedError } from '../errors.ts';
+import { AppError, NotFoundError, UnauthenticatedError } from '../errors.ts';
 import type { AuthToken, Session } from '../generated/client/client.ts';
 import { existingId } from '../validation.ts';
 import { clearCookie } from './cookies.ts';
@@ -96,6 +96,45 @@ export function endAuthToken(context: Context, id: string | number): Promise<Aut
     await authToken.deleteMany({ where: own });
     return ended;
   });
+}
+
+/** Who an open connection belongs to from now on, and until when. */
+export interface RenewedConnection {
+  /** When the connection ends unless it is renewed again; null for a key, which does not run out. */
+  readonly expiresAt: Date | null;
+  readonly userId: number;
+}
+
+/**
+ * Puts another credential in the place of the one that the caller's connection was opened with: its subscriptions live on.
+ *
+ * @throws {CredentialsError} when the token is not accepted or is another user's
+ * @throws {AppError} `BAD_INPUT` when the request came over no connection that could be renewed
+ */
+export async function renewConnection({ viewer, connection }: Context, token: string): Promise<RenewedConnection> {
+  signedIn(viewer);
+  if (!connection?.renew) {
+    throw new AppError('BAD_INPUT', 'Only a WebSocket can be renewed.');
+  }
+  const { id: userId, credential } = await connection.renew(token);
+  return { userId, expiresAt: credential.kind === 'session' ? credential.expiresAt : null };
+}
+
+/** Ends the credential that the request came with, and clears it where it is a cookie. */
+export async function destroyCredential(context: Context): Promise<void> {
+  await endCredential(context);
+  clearCookie(context);
+}
+
+/** Ends the credential that the request came with: an opaque key, or the session of a cookie or an access token with all its tokens. */
+export async function endCredential({ database, viewer, identities }: Context): Promise<void> {
+  const { id, credential } = signedIn(viewer);
+  identities.suspend(id);
+  if (credential.kind === 'key') {
+    await database.authToken.deleteMany({ where: { id: credential.id } });
+  } else if (credential.id !== null) {
+    await database.session.deleteMany({ where: { id: credential.id } });
+  }
 }
 
 /**

@@ -7,6 +7,7 @@ import { nodeOptions } from '../graphql/node.ts';
 import { defineAudit } from './audit-schema.ts';
 import { defineCookieSessions } from './cookie-sessions-schema.ts';
 import { defineLogin } from './login-schema.ts';
+import { destroyCredential, type RenewedConnection, renewConnection } from './own-credentials.ts';
 import { defineOwnCredentials } from './own-credentials-schema.ts';
 import { canSeePrivateFields } from './policy.ts';
 import { defineProfile } from './profile-schema.ts';
@@ -17,14 +18,11 @@ import {
   createAccount,
   createAuthToken,
   deactivateUser,
-  destroyCredential,
   findUser,
   findUserById,
   obtainToken,
   prepareAccount,
   prepareAuthToken,
-  type RenewedConnection,
-  renewConnection,
   verifyToken,
 } from './service.ts';
 import { renewSession, type TokenPair } from './sessions.ts';

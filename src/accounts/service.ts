@@ -5,7 +5,7 @@ import { isUniqueViolation } from '../database/failures.ts';
 import type { Page } from '../database/page.ts';
 import { findRow, findRows } from '../database/rows.ts';
 import type { Transaction } from '../database/transactions.ts';
-import { AppError, CredentialsError, type FieldProblem, UnauthenticatedError, ValidationError } from '../errors.ts';
+import { CredentialsError, type FieldProblem, UnauthenticatedError, ValidationError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
 import { text, type Unchecked, unwritableProblem, validate } from '../validation.ts';
 import { closeAccount, replacePassword } from './account-status.ts';
@@ -168,45 +168,6 @@ export async function verifyToken(
     throw new CredentialsError(FAULT_SENTENCES[proof]);
   }
   return { token, user: proof.user, expiresAt: proof.expiresAt };
-}
-
-/** Who an open connection belongs to from now on, and until when. */
-export interface RenewedConnection {
-  /** When the connection ends unless it is renewed again; null for a key, which does not run out. */
-  readonly expiresAt: Date | null;
-  readonly userId: number;
-}
-
-/**
- * Puts another credential in the place of the one that the caller's connection was opened with: its subscriptions live on.
- *
- * @throws {CredentialsError} when the token is not accepted or is another user's
- * @throws {AppError} `BAD_INPUT` when the request came over no connection that could be renewed
- */
-export async function renewConnection({ viewer, connection }: Context, token: string): Promise<RenewedConnection> {
-  signedIn(viewer);
-  if (!connection?.renew) {
-    throw new AppError('BAD_INPUT', 'Only a WebSocket can be renewed.');
-  }
-  const { id: userId, credential } = await connection.renew(token);
-  return { userId, expiresAt: credential.kind === 'session' ? credential.expiresAt : null };
-}
-
-/** Ends the credential that the request came with, and clears it where it is a cookie. */
-export async function destroyCredential(context: Context): Promise<void> {
-  await endCredential(context);
-  clearCookie(context);
-}
-
-/** Ends the credential that the request came with: an opaque key, or the session of a cookie or an access token with all its tokens. */
-export async function endCredential({ database, viewer, identities }: Context): Promise<void> {
-  const { id, credential } = signedIn(viewer);
-  identities.suspend(id);
-  if (credential.kind === 'key') {
-    await database.authToken.deleteMany({ where: { id: credential.id } });
-  } else if (credential.id !== null) {
-    await database.session.deleteMany({ where: { id: credential.id } });
-  }
 }
 
 export interface NewPassword {

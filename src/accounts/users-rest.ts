@@ -5,13 +5,13 @@ import { DJANGO } from '../rest/dialect.ts';
 import { textField } from '../rest/fields.ts';
 import { type Operation, operation, type Resource } from '../rest/resource.ts';
 import { LOGIN_FIELDS, TOO_MANY } from './jwt-rest.ts';
+import { destroyCredential } from './own-credentials.ts';
 import { updateViewer } from './profile.ts';
 import {
   confirmPassword,
   createAccount,
   createAuthToken,
   deactivateUser,
-  destroyCredential,
   newAccount,
   prepareAccount,
   preparePassword,

@@ -50,7 +50,7 @@ export function openApiDocument(resources: readonly Resource[], publicUrl: strin
       title: 'Tidings',
       version: '1',
       description:
-        'The paths that older clients call. Every path answers with and without a slash at its end. New clients use GraphQL at `/graphql`.',
+        'The paths that older clients call. Every path answers with and without a slash at its end. New clients use GraphQL at `/graphql`. Pages that are signed in by a cookie write with `Content-Type: application/json` or a header `X-Requested-With`.',
     },
     ...(publicUrl !== null && { servers: [{ url: publicUrl }] }),
     tags: [...new Set(resources.map(({ tag }) => tag))].map((name) => ({ name })),
