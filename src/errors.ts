@@ -35,9 +35,12 @@ export type ErrorCode = keyof typeof ERROR_CATALOGUE;
 /** An expected failure; its message is meant for the caller. */
 export class AppError extends Error {
   readonly code: ErrorCode;
+  /** What clients of GraphQL are told, where `message` has to be the sentence that older clients know. */
+  readonly explanation: string;
 
-  constructor(code: ErrorCode, message: string = ERROR_CATALOGUE[code].sentence) {
+  constructor(code: ErrorCode, message: string = ERROR_CATALOGUE[code].sentence, explanation: string = message) {
     super(message);
+    this.explanation = explanation;
     this.name = new.target.name;
     this.code = code;
   }
@@ -100,14 +103,14 @@ export class OverloadedError extends AppError {
 
 /** A username and password, or a token, that nobody may sign in with. */
 export class CredentialsError extends AppError {
-  constructor(message?: string) {
-    super('INVALID_CREDENTIALS', message);
+  constructor(message?: string, explanation?: string) {
+    super('INVALID_CREDENTIALS', message, explanation);
   }
 }
 
 /** A credential that was sent with the request and is not accepted; the message says why. */
 export class UnauthenticatedError extends AppError {
-  constructor(message?: string) {
-    super('UNAUTHENTICATED', message);
+  constructor(message?: string, explanation?: string) {
+    super('UNAUTHENTICATED', message, explanation);
   }
 }

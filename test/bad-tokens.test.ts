@@ -73,7 +73,9 @@ function tamper(token: string): string {
   return [header, payload, signature].join('.');
 }
 
-const EXPIRED = 'Signature has expired.';
+const EXPIRED = 'The access token has expired. Refresh it, or sign in again.';
+const ENDED = 'The session has ended: signed out, ended elsewhere, or by a new password. Sign in again.';
+const UNKNOWN_KEY = 'The key is unknown: it was ended, or never made.';
 const UNDECODABLE = 'Error decoding signature.';
 const INAPPLICABLE = 'Incorrect authentication credentials.';
 const INVALID = 'Invalid payload.';
@@ -97,8 +99,8 @@ const BAD_TOKENS: readonly (readonly [string, () => string, string, string])[] =
   ['names nobody', () => mint(claims({ username: undefined })), INVALID, INVALID],
   ['holds a list', () => mintByHand([claims()]), INVALID, INVALID],
   ['names a user who is gone', () => mint(claims({ username: 'gone' })), 'Invalid signature.', "User doesn't exist."],
-  ['belongs to no sign-in', () => mint(claims({ sid: '0'.repeat(32) })), UNDECODABLE, UNDECODABLE],
-  ['is older than the password', () => mint(claims({ orig_iat: nowInSeconds() - 3600 })), UNDECODABLE, UNDECODABLE],
+  ['belongs to no sign-in', () => mint(claims({ sid: '0'.repeat(32) })), ENDED, ENDED],
+  ['is older than the password', () => mint(claims({ orig_iat: nowInSeconds() - 3600 })), ENDED, ENDED],
 ];
 
 describe('verifying', () => {
@@ -120,10 +122,10 @@ describe('verifying', () => {
     const { token } = await obtain('eve');
     const minted = mint(claims({ user_id: id, username: 'eve' }));
     await app.anonymous.with(`JWT ${token}`).gql('mutation { destroyAuthToken }');
-    expect(await verify(token)).toMatchObject({ message: UNDECODABLE });
+    expect(await verify(token)).toMatchObject({ message: ENDED });
     expect(await verify(minted)).toMatchObject({ __typename: 'VerifiedToken' });
     await eve.gql(`mutation { deactivateViewer(currentPassword: "${PASSWORD}") { __typename } }`);
-    expect(await verify(minted)).toEqual({ __typename: 'CredentialsError', message: 'User account is disabled.' });
+    expect(await verify(minted)).toEqual({ __typename: 'CredentialsError', message: 'The account is deactivated.' });
   });
 });
 
@@ -182,9 +184,9 @@ describe('the Authorization header', () => {
     ['JWT\tgarbage', UNDECODABLE],
     ['Token', 'Invalid token header. No credentials provided.'],
     ['Token a b', 'Invalid token header. Token string should not contain spaces.'],
-    ['Token garbage', 'Invalid token.'],
-    [`Token ${'0'.repeat(40)}`, 'Invalid token.'],
-    [`Bearer ${'0'.repeat(40)}`, 'Invalid token.'],
+    ['Token garbage', UNKNOWN_KEY],
+    [`Token ${'0'.repeat(40)}`, UNKNOWN_KEY],
+    [`Bearer ${'0'.repeat(40)}`, UNKNOWN_KEY],
   ])('should be refused when it is %j', async (authorization, message) => {
     const { data, errors } = await app.anonymous.with(authorization).ask(COUNT_TODOS);
     expect(errors).toMatchObject([{ message, extensions: { code: 'UNAUTHENTICATED' } }]);

@@ -382,7 +382,10 @@ describe('SESSION_LIFE_S', () => {
       const { exp = 0 } = jwt.decode(((await reissued.json()) as { token: string }).token, { json: true }) ?? {};
       expect(exp * 1000).toBeLessThanOrEqual(end);
       const socket = await SocketClient.open(brief.url, `Bearer ${second.token}`);
-      expect(await socket.closed).toMatchObject({ code: 4403, reason: 'Signature has expired.' });
+      expect(await socket.closed).toMatchObject({
+        code: 4403,
+        reason: 'The access token has expired. Refresh it, or sign in again.',
+      });
       await expect.poll(() => Date.now(), { timeout: 15_000 }).toBeGreaterThan(end);
       expect(await refresh(second.refreshToken, brief.anonymous)).toBe('CredentialsError');
       expect(await isAccepted(first.person)).toBe(false);

@@ -122,7 +122,10 @@ describe('obtaining a token', () => {
       }
       const answer = await brief.anonymous.with(`Bearer ${token}`).ask(ME);
       expect(answer.errors).toMatchObject([
-        { message: 'Signature has expired.', extensions: { code: 'UNAUTHENTICATED' } },
+        {
+          message: 'The access token has expired. Refresh it, or sign in again.',
+          extensions: { code: 'UNAUTHENTICATED' },
+        },
       ]);
       expect((await brief.anonymous.gql(REFRESH, { refreshToken })).refreshToken).toEqual(DEAD_REFRESH);
     } finally {

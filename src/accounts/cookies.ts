@@ -4,6 +4,7 @@ import { findRow } from '../database/rows.ts';
 import { UnauthenticatedError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
 import type { Viewer } from '../viewer.ts';
+import { DEACTIVATED } from './fault-sentences.ts';
 import { digest, endOfSession } from './tokens.ts';
 
 const VALUE_BYTES = 32;
@@ -54,7 +55,7 @@ export async function proveCookie({ database, tokens }: Services, value: string)
     throw new UnauthenticatedError(ENDED);
   }
   if (!user.isActive) {
-    throw new UnauthenticatedError('User account is disabled.');
+    throw new UnauthenticatedError('User account is disabled.', DEACTIVATED);
   }
   const { id, createdAt, lastUsedAt } = session;
   if (lastUsedAt.getTime() > now.getTime() - useIntervalMs(tokens)) {

@@ -3,6 +3,7 @@ import type { Context } from '../context.ts';
 import { UnauthenticatedError } from '../errors.ts';
 import type { Credential, UserViewer } from '../viewer.ts';
 import type { Call, ContextFactory } from './credentials.ts';
+import { DEACTIVATED, EXPIRED, OVER } from './fault-sentences.ts';
 import { userScope } from './scopes.ts';
 
 /** The longest time that a timer can wait, in milliseconds. */
@@ -52,10 +53,10 @@ function watchCredential(
 ): () => void {
   let timer: NodeJS.Timeout | undefined;
   let isOver = false;
-  const end = (reason: string): void => {
+  const end = (reason: string, explanation = reason): void => {
     if (!isOver) {
       release();
-      onEnd(new UnauthenticatedError(reason));
+      onEnd(new UnauthenticatedError(reason, explanation));
     }
   };
   const model = credential.kind === 'key' ? 'AuthToken' : 'Session';
@@ -65,7 +66,7 @@ function watchCredential(
     } else if (change.model !== 'User') {
       return;
     } else if (!change.after?.['isActive']) {
-      end('User account is disabled.');
+      end('User account is disabled.', DEACTIVATED);
     } else if (Number(change.before?.['credentialsChangedAt']) !== Number(change.after['credentialsChangedAt'])) {
       end('The password was changed.');
     }
@@ -84,7 +85,7 @@ function watchCredential(
   const waitUntil = ({ expiresAt, byCookie }: Expiring): void => {
     const left = expiresAt.getTime() - Date.now();
     if (left <= 0) {
-      end('Signature has expired.');
+      end('Signature has expired.', byCookie ? OVER : EXPIRED);
     } else if (byCookie && left > MIN_RENEWAL_MS) {
       waitFor(left / 2, () => void renew().catch(() => end(CHECK_AGAIN)));
     } else {
@@ -100,7 +101,7 @@ function watchCredential(
     if (viewer.kind === 'user' && viewer.credential.kind === 'session') {
       waitUntil(viewer.credential);
     } else {
-      end(refusal?.message ?? CHECK_AGAIN);
+      end(refusal?.message ?? CHECK_AGAIN, refusal?.explanation);
     }
   };
   if (credential.kind === 'session') {

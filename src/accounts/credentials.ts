@@ -7,7 +7,8 @@ import type { User } from '../generated/client/client.ts';
 import type { UserViewer, Viewer } from '../viewer.ts';
 import { countedAddress } from './addresses.ts';
 import { proveCookie, useIntervalMs } from './cookies.ts';
-import { type ProofFault, proveUser } from './sessions.ts';
+import { DEACTIVATED, EXPLANATIONS, HEADER_SENTENCES } from './fault-sentences.ts';
+import { proveUser } from './sessions.ts';
 import { digest } from './tokens.ts';
 
 /** A call as a transport receives it, before its credential is checked. */
@@ -70,17 +71,6 @@ export function createContextFactory(
 
 /** Who the caller is: the viewer, and why the credential that was sent is refused, if it is. */
 type Identity = Pick<Context, 'viewer' | 'refusal'>;
-
-const FAULT_SENTENCES: Readonly<Record<ProofFault, string>> = {
-  expired: 'Signature has expired.',
-  undecodable: 'Error decoding signature.',
-  inapplicable: 'Incorrect authentication credentials.',
-  incomplete: 'Invalid payload.',
-  otherUser: 'Invalid payload.',
-  unknownUser: 'Invalid signature.',
-  inactiveUser: 'User account is disabled.',
-  ended: 'Error decoding signature.',
-};
 
 const ANONYMOUS: readonly Viewer[] = [false, true].map((sharesOwnerless) => ({ kind: 'anonymous', sharesOwnerless }));
 
@@ -184,10 +174,10 @@ async function viewerOfKey({ database }: Services, key: string): Promise<Omit<Us
   const token = KEY.test(key) ? await findRow(database, 'AuthToken', { keyHash: digest(key) }) : undefined;
   const user = token && (await findRow(database, 'User', { id: token.userId }));
   if (!user) {
-    throw new UnauthenticatedError('Invalid token.');
+    throw new UnauthenticatedError('Invalid token.', 'The key is unknown: it was ended, or never made.');
   }
   if (!user.isActive) {
-    throw new UnauthenticatedError('User inactive or deleted.');
+    throw new UnauthenticatedError('User inactive or deleted.', DEACTIVATED);
   }
   return viewerOf(user, { kind: 'key', id: token.id });
 }
@@ -195,7 +185,7 @@ async function viewerOfKey({ database }: Services, key: string): Promise<Omit<Us
 async function viewerOfJwt(services: Services, jwt: string): Promise<Omit<UserViewer, 'sharesOwnerless'>> {
   const proof = await proveUser(services, jwt);
   if (typeof proof === 'string') {
-    throw new UnauthenticatedError(FAULT_SENTENCES[proof]);
+    throw new UnauthenticatedError(HEADER_SENTENCES[proof], EXPLANATIONS[proof]);
   }
   return viewerOf(proof.user, {
     kind: 'session',

@@ -12,17 +12,10 @@ import { closeAccount, replacePassword } from './account-status.ts';
 import { limitConfirmation, limitSignIn } from './attempts.ts';
 import { actorOf, recordAct } from './audit.ts';
 import { clearCookie, isByCookie, newCookie } from './cookies.ts';
+import { EXPLANATIONS, QUESTION_SENTENCES } from './fault-sentences.ts';
 import { hashPassword, passwordMatches, passwordProblems } from './passwords.ts';
 import { signedIn, visibleUsers } from './policy.ts';
-import {
-  authenticate,
-  type Caller,
-  createAuthKey,
-  FAULT_SENTENCES,
-  proveUser,
-  startSession,
-  type TokenPair,
-} from './sessions.ts';
+import { authenticate, type Caller, createAuthKey, proveUser, startSession, type TokenPair } from './sessions.ts';
 import { normaliseUsername, usernameKey, usernameProblem, usernameSkeleton } from './usernames.ts';
 
 export const MAX_USERNAME = 150;
@@ -165,7 +158,7 @@ export async function verifyToken(
 ): Promise<{ token: string; user: User; expiresAt: Date }> {
   const proof = await proveUser(services, token);
   if (typeof proof === 'string') {
-    throw new CredentialsError(FAULT_SENTENCES[proof]);
+    throw new CredentialsError(QUESTION_SENTENCES[proof], EXPLANATIONS[proof]);
   }
   return { token, user: proof.user, expiresAt: proof.expiresAt };
 }

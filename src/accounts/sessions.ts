@@ -6,6 +6,7 @@ import { CredentialsError } from '../errors.ts';
 import type { Prisma, Session, RefreshToken as StoredRefreshToken, User } from '../generated/client/client.ts';
 import { networkOf } from './addresses.ts';
 import { recordAct } from './audit.ts';
+import { type ProofFault, QUESTION_SENTENCES } from './fault-sentences.ts';
 import { passwordMatches } from './passwords.ts';
 import {
   digest,
@@ -16,7 +17,6 @@ import {
   readAccessToken,
   sidOfRefreshToken,
   signAccessToken,
-  type TokenFault,
 } from './tokens.ts';
 import { usernameKey } from './usernames.ts';
 
@@ -207,7 +207,7 @@ export async function reissueToken(services: Services, token: string): Promise<s
   }
   const proof = await proveUser(services, token);
   if (typeof proof === 'string' || typeof claims === 'string') {
-    throw new CredentialsError(typeof proof === 'string' ? FAULT_SENTENCES[proof] : undefined);
+    throw new CredentialsError(typeof proof === 'string' ? QUESTION_SENTENCES[proof] : undefined);
   }
   const now = new Date();
   const signedInAt = new Date((claims.orig_iat ?? 0) * 1000);
@@ -274,21 +274,6 @@ export interface Proof {
   readonly expiresAt: Date;
 }
 
-/** Why an access token is no proof: its own fault, or that of whom it names. */
-export type ProofFault = TokenFault | 'unknownUser' | 'otherUser' | 'inactiveUser' | 'ended';
-
-/** Sentences for access tokens that prove nothing, for whoever asks about one. */
-export const FAULT_SENTENCES: Readonly<Record<ProofFault, string>> = {
-  expired: 'Signature has expired.',
-  undecodable: 'Error decoding signature.',
-  inapplicable: 'Error decoding signature.',
-  incomplete: 'Invalid payload.',
-  otherUser: 'Invalid payload.',
-  unknownUser: "User doesn't exist.",
-  inactiveUser: 'User account is disabled.',
-  ended: 'Error decoding signature.',
-};
-
 /** Checks an access token against the users and sessions of the present moment. */
 export async function proveUser({ database, tokens }: Services, token: string): Promise<Proof | ProofFault> {
   const claims = readAccessToken(tokens, token);
@@ -315,7 +300,7 @@ export async function proveUser({ database, tokens }: Services, token: string): 
     return 'ended';
   }
   const end = endOfSession(tokens, session.createdAt);
-  return end <= new Date() ? 'expired' : { user, session, expiresAt: end < expiresAt ? end : expiresAt };
+  return end <= new Date() ? 'over' : { user, session, expiresAt: end < expiresAt ? end : expiresAt };
 }
 
 function pairOf(

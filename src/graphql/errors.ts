@@ -20,7 +20,7 @@ export function defineErrors(builder: Builder): void {
   const error = builder.interfaceRef<AppError>('Error').implement({
     description: 'Why a mutation did nothing.',
     fields: (t) => ({
-      message: t.exposeString('message', { description: 'A sentence that can be shown to a person.' }),
+      message: t.exposeString('explanation', { description: 'A sentence that can be shown to a person.' }),
     }),
   });
   builder.objectType(ValidationError, {

@@ -24,7 +24,7 @@ export function presentError(error: unknown, requestId: string | null, report: R
     path: graphqlError?.path ?? null,
   };
   if (original instanceof AppError) {
-    return new GraphQLError(original.message, { ...place, extensions: extensionsOf(original) });
+    return new GraphQLError(original.explanation, { ...place, extensions: extensionsOf(original) });
   }
   report(original, requestId);
   return new GraphQLError(ERROR_CATALOGUE.INTERNAL.sentence, {

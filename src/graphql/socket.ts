@@ -123,7 +123,7 @@ function createProtocol(options: SocketTransportOptions) {
       extra.caller = caller;
       const { viewer, refusal } = caller.context;
       if (refusal) {
-        extra.writer.close(ProtocolCloseCode.Forbidden, refusal.message);
+        extra.writer.close(ProtocolCloseCode.Forbidden, refusal.explanation);
         return false;
       }
       if (viewer.kind === 'user') {
@@ -272,7 +272,7 @@ function authenticate(
     authenticateConnection(
       contextOf,
       { authorization, cookie, requestId: randomUUID(), address: addressOf(request) },
-      (reason) => writer.close(ProtocolCloseCode.Forbidden, reason.message),
+      (reason) => writer.close(ProtocolCloseCode.Forbidden, reason.explanation),
     ),
   );
 }
@@ -288,7 +288,7 @@ async function renew(options: SocketTransportOptions, extra: Extra, token: strin
   }
   if (viewer.kind === 'anonymous' || present?.kind !== 'user' || present.id !== viewer.id) {
     next.release();
-    throw new CredentialsError(refusal?.message ?? 'The token is not one of the user who opened the connection.');
+    throw new CredentialsError(refusal?.explanation ?? 'The token is not one of the user who opened the connection.');
   }
   extra.authorization = authorization;
   extra.caller?.release();

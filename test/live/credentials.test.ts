@@ -101,7 +101,7 @@ async function expectHeard({ todos, stream }: Open): Promise<void> {
 
 const ENDED = 'The credential was ended.';
 const CHANGED = 'The password was changed.';
-const DISABLED = 'User account is disabled.';
+const DISABLED = 'The account is deactivated.';
 
 const sql = (text: string) => async (login: Login) => {
   database.exec(text.replaceAll('$id', `(SELECT "id" FROM "User" WHERE "username" = '${login.person.username}')`));
@@ -182,7 +182,7 @@ describe('what was opened with an access token', () => {
       const { person } = await newcomer(brief);
       const opened = await open(brief, person);
       const started = Date.now();
-      await expectSilence(opened, 'Signature has expired.');
+      await expectSilence(opened, 'The access token has expired. Refresh it, or sign in again.');
       // Tokens end with a whole second.
       expect(Date.now() - started).toBeGreaterThan(500);
       await expect(SocketClient.open(brief.url, person.authorization)).rejects.toThrow('4403');
@@ -247,7 +247,10 @@ describe('renewing a connection', () => {
       await stream.ended;
       expect(await socket.execute('{ viewer { username } }')).toEqual({ data: { viewer: { username } } });
       // Without another renewal it ends.
-      expect(await socket.closed).toEqual({ code: 4403, reason: 'Signature has expired.' });
+      expect(await socket.closed).toEqual({
+        code: 4403,
+        reason: 'The access token has expired. Refresh it, or sign in again.',
+      });
     } finally {
       await brief.close();
     }
