@@ -4,7 +4,7 @@ const everything = ['test/**/*.test.ts'];
 
 /** Tests that bring a database of their own kind along, or need none: the same whichever one the suite is run over. */
 const indifferent = [
-  'test/{answer-size,architecture,caching,config,connection-limits,documents,durability,failed-start,graphiql,hash-queue,metrics,migrations,overload,process,proxy,schema,slow-peers,usernames}.test.ts',
+  'test/{answer-size,architecture,browser-cookies,caching,config,connection-limits,csrf,documents,durability,failed-start,graphiql,hash-queue,hosts,metrics,migrations,overload,persisted-operations,process,proxy,schema,slow-peers,usernames}.test.ts',
   'test/{broker,feed,live,nodes,postgres}/**',
   'test/engine/retention.test.ts',
   'test/rest/streaming.test.ts',
