@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
@@ -229,6 +230,25 @@ describe('somebody who has forgotten their password', () => {
     await request('kim');
     await pause(1500);
     expect(mails.received.flatMap(({ recipients }) => recipients)).not.toContain('kim@example.org');
+  });
+});
+
+describe('a mail server that does not answer', () => {
+  it('should neither hold up requests nor the stop of the server', async () => {
+    const silent = createServer();
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as AddressInfo;
+    const stuck = await startApp({ ...settings, SMTP_URL: `smtp://127.0.0.1:${port}` });
+    const person = await stuck.signUp('olga');
+    await person.gql(UPDATE, { email: 'olga@example.org' });
+    const start = performance.now();
+    for (let time = 0; time < 5; time++) {
+      await request('olga', stuck.anonymous);
+    }
+    expect(performance.now() - start).toBeLessThan(2000);
+    await stuck.close();
+    expect(performance.now() - start).toBeLessThan(7000);
+    silent.close();
   });
 });
 

@@ -22,6 +22,8 @@ const MAX_PENDING = 1000;
 const CONNECTIONS = 2;
 /** How long the mail server may take for each step, in milliseconds. */
 const STEP_TIMEOUT_MS = 10_000;
+/** How long a server that stops waits for the mails that are being sent, in milliseconds. */
+const CLOSE_TIMEOUT_MS = 3_000;
 /** How long the mailer rests before it tries again to send a mail, in milliseconds, for each time. */
 const RETRY_DELAYS_MS = [1_000, 10_000, 60_000];
 /** When a caller who found too many mails waiting should try again, in seconds. */
@@ -66,10 +68,10 @@ export class Mailer {
     this.#pending.add(sending);
   }
 
-  /** Sends what waits, without trying again, and closes the connections. */
+  /** Lets what is being sent end, for a few seconds and without trying again, and closes the connections. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await Promise.all(this.#pending);
+    await Promise.race([Promise.all(this.#pending), pause(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
     this.#transport.close();
   }
 
