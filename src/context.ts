@@ -81,7 +81,7 @@ export interface Context extends Services {
 
 /** The session cookie that came with a request, and the one that goes with the answer. */
 export interface SessionCookie {
-  /** Its value; undefined when none came. */
+  /** Its value, that of the answer once one was written; undefined when there is none. */
   readonly value: string | undefined;
   /** Why the request may neither use a cookie nor have one set: nothing shows that a page of ours made it. Null when it may. */
   readonly refusal: AppError | null;

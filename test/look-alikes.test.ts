@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
 
@@ -78,5 +79,24 @@ describe('a username that looks like that of somebody else', () => {
     } finally {
       await again.close();
     }
+  });
+});
+
+describe('a name that is far too long', () => {
+  it('should keep nobody else waiting, wherever it goes', async () => {
+    const name = `a${'\u0301'.repeat(30_000)}${'\u0316'.repeat(30_000)}`;
+    const ann = await app.signUp('ann');
+    const LOGIN = '(input: { username: $name, password: "x" }) { __typename }';
+    const start = performance.now();
+    for (const query of [
+      'query ($name: String!) { user(username: $name) { id } }',
+      `mutation ($name: String!) { obtainToken${LOGIN} }`,
+      `mutation ($name: String!) { createAuthToken${LOGIN} }`,
+      'mutation ($name: String!) { requestPasswordReset(username: $name) }',
+      'mutation ($name: String!) { signUp(input: { username: $name, password: "a good long password" }) { __typename } }',
+    ]) {
+      await ann.ask(query, { name });
+    }
+    expect(performance.now() - start).toBeLessThan(1500);
   });
 });

@@ -192,6 +192,21 @@ describe('a list of operations', () => {
     }
   });
 
+  it.each([
+    'query=&query={todos{totalCount}}',
+    'query={todos{totalCount}}&query=%23',
+    'documentId=x&documentId=y',
+    'query=x&variables={}&variables={}',
+  ])('should not be escaped by parameters that are repeated: %s', async (parameters) => {
+    for (const accept of ['*/*', 'application/json', 'application/json, text/event-stream']) {
+      const response = await fetch(`${app.url}/graphql?${parameters}`, { headers: { accept } });
+      expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'BAD_INPUT' } }] });
+    }
+    expect(await post(app, { query: ['', TODOS] })).toMatchObject({ errors: [NOT_IN_LIST] });
+    const subscription = 'query=subscription{todoChanged{action}}&query=';
+    expect((await fetch(`${app.url}/graphql?${subscription}`, { headers: { accept: '*/*' } })).status).toBe(400);
+  });
+
   it('should be understood as a JSON object of texts by their ids, too', async () => {
     const other = await startApp({ OPERATION_LIST: fileOf('relay.json', JSON.stringify({ todos: TODOS })) });
     try {

@@ -18,7 +18,9 @@ const RESET = `mutation ($input: ResetPasswordInput!) {
 const VERIFY = `mutation ($token: String!) {
   verifyEmail(token: $token) { __typename ... on User { username } ... on Error { message } }
 }`;
-const UPDATE = 'mutation ($email: String!) { updateViewer(input: { email: $email }) { __typename } }';
+const PASSWORD = 'a good long password';
+const UPDATE = `mutation ($email: String!) { updateViewer(input: { email: $email, currentPassword: "${PASSWORD}" }) { __typename } }`;
+const UPDATE_ALONE = 'mutation ($email: String!) { updateViewer(input: { email: $email }) { __typename } }';
 const ENDED = {
   __typename: 'CredentialsError',
   message: 'The link is not valid, or no longer. Ask for a new one.',
@@ -74,7 +76,7 @@ describe('somebody who has forgotten their password', () => {
     const ben = await signUpWithEmail('ben');
     const { createAuthToken } = await app.anonymous.gql(
       `mutation ($input: LoginInput!) { createAuthToken(input: $input) { ... on AuthTokenKey { authToken } } }`,
-      { input: { username: 'ben', password: 'a good long password' } },
+      { input: { username: 'ben', password: PASSWORD } },
     );
     const key = ben.with(`Token ${createAuthToken.authToken}`);
     await key.gql('{ viewer { id } }');
@@ -111,7 +113,7 @@ describe('somebody who has forgotten their password', () => {
     expect(await reset(token)).toEqual(ENDED);
     await emil.gql(UPDATE, { email: 'emil@example.org' });
     const { changePassword } = await emil.gql(
-      `mutation { changePassword(input: { currentPassword: "a good long password", newPassword: "${NEXT_PASSWORD}" }) { __typename } }`,
+      `mutation { changePassword(input: { currentPassword: "${PASSWORD}", newPassword: "${NEXT_PASSWORD}" }) { __typename } }`,
     );
     expect(changePassword.__typename).toBe('TokenPair');
     expect(await reset(token)).toEqual(ENDED);
@@ -171,7 +173,7 @@ describe('somebody who has forgotten their password', () => {
     }
   });
 
-  it('should be refused after too many requests for one name or from one address, told when to try again', async () => {
+  it('should be refused after too many requests for one name or in all from one address, told when to try again', async () => {
     const limited = await startApp({
       ...settings,
       TRUST_PROXY: '1',
@@ -184,17 +186,85 @@ describe('somebody who has forgotten their password', () => {
         return errors ? [errors[0]?.extensions?.['code'], Number(headers.get('retry-after')) > 3500] : true;
       };
       const refused = ['RATE_LIMITED', true];
-      expect([await asked('x', '192.0.2.1'), await asked('X', '192.0.2.2'), await asked('x', '192.0.2.3')]).toEqual([
-        true,
-        true,
-        refused,
-      ]);
-      expect(await Promise.all(['a', 'b', 'c', 'd'].map((name) => asked(name, '192.0.2.9')))).toEqual(
-        expect.arrayContaining([refused]),
-      );
-      expect(await asked('e', '192.0.2.9')).toEqual(refused);
+      expect([await asked('x', '192.0.2.1'), await asked('X', '192.0.2.1')]).toEqual([true, true]);
+      expect(await asked('x', '192.0.2.1')).toEqual(refused);
+      expect(await asked('x', '192.0.2.2')).toBe(true);
+      const storm = await Promise.all(['a', 'b', 'c', 'd', 'e'].map((name) => asked(name, '192.0.2.9')));
+      expect(storm.filter((answer) => answer === true)).toHaveLength(3);
+      // Nobody stops the verification of somebody else by it.
+      const wil = await limited.signUp('wil');
+      await wil.gql(UPDATE, { email: 'wil@example.org' });
+      for (let time = 0; time < 3; time++) {
+        await asked('wil', '192.0.2.20');
+      }
+      await wil.from('192.0.2.21').gql('mutation { requestEmailVerification }');
+      await wil.from('192.0.2.20').ask('mutation { requestEmailVerification }');
     } finally {
       await limited.close();
+    }
+  });
+
+  it('should be able to ask for one mail in an operation, whose answer comes before anything is looked up', async () => {
+    await signUpWithEmail('vic');
+    const { errors } = await app.anonymous.ask(
+      'mutation ($u: String!) { a: requestPasswordReset(username: $u) b: requestPasswordReset(username: $u) }',
+      { u: 'vic' },
+    );
+    expect(errors).toMatchObject([{ path: ['b'], extensions: { code: 'BAD_INPUT' } }]);
+    await mails.next('vic@example.org');
+    const start = performance.now();
+    await request('vic');
+    const before = await app.statementsOf(async () => undefined);
+    expect(before).toEqual([]);
+    expect(performance.now() - start).toBeLessThan(150);
+    await mails.next('vic@example.org');
+  });
+
+  it('should get no link at an address that was given without the password', async () => {
+    const uma = await signUpWithEmail('uma');
+    await uma.gql(UPDATE_ALONE, { email: 'thief@example.com' });
+    const me = () => uma.gql('{ viewer { email resetEmail } }');
+    expect((await me()).viewer).toEqual({ email: 'thief@example.com', resetEmail: 'uma@example.org' });
+    const patched = await uma.fetch('/auth/me/', {
+      method: 'PATCH',
+      body: new URLSearchParams({ email: 'x@example.com' }),
+    });
+    expect(patched.status).toBe(200);
+    expect((await me()).viewer).toEqual({ email: 'x@example.com', resetEmail: 'uma@example.org' });
+    await request('uma');
+    await mails.next('uma@example.org');
+    expect(mails.received.flatMap(({ recipients }) => recipients)).not.toContain('x@example.com');
+    const wrong =
+      'mutation { updateViewer(input: { email: "y@example.com", currentPassword: "wrong" }) { __typename } }';
+    expect((await uma.gql(wrong)).updateViewer.__typename).toBe('ValidationError');
+    expect((await me()).viewer.email).toBe('x@example.com');
+  });
+
+  it('should not be undone by what the old password confirmed a moment before', async () => {
+    const tim = await signUpWithEmail('tim');
+    const token = await mailedToken('tim');
+    const change = `mutation { changePassword(input: { currentPassword: "${PASSWORD}", newPassword: "the password of a thief" }) { __typename } }`;
+    const thief = tim.ask(change);
+    await pause(8);
+    const owner = await reset(token);
+    const { data, errors } = await thief;
+    const isThiefs = data?.changePassword?.__typename === 'TokenPair';
+    // One of the two is done, and the other one is told that it is not.
+    expect([owner.__typename, errors?.[0]?.extensions?.['code']]).toEqual(
+      isThiefs ? ['CredentialsError', undefined] : ['User', 'UNAUTHENTICATED'],
+    );
+    await app.anonymous.signIn('tim', isThiefs ? 'the password of a thief' : NEXT_PASSWORD);
+  });
+
+  it('should be told that a token is none, whatever numbers it has', async () => {
+    for (const [id, end] of [
+      ['9999999999', '99999999999'],
+      ['2147483648', '999999999999'],
+      ['0', '99999999999'],
+    ]) {
+      const token = `${id}.${end}.${'A'.repeat(43)}`;
+      expect(await reset(token)).toEqual(ENDED);
+      expect(await verify(token)).toEqual(ENDED);
     }
   });
 
@@ -214,10 +284,10 @@ describe('somebody who has forgotten their password', () => {
   it('should get no mail with a closed account, nor be let in by an older link', async () => {
     const jo = await signUpWithEmail('jo');
     const token = await mailedToken('jo');
-    await jo.gql('mutation { deactivateViewer(currentPassword: "a good long password") { __typename } }');
+    await jo.gql(`mutation { deactivateViewer(currentPassword: "${PASSWORD}") { __typename } }`);
     expect(await reset(token)).toEqual(ENDED);
     await request('jo');
-    await pause(300);
+    await pause(1200);
     expect(mails.received.flatMap(({ recipients }) => recipients)).not.toContain('jo@example.org');
   });
 
@@ -228,7 +298,7 @@ describe('somebody who has forgotten their password', () => {
     await mails.next('kim@example.org');
     mails.refuse(1, 550);
     await request('kim');
-    await pause(1500);
+    await pause(2500);
     expect(mails.received.flatMap(({ recipients }) => recipients)).not.toContain('kim@example.org');
   });
 });
@@ -281,14 +351,18 @@ describe('an email address', () => {
     const shared = 'shared@example.org';
     const limited = await startApp({ ...settings, MAX_MAILS_PER_USER: '2' });
     try {
-      for (const name of ['one', 'two', 'three']) {
+      for (const [index, name] of ['one', 'two', 'three'].entries()) {
         const person = await limited.signUp(name);
-        await person.gql(UPDATE, { email: shared });
+        await person.gql(UPDATE, { email: index === 0 ? 'Shared@example.org' : shared });
         await person.gql('mutation { requestEmailVerification }');
       }
-      await expect.poll(() => mails.received.filter(({ recipients }) => recipients[0] === shared)).toHaveLength(2);
-      await pause(300);
-      expect(mails.received.filter(({ recipients }) => recipients[0] === shared)).toHaveLength(2);
+      await expect
+        .poll(() => mails.received.filter(({ recipients }) => recipients[0]?.toLowerCase() === shared), {
+          timeout: 5000,
+        })
+        .toHaveLength(2);
+      await pause(1000);
+      expect(mails.received.filter(({ recipients }) => recipients[0]?.toLowerCase() === shared)).toHaveLength(2);
     } finally {
       await limited.close();
     }

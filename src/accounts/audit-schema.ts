@@ -16,6 +16,7 @@ const ACTIONS: Readonly<Record<AuditAction, string>> = {
   PASSWORD_SET: 'An operator set a new password: every session and key ended.',
   RESET_LINK_MADE: 'An operator made a link with which a new password can be set.',
   USERNAME_CHANGED: 'The user took another username, which `details` holds.',
+  EMAIL_CHANGED: 'The user gave another email address, or none; `details` says whether the password confirmed it.',
   REFRESH_TOKEN_REUSED: 'A refresh token was presented again long after its use, by whomever: its session ended.',
 };
 

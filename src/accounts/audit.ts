@@ -25,6 +25,7 @@ export type AuditAction =
   | 'PASSWORD_SET'
   | 'RESET_LINK_MADE'
   | 'USERNAME_CHANGED'
+  | 'EMAIL_CHANGED'
   | 'REFRESH_TOKEN_REUSED';
 
 /** Who does something to an account. */

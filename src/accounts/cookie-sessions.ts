@@ -1,11 +1,12 @@
 import type { Context } from '../context.ts';
+import { findRow } from '../database/rows.ts';
 import { AppError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
 import { endOfUnused, isByCookie, newCookie } from './cookies.ts';
-import { destroyCredential, endCredential } from './own-credentials.ts';
+import { destroyCredential } from './own-credentials.ts';
 import { type Login, signIn } from './service.ts';
 import { createSession } from './sessions.ts';
-import { newSid } from './tokens.ts';
+import { digest, newSid } from './tokens.ts';
 
 /**
  * Signs a browser in: a session of its own, whose cookie the answer sets. The session of a cookie that came with the request is ended, since nobody
@@ -26,10 +27,8 @@ export async function signInBrowser(context: Context, login: Login): Promise<Use
     expiresAt: endOfUnused(context.tokens, now, now),
     cookieHash: hash,
   });
+  await endSessionOfCookie(context);
   write(cookie);
-  if (isByCookie(context.viewer)) {
-    await endCredential(context);
-  }
   return user;
 }
 
@@ -45,10 +44,19 @@ export async function signOut(context: Context): Promise<void> {
     return;
   }
   const write = cookieWriter(context);
-  if (viewer.kind === 'user') {
-    await destroyCredential(context);
-  } else if (cookie?.value !== undefined) {
+  if (cookie?.value !== undefined) {
+    await endSessionOfCookie(context);
     write(null);
+  }
+}
+
+/** Ends the session of the cookie that the browser has, whoever else the request is authenticated as. */
+async function endSessionOfCookie({ database, identities, cookie }: Context): Promise<void> {
+  const value = cookie?.value;
+  const session = value === undefined ? undefined : await findRow(database, 'Session', { cookieHash: digest(value) });
+  if (session) {
+    identities.suspend(session.userId);
+    await database.session.deleteMany({ where: { id: session.id } });
   }
 }
 

@@ -1,10 +1,11 @@
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { User } from '../generated/client/client.ts';
+import { parseId } from '../validation.ts';
 
 /** What a link in a mail allows, and what of its user it is good for: when one of these changes, the link ends. */
 const BOUND_TO = {
-  resetPassword: ({ email, passwordHash, credentialsChangedAt }: User) => [
-    email,
+  resetPassword: ({ resetEmail, passwordHash, credentialsChangedAt }: User) => [
+    resetEmail,
     passwordHash,
     credentialsChangedAt.getTime(),
   ],
@@ -25,7 +26,7 @@ export function signLink(secret: KeyObject, purpose: LinkPurpose, user: User, ex
 /** The id of the user whom a token may be for, unless it is malformed or over; {@link isLinkOf} says whether it really is. */
 export function userIdOfLink(token: string, now: Date): number | null {
   const [, id, end] = TOKEN.exec(token) ?? [];
-  return id !== undefined && Number(end) * 1000 > now.getTime() ? Number(id) : null;
+  return Number(end) * 1000 > now.getTime() ? parseId(id ?? '') : null;
 }
 
 /** Whether a token was made by {@link signLink} for this purpose and user, as the user is now. */

@@ -30,6 +30,10 @@ export function defineProfile(builder: Builder): void {
       firstName: t.string({ description: 'At most 150 characters; empty to remove it.' }),
       lastName: t.string({ description: 'At most 150 characters; empty to remove it.' }),
       addableBy: t.field({ type: addableBy, description: 'Who may add the viewer to a chat.' }),
+      currentPassword: t.string({
+        description:
+          'With a new email address: has links to reset the password go there from now on. Without it they go where they went before.',
+      }),
     }),
   });
   builder.mutationField('updateViewer', (t) =>
@@ -39,7 +43,8 @@ export function defineProfile(builder: Builder): void {
       description: 'Changes what the viewer tells of themselves and allows others.',
       errors: { types: [ValidationError] },
       args: { input: t.arg({ type: profile, required: true, description: 'What changes.' }) },
-      resolve: (_root, { input }, context) => updateViewer(context, input),
+      resolve: (_root, { input: { currentPassword, ...input } }, context) =>
+        updateViewer(context, input, currentPassword ?? null),
     }),
   );
 }

@@ -1,5 +1,6 @@
 import { CredentialsError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
+import { isViewer } from '../viewer.ts';
 import { canSeePrivateFields } from './policy.ts';
 import {
   hasVerifiedEmail,
@@ -21,6 +22,15 @@ export function defineRecovery(builder: Builder): void {
     }),
   }));
 
+  builder.objectField('User', 'resetEmail', (t) =>
+    t.string({
+      nullable: true,
+      description:
+        'Where links to reset the password go: the email address of the sign-up, or the last one that `updateViewer` was given together with the password; empty for none. Null for everybody but the user.',
+      resolve: (user, _args, { viewer }) => (isViewer(viewer, user.id) ? user.resetEmail : null),
+    }),
+  );
+
   const reset = builder.inputType('ResetPasswordInput', {
     description: 'The token of a link, and the next password.',
     fields: (t) => ({
@@ -37,7 +47,7 @@ export function defineRecovery(builder: Builder): void {
     requestPasswordReset: t.boolean({
       skipTypeScopes: true,
       description:
-        'Sends the user of this name a mail with a link that sets a new password. Always true, also when there is no such user, or none with an email address. `RATE_LIMITED` after too many requests for one name or from one address within an hour; `BAD_INPUT` where the server sends no mails. It ignores the credential of the request.',
+        'Sends the user of this name a mail with a link that sets a new password, to their `resetEmail`. Always true, also when there is no such user, or none with such an address. `RATE_LIMITED` after too many requests from one IP address within an hour; `BAD_INPUT` where the server sends no mails, and for a second request in one operation. It ignores the credential of the request.',
       args: { username: t.arg.string({ required: true, description: 'The name, in any case of letters.' }) },
       resolve: async (_root, { username }, context) => {
         await requestPasswordReset(context, username);

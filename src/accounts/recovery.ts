@@ -1,4 +1,5 @@
 import type { Context, Services } from '../context.ts';
+import type { AnswerBudget } from '../database/answer-budget.ts';
 import { reserve } from '../database/counters.ts';
 import { findRow } from '../database/rows.ts';
 import { AppError, CredentialsError, ValidationError } from '../errors.ts';
@@ -33,16 +34,17 @@ const HOUR_S = 3600;
  * Sends the user of this name a link to set a new password, if there is an active one with an email address. Neither the answer nor its time says whether
  * there is.
  *
- * @throws {AppError} `BAD_INPUT` when the server sends no mails
- * @throws {OverloadedError} after too many requests for this name, or from this address, within an hour
+ * @throws {AppError} `BAD_INPUT` when the server sends no mails, or the operation asks for a second one
+ * @throws {OverloadedError} after too many requests for this name from this address, or for any name, within an hour
  */
 export async function requestPasswordReset(context: Context, username: string): Promise<void> {
   const mailer = mailerOf(context);
+  expectOnce(context);
   const key = usernameKey(username);
   await limitMailRequest(context, key);
   mailer.post(async () => {
     const user = await findRow(context.database, 'User', { usernameKey: key });
-    return user?.isActive && (await mayReceive(context, user)) ? resetMail(context, user) : null;
+    return user?.isActive && (await mayReceive(context, 'reset', user.resetEmail)) ? resetMail(context, user) : null;
   });
 }
 
@@ -59,8 +61,10 @@ export async function requestEmailVerification(context: Context): Promise<void> 
   if (user.email === '') {
     throw new ValidationError([{ path: 'email', message: 'The account has no email address.' }]);
   }
-  await limitMailRequest(context, user.usernameKey);
-  mailer.post(async () => ((await mayReceive(context, user)) ? verificationMail(context, user) : null));
+  await limitMailRequest(context, user.id);
+  mailer.post(async () =>
+    (await mayReceive(context, 'verification', user.email)) ? verificationMail(context, user) : null,
+  );
 }
 
 /** A link to set a new password with, for who can prove to the operator who they are. It ends with its use, or after some time. */
@@ -150,15 +154,28 @@ function mailerOf({ recovery }: Services): Mailer {
   return recovery.mailer;
 }
 
-/** Whether a user has an address that did not get too many mails lately; counts one more. */
-async function mayReceive(context: Context, { email }: User): Promise<boolean> {
-  return email !== '' && (await reserve(context.database, recipientLimit(context, email), new Date())) !== null;
+/** The operations that have asked for a mail, by what bounds their answers. */
+const asking = new WeakSet<AnswerBudget>();
+
+/** Of many requests in one operation, the time of its answer would say what each of them set going. */
+function expectOnce({ answer }: Context): void {
+  if (asking.has(answer)) {
+    throw new AppError('BAD_INPUT', 'An operation asks for one mail at the most.');
+  }
+  asking.add(answer);
+}
+
+/** Whether an address is one, and did not get too many mails for this purpose lately; counts one more. */
+async function mayReceive(context: Context, purpose: string, email: string): Promise<boolean> {
+  return (
+    email !== '' && (await reserve(context.database, recipientLimit(context, purpose, email), new Date())) !== null
+  );
 }
 
 function resetMail(services: Services, user: User) {
   const { url } = resetLink(services, user);
   return {
-    to: user.email,
+    to: user.resetEmail,
     subject: 'Set a new password',
     text: `Hello ${user.username},
 

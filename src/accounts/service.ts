@@ -15,7 +15,15 @@ import { clearCookie, isByCookie, newCookie } from './cookies.ts';
 import { EXPLANATIONS, QUESTION_SENTENCES } from './fault-sentences.ts';
 import { hashPassword, passwordMatches, passwordProblems } from './passwords.ts';
 import { signedIn, visibleUsers } from './policy.ts';
-import { authenticate, type Caller, createAuthKey, proveUser, startSession, type TokenPair } from './sessions.ts';
+import {
+  authenticate,
+  type Caller,
+  createAuthKey,
+  lockUser,
+  proveUser,
+  startSession,
+  type TokenPair,
+} from './sessions.ts';
 import { normaliseUsername, usernameKey, usernameProblem, usernameSkeleton } from './usernames.ts';
 
 export const MAX_USERNAME = 150;
@@ -68,7 +76,8 @@ export async function prepareAccount(input: NewAccount) {
   const account = { ...values, email: values.email ?? '' };
   refuse(passwordProblems(account.password, account).map((message) => ({ path: 'password', message })));
   const { password, ...fields } = account;
-  return { ...fields, ...keysOf(fields.username), passwordHash: await hashPassword(password) };
+  const resetEmail = fields.email;
+  return { ...fields, resetEmail, ...keysOf(fields.username), passwordHash: await hashPassword(password) };
 }
 
 /**
@@ -200,9 +209,10 @@ export async function prepareNewPassword(newPassword: string, user: User): Promi
 export async function setPassword(context: Context, { user, passwordHash }: PreparedPassword): Promise<User> {
   context.identities.suspend(user.id);
   const act = { actor: actorOf(context), action: 'PASSWORD_CHANGED' } as const;
-  const changed = await context.database.$transaction((transaction) =>
-    replacePassword(transaction, act, user, passwordHash),
-  );
+  const changed = await context.database.$transaction(async (transaction) => {
+    await expectUnchanged(transaction, user);
+    return replacePassword(transaction, act, user, passwordHash);
+  });
   clearCookie(context);
   return changed;
 }
@@ -236,6 +246,7 @@ export async function setUsername(context: Context, user: User, name: string): P
   const details = `new name: ${newUsername}`;
   return orTaken(context, { path: 'newUsername', name: newUsername, id: user.id }, () =>
     context.database.$transaction(async (transaction) => {
+      await expectUnchanged(transaction, user);
       await recordAct(transaction, { actor: actorOf(context), action: 'USERNAME_CHANGED', subject: user, details });
       return transaction.user.update({
         where: { id: user.id },
@@ -259,11 +270,12 @@ export async function viewerRow({ database, viewer }: Context): Promise<User> {
 }
 
 /** Closes an account: every credential stops working at once. What the user wrote stays. */
-export async function deactivateUser(context: Context, { id }: User): Promise<User> {
-  context.identities.suspend(id);
-  const closed = await context.database.$transaction((transaction) =>
-    closeAccount(transaction, actorOf(context), { id }),
-  );
+export async function deactivateUser(context: Context, user: User): Promise<User> {
+  context.identities.suspend(user.id);
+  const closed = await context.database.$transaction(async (transaction) => {
+    await expectUnchanged(transaction, user);
+    return closeAccount(transaction, actorOf(context), user);
+  });
   clearCookie(context);
   return closed;
 }
@@ -309,6 +321,17 @@ export async function withUsers<Row extends object>(
 
 function usersIn({ database }: Context) {
   return (ids: number[]): Promise<User[]> => findRows(database, 'User', { where: { id: { in: ids } } });
+}
+
+/**
+ * Locks a user who has confirmed a change with their password.
+ *
+ * @throws {UnauthenticatedError} when the password was changed or the account closed since: what the old password confirmed is no longer to be done
+ */
+export async function expectUnchanged(transaction: Transaction, user: User): Promise<void> {
+  if (!(await lockUser(transaction, user))) {
+    throw new UnauthenticatedError();
+  }
 }
 
 /** What may be only one user's each. */

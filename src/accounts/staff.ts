@@ -102,7 +102,7 @@ export async function setUserStatus(context: Context, { userId, ...input }: NewU
   return (await changeStatus(context, actorOf(context), id, status)).user;
 }
 
-/** Since nobody demotes themselves, and who demotes others is staff, staff can be left without members by an operator only. */
+/** Nobody demotes themselves by mistake. Who closes their own account means it: an operator can make other staff. */
 function refuseOwn({ isActive, isStaff }: { readonly isActive?: boolean; readonly isStaff?: boolean }): void {
   const problems = [
     ...(isActive === false

@@ -21,6 +21,11 @@ const SINGLE_SCRIPT = [...SCRIPTS.map((script) => [script]), ...SCRIPTS_TOGETHER
   return new RegExp(`^[${classes.join('')}]*$`, 'u');
 });
 
+/** More UTF-16 units than any username has in any normal form of Unicode. Bringing a text into one takes time that grows with its length squared. */
+const MAX_KEYED_LENGTH = 2_000;
+/** The key of a name that is too long: that of nobody, since names have no spaces. */
+const NOBODYS_KEY = ' ';
+
 const ALLOWED = /^[\p{L}\p{N}\p{M}_@.+-]*$/u;
 /**
  * What cannot be seen, or not be told from something else: characters that are not shown, a mark that stands on no letter, one that is repeated or takes the place
@@ -61,6 +66,9 @@ export function usernameProblem(username: string): string | null {
 
 /** What makes a username unique: its stored form in any case of letters. */
 export function usernameKey(username: string): string {
+  if (username.length > MAX_KEYED_LENGTH) {
+    return NOBODYS_KEY;
+  }
   // Upper case unfolds letters like ß that lower case alone would leave apart from their capitals; lower case first, since some capitals
   // (İ) unfold only there; and what unfolding leaves need not be NFKC any more.
   return normaliseUsername(normaliseUsername(username).toLowerCase().toUpperCase().toLowerCase());

@@ -1,6 +1,6 @@
 import type { Context } from '../context.ts';
 import { type CounterLimit, reserve, secondsLeft } from '../database/counters.ts';
-import { OverloadedError } from '../errors.ts';
+import { AppError, OverloadedError } from '../errors.ts';
 import { counterKey } from './attempts.ts';
 
 const WRITE_WINDOW_MS = 5 * 60 * 1000;
@@ -37,25 +37,29 @@ export async function limitSignUp(context: Context): Promise<void> {
 }
 
 /**
- * Counts a request for a mail to a user, whether or not there is one of that name. Call it outside of transactions, before anything is looked up.
+ * Counts a request for a mail: to the user of a name, whether or not there is one, or by a user to themselves. Nobody uses up the requests of others. Call it
+ * outside of transactions, before anything is looked up.
  *
- * @throws {OverloadedError} after too many requests for one name, or from one address, within an hour
+ * @throws {OverloadedError} after too many requests for one name or user from one address, or for anybody from there, within an hour
  */
-export async function limitMailRequest(context: Context, name: string): Promise<void> {
+export async function limitMailRequest(context: Context, nameOrId: string | number): Promise<void> {
   const { address, writeLimits, tokens } = context;
   const from = { key: counterKey(tokens.secret, 'mail from', address), max: writeLimits.maxMailsPerAddress };
   await count(context, { ...from, windowMs: HOUR_MS }, 'mails asked for from this address');
-  const to = { key: counterKey(tokens.secret, 'mail to', name), max: writeLimits.maxMailsPerUser };
-  await count(context, { ...to, windowMs: HOUR_MS }, 'mails asked for with this name');
+  const to = { key: counterKey(tokens.secret, 'mail to', nameOrId, address), max: writeLimits.maxMailsPerUser };
+  await count(context, { ...to, windowMs: HOUR_MS }, 'mails asked for with this account');
 }
 
-/** How many mails one email address may get within an hour, of all accounts that name it. */
-export function recipientLimit({ writeLimits, tokens }: Context, email: string): CounterLimit {
-  const key = counterKey(tokens.secret, 'mail recipient', email);
+/** How many mails for one purpose an email address may get within an hour, of all accounts that name it, in any case of letters. */
+export function recipientLimit({ writeLimits, tokens }: Context, purpose: string, email: string): CounterLimit {
+  const key = counterKey(tokens.secret, 'mail recipient', purpose, email.toLowerCase());
   return { key, max: writeLimits.maxMailsPerUser, windowMs: HOUR_MS };
 }
 
 async function count({ database }: Context, limit: CounterLimit, what: string, amount = 1): Promise<void> {
+  if (amount > limit.max) {
+    throw new AppError('COMPLEXITY', `At most ${limit.max} ${what} are taken at once.`);
+  }
   const now = new Date();
   if (!(await reserve(database, limit, now, amount))) {
     const seconds = await secondsLeft(database, limit.key, now);

@@ -43,7 +43,8 @@ export async function openChat(context: Context, uri: string): Promise<WatchedCh
   }
   let hasUri = true;
   const release = context.feed.onAccess([chatScope(chatId)], (change) => {
-    hasUri &&= change?.model !== 'ChatSession' || change.after?.['uri'] === uri;
+    // Without a change, some of them are lost.
+    hasUri &&= change !== null && (change.model !== 'ChatSession' || change.after?.['uri'] === uri);
   });
   try {
     // The uri may have been renewed before the feed reported that to the listener.

@@ -21,6 +21,8 @@ const SHOWN_ACTS = 10;
 /** A sub-command of `user` as the operator called it. */
 export interface Call {
   readonly services: Services;
+  /** Whether the configuration says at which URL users reach the server. */
+  readonly hasPublicUrl: boolean;
   /** The word behind the sub-command: the name of a user, or the text that names are searched for. */
   readonly word: string | undefined;
   readonly options: Readonly<Record<string, unknown>>;
@@ -116,6 +118,11 @@ export async function printResetLink(call: Call): Promise<string> {
     recordAct(transaction, { actor: operator(), action: 'RESET_LINK_MADE', subject: user }),
   );
   const { url, expiresAt } = resetLink(call.services, user);
+  if (!call.hasPublicUrl) {
+    call.terminal.stderr.write(
+      'PUBLIC_URL is not set: put the address at which users reach the server into the link.\n',
+    );
+  }
   return `${url}\nIt works once, until ${expiresAt.toISOString()} or the next change of the password or email address.`;
 }
 

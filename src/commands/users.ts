@@ -44,7 +44,7 @@ const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
   },
   'reset-link': {
     synopsis: 'reset-link <name>',
-    summary: 'prints a link with which the user sets a new password, once; it ends after an hour',
+    summary: 'prints a link with which the user sets a new password, once, for some time',
     needsName: true,
     run: printResetLink,
   },
@@ -103,7 +103,9 @@ export async function manageUsers(config: Config, args: readonly string[], termi
   }
   const { services, close } = await openServices(config);
   try {
-    terminal.stdout.write(`${await subcommand.run({ ...parsed, services, terminal })}\n`);
+    terminal.stdout.write(
+      `${await subcommand.run({ ...parsed, services, terminal, hasPublicUrl: config.http.publicUrl !== null })}\n`,
+    );
     return 0;
   } finally {
     await close();

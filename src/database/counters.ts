@@ -17,7 +17,7 @@ export interface Reservation {
 }
 
 /**
- * Counts so many more, unless the counter would exceed its limit; returns null then. It is one statement, so that of any number of callers in any number of
+ * Counts so many more, no more than the limit itself, unless the counter would exceed its limit; returns null then. It is one statement, so that of any number of callers in any number of
  * processes exactly `max` succeed. A window that ends later than the clock can explain was written under a wrong clock, and counts as over.
  */
 export async function reserve(
@@ -26,9 +26,6 @@ export async function reserve(
   now: Date,
   amount = 1,
 ): Promise<Reservation | null> {
-  if (amount > max) {
-    return null;
-  }
   const [row] = await writeRows(database, 'RateLimit', (encode) => {
     const resetsAt = encode(new Date(now.getTime() + windowMs));
     // Twice the window: the clocks of the processes may differ.

@@ -192,6 +192,9 @@ function usePersistedText(): Plugin<Record<string, never>, ServerContext> {
   };
 }
 
+/** How many characters of the name of a parameter an error has. */
+const MAX_SHOWN_NAME = 50;
+
 const SPECIFIED_TYPE = 'application/graphql-response+json';
 
 /** Clients that name the specification's type first get it, with its statuses, whatever else they would take. */
@@ -214,6 +217,11 @@ function operationOf({ method, body, query }: FastifyRequest): OperationRequest 
     return body;
   }
   const { variables, extensions, ...parameters } = query as Record<string, unknown>;
+  const repeated = Object.entries(query as object).find(([, value]) => typeof value !== 'string')?.[0];
+  if (repeated !== undefined) {
+    // Yoga would join the values to another text than the one that was checked.
+    throw new AppError('BAD_INPUT', `The parameter ${repeated.slice(0, MAX_SHOWN_NAME)} is given more than once.`);
+  }
   return {
     ...parameters,
     variables: readJson('variables', variables),

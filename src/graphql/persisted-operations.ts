@@ -70,7 +70,13 @@ export class PersistedOperations {
       }
       return query;
     }
-    return reference ? this.#found(reference, this.#allowed) : query;
+    if (reference) {
+      return this.#found(reference, this.#allowed);
+    }
+    if (query != null) {
+      throw new AppError('PERSISTED_QUERY_NOT_IN_LIST');
+    }
+    return query;
   }
 
   #knownText(query: unknown, reference: Reference | null): unknown {

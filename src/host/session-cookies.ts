@@ -123,6 +123,8 @@ class RequestCookie implements SessionCookie {
   readonly #cookies: SessionCookies;
   readonly #request: IncomingMessage;
   readonly #answer: AnswerHeaders | null;
+  /** What the answer sets; null when it clears the cookie, undefined when it leaves it. */
+  #written: NewCookie | null | undefined;
 
   constructor(cookies: SessionCookies, request: IncomingMessage, answer: AnswerHeaders | null) {
     this.#cookies = cookies;
@@ -131,7 +133,7 @@ class RequestCookie implements SessionCookie {
   }
 
   get value(): string | undefined {
-    return this.#cookies.valueOf(this.#request);
+    return this.#written === undefined ? this.#cookies.valueOf(this.#request) : this.#written?.value;
   }
 
   get refusal(): AppError | null {
@@ -144,6 +146,7 @@ class RequestCookie implements SessionCookie {
       answer &&
       ((cookie) => {
         // The host would send both, and which one a browser keeps is then a matter of their order.
+        this.#written = cookie;
         answer.removeHeader('set-cookie');
         answer.header('set-cookie', this.#cookies.textOf(this.#request, cookie));
       })

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createTransport, type Transporter } from 'nodemailer';
 import { OverloadedError } from '../errors.ts';
@@ -22,6 +23,9 @@ const MAX_PENDING = 1000;
 const CONNECTIONS = 2;
 /** How long the mail server may take for each step, in milliseconds. */
 const STEP_TIMEOUT_MS = 10_000;
+/** When the work for a mail begins, in milliseconds after it was asked for: long after the answer. */
+const MIN_DELAY_MS = 200;
+const MAX_DELAY_MS = 1_000;
 /** How long a server that stops waits for the mails that are being sent, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 3_000;
 /** How long the mailer rests before it tries again to send a mail, in milliseconds, for each time. */
@@ -54,7 +58,8 @@ export class Mailer {
   }
 
   /**
-   * Sends a mail later, unless there is none to be sent. It returns before anything is looked up, so that its caller cannot tell by the time which it was.
+   * Sends a mail a moment later, unless there is none to be sent. Nothing is looked up before that moment, which nobody knows: no answer takes longer where there
+   * is one.
    *
    * @throws {OverloadedError} when too many mails wait already
    */
@@ -62,7 +67,10 @@ export class Mailer {
     if (this.#pending.size >= MAX_PENDING) {
       throw new OverloadedError('Too many mails are waiting to be sent. Try again in a minute.', RETRY_AFTER_S);
     }
-    const sending: Promise<void> = this.#send(write)
+    const delay = randomInt(MIN_DELAY_MS, MAX_DELAY_MS);
+    const sending: Promise<void> = pause(delay, undefined, { signal: this.#closing.signal, ref: false })
+      .catch(() => undefined)
+      .then(() => this.#send(write))
       .catch(this.#onFailure)
       .finally(() => this.#pending.delete(sending));
     this.#pending.add(sending);
