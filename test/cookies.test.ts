@@ -132,6 +132,25 @@ describe('signIn', () => {
     expect(await sessionsOf(next)).toHaveLength(2);
   });
 
+  it('should end the session whose cookie it replaces, whoever else the request is', async () => {
+    const person = await newPerson();
+    const cookie = await signInCookie(app.url, person.username);
+    await signInCookie(app.url, person.username, {
+      headers: { cookie, ...(person.authorization && { authorization: person.authorization }) },
+    });
+    const before = new Person(app.url, null, '', pageHeaders(app.url, cookie));
+    expect(await before.codeOf(ME)).toBe('UNAUTHENTICATED');
+  });
+
+  it('should leave one session for one cookie, however many sign-ins an operation has', async () => {
+    const person = await newPerson();
+    const aliases = ['a', 'b', 'c'].map((alias) => `${alias}: signIn(input: $input) { __typename }`).join(' ');
+    const page = new Person(app.url, null, '', pageHeaders(app.url));
+    await page.ask(`mutation ($input: LoginInput!) { ${aliases} }`, input(person.username));
+    // That of the person's token, and the last one.
+    expect(await sessionsOf(person)).toHaveLength(2);
+  });
+
   it('should not take over a value that somebody else has put into the browser', async () => {
     const { username } = await newPerson();
     const planted = `tidings-session=${'A'.repeat(43)}`;
@@ -309,5 +328,16 @@ describe('a session by cookie', () => {
     const end = (id: string) => page.ask('mutation ($id: ID!) { endSession(id: $id) { __typename } }', { id });
     expect(cookiesOf(await end(other.id))).toEqual([]);
     expect(isCleared(await end(mine.id))).toEqual(CLEARED);
+  });
+});
+
+describe('signOut', () => {
+  it('should end the session of the cookie, whatever else comes with the request', async () => {
+    const page = await newPage();
+    for (const authorization of ['Bearer garbage', `Token ${'0'.repeat(40)}`]) {
+      const answer = await page.with(authorization).ask('mutation { signOut }');
+      expect([answer.data, isCleared(answer)]).toEqual([{ signOut: true }, CLEARED]);
+      expect(await page.codeOf(ME)).toBe('UNAUTHENTICATED');
+    }
   });
 });
