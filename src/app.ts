@@ -57,6 +57,7 @@ async function createInto(opened: Opened, config: Config, observer: Omit<Databas
   const { hostOf, originOf } = createOriginReader(config.http);
   const checkHost = createHostCheck(config.http, hostOf);
   const http = createHost(config, overload, checkHost);
+  overload.watch(http.server);
   const stopLimits = limitSlowPeers(http.server, config.http);
   opened.add(async () => stopLimits());
   const onFailure = (error: unknown): void => http.log.error({ err: error }, 'failure in the background');

@@ -58,7 +58,7 @@ export interface Config {
     readonly idleTimeoutMs: number;
     /** The least rate of a body, over any period as long as `headersTimeoutMs`. */
     readonly bodyMinBytesPerS: number;
-    /** With a larger delay of the event loop, requests are refused, in milliseconds; 0 for never. */
+    /** Where the event loop is later than that, or connections wait longer to be accepted, requests are refused, in milliseconds; 0 for never. */
     readonly maxEventLoopDelayMs: number;
     /** How long a stop waits for running requests, in milliseconds. */
     readonly shutdownTimeoutMs: number;

@@ -1,3 +1,5 @@
+import { request } from 'node:http';
+import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { privateDatabase } from './kit/app.ts';
@@ -7,6 +9,8 @@ import { type ServerProcess, startProcess } from './kit/process.ts';
 /** As many callers as keep the process busy for far longer than the delay that is allowed. */
 const CALLERS = 150;
 const LOAD_MS = 4000;
+/** How many connections are opened every 20 ms: some times what the process serves. */
+const NEW_CONNECTIONS = 20;
 const CALM_MS = 3000;
 
 const database = privateDatabase();
@@ -86,6 +90,41 @@ describe('a process with more requests than it can answer', () => {
     expect(watched.filter(([, status]) => status !== 200)).toEqual([]);
     const metrics = await (await fetch(server.metricsUrl)).text();
     expect(Number(/^tidings_requests_refused_total (\d+)$/m.exec(metrics)?.[1])).toBeGreaterThan(0);
+  });
+
+  it('should keep what it takes short where each request comes on a connection of its own', {
+    timeout: 60_000,
+  }, async () => {
+    const times: Record<number, number[]> = { 200: [], 503: [] };
+    const body = JSON.stringify({ query: QUERY });
+    const headers = { 'content-type': 'application/json' };
+    const waiting = new Set<Promise<void>>();
+    const send = (): Promise<void> =>
+      new Promise((resolve, reject) => {
+        const startedAt = performance.now();
+        request(`${server.url}/graphql`, { method: 'POST', headers, agent: false }, (response) => {
+          response.resume().once('end', () => {
+            times[response.statusCode ?? 0]?.push(performance.now() - startedAt);
+            resolve();
+          });
+        })
+          .once('error', reject)
+          .end(body);
+      });
+    const end = performance.now() + LOAD_MS;
+    while (performance.now() < end) {
+      for (let count = 0; count < NEW_CONNECTIONS; count += 1) {
+        const sent: Promise<void> = send().finally(() => waiting.delete(sent));
+        waiting.add(sent);
+      }
+      await sleep(20);
+    }
+    await Promise.all(waiting);
+    const [taken = [], refused = []] = [times[200], times[503]];
+    expect(refused.length).toBeGreaterThan(taken.length / 2);
+    expect(taken.length).toBeGreaterThan(20);
+    const median = taken.toSorted((a, b) => a - b)[Math.floor(taken.length / 2)] ?? 0;
+    expect(median).toBeLessThan(1500);
   });
 
   it('should take all again once it has caught up', { timeout: 60_000 }, async () => {
