@@ -88,6 +88,12 @@ const BAD_TOKENS: readonly (readonly [string, () => string, string, string])[] =
   ['is signed with another secret', () => mint(claims(), randomBytes(32).toString('hex')), UNDECODABLE, UNDECODABLE],
   ['was altered', () => tamper(mint(claims())), UNDECODABLE, UNDECODABLE],
   ['is cut short', () => mint(claims()).slice(0, -5), UNDECODABLE, UNDECODABLE],
+  [
+    'has a payload that is not JSON',
+    () => mint(claims()).replace(/\.[^.]+\./, `.${Buffer.from('{"user_id":\n').toString('base64url')}.`),
+    UNDECODABLE,
+    UNDECODABLE,
+  ],
   ['has no signature', () => mint(claims()).replace(/[^.]+$/, ''), UNDECODABLE, UNDECODABLE],
   ['is garbage', () => 'garbage', UNDECODABLE, UNDECODABLE],
   ['is valid from tomorrow on', () => mint(claims({ nbf: nowInSeconds() + 86_400 })), INAPPLICABLE, UNDECODABLE],

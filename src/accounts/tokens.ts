@@ -78,11 +78,12 @@ export function signAccessToken(
 
 /** Checks the signature, the algorithm, the times and the shape of an access token. */
 export function readAccessToken(settings: TokenSettings, token: string): AccessClaims | TokenFault {
-  const decoded = jwt.decode(token, { complete: true });
-  if (decoded && decoded.header.alg !== ALGORITHM) {
-    return 'inapplicable';
-  }
   try {
+    // Throws for a payload that is not JSON although the header says that it is a JWT.
+    const decoded = jwt.decode(token, { complete: true });
+    if (decoded && decoded.header.alg !== ALGORITHM) {
+      return 'inapplicable';
+    }
     const claims = jwt.verify(token, settings.secret, { algorithms: [ALGORITHM] });
     if (typeof claims === 'object' && claims.aud !== undefined) {
       // Access tokens are for nobody in particular: one that names an audience is a refresh token or was made for another service.
