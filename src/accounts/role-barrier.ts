@@ -1,4 +1,8 @@
+import type { RowChange } from '../changes/change.ts';
 import type { SubscriptionFilter } from '../changes/filter.ts';
+import type { Context } from '../context.ts';
+import { findRow } from '../database/rows.ts';
+import type { UserViewer } from '../viewer.ts';
 import { userScope } from './scopes.ts';
 
 /**
@@ -15,7 +19,27 @@ export function withRoleBarrier(filter: SubscriptionFilter): SubscriptionFilter 
     ...filter,
     accessScopes: [...filter.accessScopes, scope],
     barrier: { model: 'User', scope },
-    isBarrier: ({ before, after }) => before?.['isStaff'] !== after?.['isStaff'],
+    isBarrier: isRoleChange,
     isViewerOlderThan: ({ after }) => after?.['isStaff'] !== viewer.isStaff,
   };
+}
+
+/** Calls back when the role of the viewer changes, for streams that are no part of the log, until the function that it returns is called. */
+export function onRoleChange(feed: Context['feed'], { id }: UserViewer, listener: () => void): () => void {
+  return feed.onAccess([userScope(id)], (change) => {
+    // A change that cannot be read may be one of the role.
+    if (change === null || (change.model === 'User' && isRoleChange(change))) {
+      listener();
+    }
+  });
+}
+
+/** Whether the user has the role with which the request was authenticated. */
+export async function hasSameRole(database: Context['database'], { id, isStaff }: UserViewer): Promise<boolean> {
+  const user = await findRow(database, 'User', { id });
+  return user?.isStaff === isStaff;
+}
+
+function isRoleChange({ before, after }: RowChange): boolean {
+  return before?.['isStaff'] !== after?.['isStaff'];
 }

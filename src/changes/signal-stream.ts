@@ -39,7 +39,7 @@ export class SignalStream implements EventStream {
       onProgress: () => undefined,
       onDrained: () => undefined,
       onLast: () => this.close(),
-      onFailure: (error: Error) => this.#end({ kind: 'error', error, isTooSlow: false }),
+      onFailure: (error: Error) => this.fail(error),
       onShed: () => this.#delivery?.clear(),
     };
     this.#delivery = new Delivery(this.#loop, owner, group, sink);
@@ -67,6 +67,10 @@ export class SignalStream implements EventStream {
 
   close(): void {
     this.#end({ kind: 'complete' });
+  }
+
+  fail(error: Error): void {
+    this.#end({ kind: 'error', error, isTooSlow: false });
   }
 
   onceEnded(callback: () => void): void {

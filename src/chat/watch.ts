@@ -1,5 +1,5 @@
 import { signedIn } from '../accounts/policy.ts';
-import { withRoleBarrier } from '../accounts/role-barrier.ts';
+import { hasSameRole, onRoleChange, withRoleBarrier } from '../accounts/role-barrier.ts';
 import { userScope } from '../accounts/scopes.ts';
 import type { RowChange, RowImage } from '../changes/change.ts';
 import { type ChangeEvent, changeEvent, type Interest, type SubscriptionFilter } from '../changes/filter.ts';
@@ -8,7 +8,7 @@ import { SignalStream } from '../changes/signal-stream.ts';
 import type { Context } from '../context.ts';
 import { matches } from '../database/condition.ts';
 import { findIds } from '../database/rows.ts';
-import { NotFoundError } from '../errors.ts';
+import { AppError, NotFoundError } from '../errors.ts';
 import { wantedIds } from '../validation.ts';
 import type { UserViewer } from '../viewer.ts';
 import { chatScope } from './slice.ts';
@@ -228,13 +228,15 @@ function messageEvent(change: RowChange, has: (row: RowImage | null) => boolean)
 }
 
 /**
- * Who is typing in a chat, at every change; the subscription ends when the viewer no longer takes part.
+ * Who is typing in a chat, at every change; the subscription ends when the viewer no longer takes part, and with `RESYNC_REQUIRED` when their role changes,
+ * since staff see more of the users.
  *
  * @throws {UnauthenticatedError} for anonymous callers
  * @throws {NotFoundError} when the viewer takes part in no chat of that uri
  */
 export async function watchTyping(context: Context, uri: string): Promise<SignalStream> {
-  const { viewer, feed, typing } = context;
+  const { feed, typing } = context;
+  const viewer = signedIn(context.viewer);
   const { chatId, hasAccess, release } = await joinedChat(context, await findChatId(context, uri));
   const stops = [release];
   const stream = new SignalStream(feed.loop, viewer, hasAccess, () => {
@@ -243,8 +245,13 @@ export async function watchTyping(context: Context, uri: string): Promise<Signal
     }
   });
   stops.push(feed.onAccess([chatScope(chatId)], () => stream.checkAccess()));
+  const endByRole = (): void => stream.fail(new AppError('RESYNC_REQUIRED'));
+  stops.push(onRoleChange(feed, viewer, endByRole));
   stops.push(await typing.listen(chatId, (signal) => stream.push(signal)));
-  // Access may have ended while that was awaited.
+  // The role may have changed before the listener was there, and access may have ended while that was awaited.
+  if (!(await hasSameRole(context.database, viewer))) {
+    endByRole();
+  }
   stream.checkAccess();
   return stream;
 }

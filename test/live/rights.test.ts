@@ -214,6 +214,8 @@ describe('staff', () => {
     const before = await endOfLog(app);
     const todos = client.start(TODOS, { after: before });
     const chats = client.start(CHATS, { after: before });
+    const { createChatSession } = await person.gql('mutation { createChatSession { uri } }');
+    const typing = client.start(TYPING, createChatSession);
     const { authorization } = person;
     const stream = await EventStream.open(app.url, { query: TODOS, variables: { after: before }, authorization });
     await write(person, 'createTodo(input: { title: "own" })');
@@ -223,7 +225,10 @@ describe('staff', () => {
 
     database.exec(`BEGIN; ${addTodo('before')}; ${setStaff(person, !was)}; ${addTodo('after')}; COMMIT`);
     expect(await codeOf(todos)).toBe('RESYNC_REQUIRED');
+    expect(await chats.event()).toMatchObject({ action: 'CREATED' });
     expect(await codeOf(chats)).toBe('RESYNC_REQUIRED');
+    // Staff see the email addresses of those who type.
+    expect(await codeOf(typing)).toBe('RESYNC_REQUIRED');
     expect(await stream.result()).toMatchObject({ errors: [{ extensions: { code: 'RESYNC_REQUIRED' } }] });
     expect(await stream.frames.next()).toMatchObject({ event: 'complete' });
     expect(todos.results.drain()).toEqual([]);
