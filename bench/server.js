@@ -27,8 +27,8 @@ export async function inFolder(work) {
   }
 }
 
-/** Starts a server and waits for the address that it prints. */
-export async function startServer(env, script = 'dist/main.js') {
+/** Starts a server and waits for the address that it prints; `onOutput` gets all else that it prints. */
+export async function startServer(env, script = 'dist/main.js', onOutput = (text) => process.stderr.write(text)) {
   const [command, ...pin] = canPin ? ['taskset', '-c', '0', process.execPath] : [process.execPath];
   const child = spawn(command, [...pin, ...startFlags, ...extraFlags, join(root, script)], {
     env: {
@@ -46,9 +46,10 @@ export async function startServer(env, script = 'dist/main.js') {
       MAX_SIGN_UPS: '100000000',
       ...env,
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code)));
+  child.stderr.on('data', (chunk) => onOutput(String(chunk)));
   const url = await new Promise((resolve, reject) => {
     ended.then(() => reject(new Error(`${script} ended before it listened.`)));
     child.stdout.on('data', (chunk) => {
@@ -56,13 +57,15 @@ export async function startServer(env, script = 'dist/main.js') {
       if (found) {
         resolve(found);
       } else {
-        process.stderr.write(chunk);
+        onOutput(String(chunk));
       }
     });
   });
   return {
     url,
     pid: child.pid,
+    /** Resolves with the exit code, or the signal, once the process has ended. */
+    ended,
     stop: async (signal) => {
       child.kill(signal);
       await ended;

@@ -1,46 +1,20 @@
 // What the benchmarks of requests share: databases with the same rows, the requests, and the load.
-import { randomBytes } from 'node:crypto';
 import { copyFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
-import { makeChat, makePeople, SECRET_KEY, sqlOn } from './people.js';
+import { environmentOf, isSqlite, removeLater } from './databases.js';
+import { makeChat, makePeople, sqlOn } from './people.js';
 import { cpuSeconds, startServer } from './server.js';
 
+export { DATABASE_NAME, environmentOf, newDatabase, removeDatabases } from './databases.js';
 export const CONNECTIONS = 32;
 const PEOPLE = 16;
 const SAMPLE = 64;
 const LIST_LENGTH = 1000;
 const here = fileURLToPath(new URL('.', import.meta.url));
 const autocannon = createRequire(join(here, 'peers/package.json'))('autocannon');
-
-/** Where PostgreSQL is asked for databases, by a user who may make them; unset, the benchmarks run on SQLite. */
-const postgres = process.env.BENCH_POSTGRES_URL;
-export const DATABASE_NAME = postgres ? 'PostgreSQL' : 'SQLite';
-const isSqlite = (url) => url.startsWith('file:');
-
-/** The databases on PostgreSQL that are to be removed. */
-const made = [];
-
-/** An empty database: a file in the folder, or one on PostgreSQL. */
-export async function newDatabase(folder, name) {
-  if (!postgres) {
-    return `file:${join(folder, `${name}.db`)}`;
-  }
-  const url = new URL(postgres);
-  url.pathname = `/tidings_bench_${name.toLowerCase()}_${randomBytes(4).toString('hex')}`;
-  await sqlOn(postgres, `CREATE DATABASE "${url.pathname.slice(1)}"`);
-  made.push(url.href);
-  return url.href;
-}
-
-/** Removes the databases that were made on PostgreSQL. */
-export async function removeDatabases() {
-  for (const url of made) {
-    await sqlOn(postgres, `DROP DATABASE IF EXISTS "${new URL(url).pathname.slice(1)}" WITH (FORCE)`);
-  }
-}
 
 /** A copy of a database that nobody uses, without the log's triggers: the peers write plain rows. */
 export async function copyWithoutLog(url, name) {
@@ -53,7 +27,7 @@ export async function copyWithoutLog(url, name) {
     const target = new URL(url);
     target.pathname = `${target.pathname}_${name.toLowerCase()}`;
     await sqlOn(postgres, `CREATE DATABASE "${target.pathname.slice(1)}" TEMPLATE "${new URL(url).pathname.slice(1)}"`);
-    made.push(target.href);
+    removeLater(target.href);
     copy = target.href;
   }
   await dropTriggers(copy);
@@ -93,9 +67,6 @@ async function dropIndexes(url) {
     }
   };
 }
-
-/** The environment of a server over a database. */
-export const environmentOf = (url) => ({ DATABASE_URL: url, SECRET_KEY });
 
 /**
  * Fills a new database with so many todos and posts, and as many notes (1,000 at least), while no server runs on it; they are no part of the log. Returns
