@@ -16,6 +16,8 @@ export class PostgresListener {
   readonly #callbacks = new Map<string, Set<Callback>>();
   readonly #closing = new AbortController();
   #client: pg.Client | null = null;
+  /** The last query of the client: one that has not ended may have no other one behind it. */
+  #last: Promise<unknown> = Promise.resolve();
   #running: Promise<void> | null = null;
 
   /** `timeoutMs` is how long a connection attempt, and a query of the connection, may take. */
@@ -50,7 +52,13 @@ export class PostgresListener {
 
   /** A connection that fails is made anew, and then listens to everything. */
   async #tell(statement: string): Promise<void> {
-    await this.#client?.query(statement).catch(() => undefined);
+    await (this.#client && this.#query(this.#client, statement).catch(() => undefined));
+  }
+
+  #query(client: pg.Client, statement: string): Promise<unknown> {
+    const query = this.#last.then(() => client.query(statement));
+    this.#last = query.catch(() => undefined);
+    return query;
   }
 
   async #run(): Promise<void> {
@@ -94,15 +102,16 @@ export class PostgresListener {
 
   async #listenOver(client: pg.Client, onConnected: () => void): Promise<never> {
     await client.connect();
+    this.#last = Promise.resolve();
     this.#client = client;
     for (const channel of [...this.#callbacks.keys()]) {
-      await client.query(`LISTEN ${channel}`);
+      await this.#query(client, `LISTEN ${channel}`);
       this.#notify(channel, '');
     }
     onConnected();
     for (;;) {
       await pause(LIVENESS_INTERVAL_MS, undefined, { ref: false });
-      await client.query('SELECT 1');
+      await this.#query(client, 'SELECT 1');
     }
   }
 
