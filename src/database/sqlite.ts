@@ -33,7 +33,11 @@ export class SerialSqliteFactory implements SqlDriverAdapterFactory {
     const connection = Reflect.get(adapter, 'client') as Sqlite.Database;
     this.#writer = { connection, statements: new SqliteStatements(connection, this.#options.onStatement) };
     keepStatements(connection);
-    await adapter.executeScript(`PRAGMA foreign_keys = ON; PRAGMA synchronous = ${this.#options.synchronous};`);
+    const { synchronous, timeoutMs } = this.#options;
+    // Another process that starts or stops at this moment has the file to itself while it recovers or removes the write-ahead log.
+    await whenFree(timeoutMs, () =>
+      adapter.executeScript(`PRAGMA foreign_keys = ON; PRAGMA synchronous = ${synchronous};`),
+    );
     return serialise(adapter, this.#mutex, this.#options);
   }
 
