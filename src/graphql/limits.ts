@@ -17,7 +17,7 @@ import { ERROR_CATALOGUE } from '../errors.ts';
 const MAX_NAME_LENGTH = 128;
 
 /** How many times a document may ask for `__schema` and `__type`: tools ask once. */
-const MAX_INTROSPECTIONS = 3;
+const MAX_INTROSPECTIONS = 2;
 
 /**
  * Refuses documents that are out of all proportion before anything of them runs. What a sound document may cost is the
