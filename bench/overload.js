@@ -13,7 +13,7 @@ const QUERY = '{ posts(first: 100) { nodes { id title createdAt author { id user
 /** How often requests are sent, in milliseconds. */
 const TICK_MS = 10;
 /** Each delay of the event loop that is allowed; with 0 nothing is refused. */
-const DELAYS_MS = [0, 250, 1000];
+const DELAYS_MS = [0, 250, 2000];
 /** More than this many requests wait for an answer only where the server has given up. */
 const MAX_WAITING = 20_000;
 

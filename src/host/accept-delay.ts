@@ -2,16 +2,20 @@ import cluster from 'node:cluster';
 import type { Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 
-/** How long it rests between two measurements, in milliseconds. */
-const REST_MS = 100;
+/** How often a connection is made, in milliseconds. */
+const INTERVAL_MS = 100;
+/** How many connections in a row have to wait: one alone may have met a collection of garbage. */
+const PROBES = 3;
 
 /** What stands for all addresses of a host, and the address at which it reaches itself. */
 const OWN_ADDRESSES: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
-/** A connection to ourselves that waits to be accepted. */
+/** A connection to ourselves. */
 interface Probe {
   readonly socket: Socket;
   readonly startedAt: number;
+  /** How long it waited to be accepted, in milliseconds; null while it waits. */
+  waitedMs: number | null;
 }
 
 /**
@@ -21,65 +25,80 @@ interface Probe {
 export class AcceptDelay {
   readonly #server: Server;
   #timer: NodeJS.Timeout | undefined;
-  #probe: Probe | null = null;
-  /** The local ports of the connections that were accepted since the probe began. */
-  #accepted = new Set<number | undefined>();
-  #lastMs = 0;
+  /** The last probes, the newest first. */
+  #probes: readonly Probe[] = [];
+  /** The local ports of the connections that were accepted since no probe waited. */
+  readonly #accepted = new Set<number | undefined>();
 
   constructor(server: Server) {
     this.#server = server;
     // The first process of several accepts for all, and hands connections on.
     if (!cluster.isWorker) {
       server.on('connection', this.#onConnection);
-      server.once('listening', () => this.#start());
+      server.once('listening', () => {
+        this.#timer = setInterval(() => this.#connect(), INTERVAL_MS);
+        this.#timer.unref();
+      });
       server.once('close', () => this.close());
     }
   }
 
-  /** How long the last measured connection waited, or the one that waits now if that is longer already, in milliseconds. */
+  /** How long each of the last connections waited at the least, those that wait now included, in milliseconds. */
   get ms(): number {
-    return Math.max(this.#lastMs, this.#probe ? performance.now() - this.#probe.startedAt : 0);
+    if (this.#probes.length < PROBES) {
+      return 0;
+    }
+    const now = performance.now();
+    return Math.min(...this.#probes.map(({ waitedMs, startedAt }) => waitedMs ?? now - startedAt));
   }
 
   close(): void {
-    clearTimeout(this.#timer);
+    clearInterval(this.#timer);
     this.#server.off('connection', this.#onConnection);
-    this.#probe?.socket.destroy();
-    this.#probe = null;
+    for (const { socket } of this.#probes) {
+      socket.destroy();
+    }
+    this.#probes = [];
   }
 
   readonly #onConnection = ({ remotePort }: Socket): void => {
-    if (this.#probe) {
+    if (this.#isWaiting()) {
       this.#accepted.add(remotePort);
-      this.#check(this.#probe);
+      this.#check();
     }
   };
 
-  #start(): void {
-    const { address, port } = this.#server.address() as AddressInfo;
-    this.#accepted.clear();
-    const socket = connect({ host: OWN_ADDRESSES[address] ?? address, port });
-    const probe = { socket, startedAt: performance.now() };
-    this.#probe = probe;
-    socket.unref();
-    // It may have been accepted before we know of our own port.
-    socket.once('connect', () => this.#check(probe));
-    socket.once('error', () => this.#end(probe));
+  #isWaiting(): boolean {
+    return this.#probes.some(({ waitedMs }) => waitedMs === null);
   }
 
-  #check(probe: Probe): void {
-    if (this.#accepted.has(probe.socket.localPort)) {
-      this.#lastMs = performance.now() - probe.startedAt;
-      this.#end(probe);
+  #connect(): void {
+    const address = this.#server.address() as AddressInfo | null;
+    if (!address || this.#probes.filter(({ waitedMs }) => waitedMs === null).length >= PROBES) {
+      return;
+    }
+    const socket = connect({ host: OWN_ADDRESSES[address.address] ?? address.address, port: address.port });
+    const probe: Probe = { socket, startedAt: performance.now(), waitedMs: null };
+    this.#probes = [probe, ...this.#probes.slice(0, PROBES - 1)];
+    socket.unref();
+    // It may have been accepted before we know of our own port.
+    socket.once('connect', () => this.#check());
+    socket.once('error', () => this.#end(probe, 0));
+  }
+
+  #check(): void {
+    for (const probe of this.#probes) {
+      if (probe.waitedMs === null && this.#accepted.has(probe.socket.localPort)) {
+        this.#end(probe, performance.now() - probe.startedAt);
+      }
     }
   }
 
-  #end(probe: Probe): void {
+  #end(probe: Probe, waitedMs: number): void {
+    probe.waitedMs = waitedMs;
     probe.socket.destroy();
-    if (this.#probe === probe) {
-      this.#probe = null;
-      this.#timer = setTimeout(() => this.#start(), REST_MS);
-      this.#timer.unref();
+    if (!this.#isWaiting()) {
+      this.#accepted.clear();
     }
   }
 }
