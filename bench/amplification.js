@@ -95,7 +95,7 @@ const KINDS = {
       ),
   },
   'variables that are invalid': {
-    start: () => ({ keys: 1000, length: 100, depth: 1 }),
+    start: () => ({ keys: 1000, length: 100 }),
     make: ({ keys, length }) =>
       graphql('mutation ($input: CreateTodoInput!) { createTodo(input: $input) { __typename } }', {
         input: Object.fromEntries(times(keys, (index) => [`${'k'.repeat(length)}${index}`, 'v'.repeat(length)])),

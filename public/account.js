@@ -1,4 +1,4 @@
-/** The token behind `#token=`: the part of an address that no server, log or other page is told. */
+/** The token behind `#token=`: the part of an address that browsers send to no server, and so to no log or other page. */
 const token = new URLSearchParams(location.hash.slice(1)).get('token') ?? '';
 
 /**

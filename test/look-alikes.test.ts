@@ -84,7 +84,10 @@ describe('a username that looks like that of somebody else', () => {
 
 describe('a name that is far too long', () => {
   it('should keep nobody else waiting, wherever it goes', async () => {
-    const name = `a${'\u0301'.repeat(30_000)}${'\u0316'.repeat(30_000)}`;
+    const name = `a${'\u0301'.repeat(25_000)}${'\u0316'.repeat(25_000)}`;
+    const begun = performance.now();
+    name.normalize('NFKC');
+    const onceMs = performance.now() - begun;
     const ann = await app.signUp('ann');
     const LOGIN = '(input: { username: $name, password: "x" }) { __typename }';
     const start = performance.now();
@@ -97,6 +100,7 @@ describe('a name that is far too long', () => {
     ]) {
       await ann.ask(query, { name });
     }
-    expect(performance.now() - start).toBeLessThan(1500);
+    // Each of them would take as long as that.
+    expect(performance.now() - start).toBeLessThan(onceMs);
   });
 });

@@ -198,7 +198,6 @@ describe('somebody who has forgotten their password', () => {
         await asked('wil', '192.0.2.20');
       }
       await wil.from('192.0.2.21').gql('mutation { requestEmailVerification }');
-      await wil.from('192.0.2.20').ask('mutation { requestEmailVerification }');
     } finally {
       await limited.close();
     }
@@ -212,11 +211,9 @@ describe('somebody who has forgotten their password', () => {
     );
     expect(errors).toMatchObject([{ path: ['b'], extensions: { code: 'BAD_INPUT' } }]);
     await mails.next('vic@example.org');
-    const start = performance.now();
-    await request('vic');
-    const before = await app.statementsOf(async () => undefined);
-    expect(before).toEqual([]);
-    expect(performance.now() - start).toBeLessThan(150);
+    const statements = await app.statementsOf(() => request('vic'));
+    expect(statements.length).toBeGreaterThan(0);
+    expect(statements.filter((sql) => sql.includes('"User"'))).toEqual([]);
     await mails.next('vic@example.org');
   });
 

@@ -24,7 +24,7 @@ export function defineProfile(builder: Builder): void {
   );
 
   const profile = builder.inputType('UpdateViewerInput', {
-    description: 'What the viewer tells of themselves and allows others; a field that is left out stays.',
+    description: 'The profile of the viewer, and who may add them to chats; a field that is left out stays.',
     fields: (t) => ({
       email: t.string({ description: 'At most 254 characters; empty to remove it.' }),
       firstName: t.string({ description: 'At most 150 characters; empty to remove it.' }),
@@ -40,7 +40,7 @@ export function defineProfile(builder: Builder): void {
     t.field({
       type: 'User',
       authScopes: { signedIn: true },
-      description: 'Changes what the viewer tells of themselves and allows others.',
+      description: 'Changes the profile of the viewer, and who may add them to chats.',
       errors: { types: [ValidationError] },
       args: { input: t.arg({ type: profile, required: true, description: 'What changes.' }) },
       resolve: (_root, { input: { currentPassword, ...input } }, context) =>

@@ -17,7 +17,7 @@ const profile = newAccount
 export type Profile = Unchecked<z.input<typeof profile>>;
 
 /**
- * Changes what the viewer tells of themselves, and who may add them to chats; fields that are left out stay. Links to reset the password go to a new email address
+ * Changes the profile of the viewer, and who may add them to chats; fields that are left out stay. Links to reset the password go to a new email address
  * only where `currentPassword` confirms it: or whoever got hold of a credential could make the whole account theirs.
  *
  * @throws {ValidationError} when a value is refused, or the password is not the viewer's

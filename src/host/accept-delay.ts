@@ -27,7 +27,7 @@ export class AcceptDelay {
   #timer: NodeJS.Timeout | undefined;
   /** The last probes, the newest first. */
   #probes: readonly Probe[] = [];
-  /** The local ports of the connections that were accepted since no probe waited. */
+  /** The remote ports of the connections that were accepted while a probe did not know its own port. */
   readonly #accepted = new Set<number | undefined>();
 
   constructor(server: Server) {
@@ -62,15 +62,11 @@ export class AcceptDelay {
   }
 
   readonly #onConnection = ({ remotePort }: Socket): void => {
-    if (this.#isWaiting()) {
+    if (this.#probes.some(({ waitedMs }) => waitedMs === null)) {
       this.#accepted.add(remotePort);
       this.#check();
     }
   };
-
-  #isWaiting(): boolean {
-    return this.#probes.some(({ waitedMs }) => waitedMs === null);
-  }
 
   #connect(): void {
     const address = this.#server.address() as AddressInfo | null;
@@ -92,13 +88,14 @@ export class AcceptDelay {
         this.#end(probe, performance.now() - probe.startedAt);
       }
     }
+    // Ports are used again, and only a probe that does not know its own has to remember those of others.
+    if (!this.#probes.some(({ socket }) => socket.connecting)) {
+      this.#accepted.clear();
+    }
   }
 
   #end(probe: Probe, waitedMs: number): void {
     probe.waitedMs = waitedMs;
     probe.socket.destroy();
-    if (!this.#isWaiting()) {
-      this.#accepted.clear();
-    }
   }
 }
