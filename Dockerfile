@@ -3,9 +3,10 @@ FROM node:22-bookworm AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY drivers drivers
-RUN npm install --no-audit --no-fund
+RUN npm ci --no-audit --no-fund
 COPY prisma prisma
 COPY scripts scripts
+COPY graphiql graphiql
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 RUN npm run build && npm prune --omit=dev

@@ -22,7 +22,11 @@ const socket = createClient({
   shouldRetry: () => true,
 });
 const client = new ApolloClient({ link: resume.concat(new GraphQLWsLink(socket)), cache: new InMemoryCache() });
-const query = gql`subscription ($after: String) { todoChanged(after: $after) { action cursor id todo { id title } } }`;
+const query = gql`
+  subscription TodoChanges($after: String) {
+    todoChanged(after: $after) { action cursor id todo { id title } }
+  }
+`;
 client.subscribe({ query, variables: { after: null }, fetchPolicy: 'no-cache' }).subscribe({
   next: ({ data }) => process.stdout.write(`${data.todoChanged.action} ${data.todoChanged.todo?.title}\n`),
 });

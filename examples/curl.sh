@@ -3,7 +3,7 @@
 url=$1 token=$2 last=
 while :; do
   curl -sN --get "$url/graphql" \
-    --data-urlencode 'query=subscription { todoChanged { action cursor id todo { title } } }' \
+    --data-urlencode 'query=subscription TodoChanges { todoChanged { action cursor id todo { id title } } }' \
     -H 'Accept: text/event-stream' -H "Authorization: Bearer $token" ${last:+-H "Last-Event-ID: $last"} |
     while read -r field value; do
       case $field in

@@ -11,7 +11,11 @@ const client = createClient({
 });
 // graphql-ws sends the variables as they are whenever it connects: keep `after` up to date, and it goes on where it was.
 const variables = { after: null };
-const query = 'subscription ($after: String) { todoChanged(after: $after) { action cursor id todo { title } } }';
+const query = /* GraphQL */ `
+  subscription TodoChanges($after: String) {
+    todoChanged(after: $after) { action cursor id todo { id title } }
+  }
+`;
 client.subscribe(
   { query, variables },
   {

@@ -22,7 +22,11 @@ const forwardSubscription = ({ query = '', variables }) => ({
   },
 });
 const client = new Client({ url: `${url}/graphql`, exchanges: [subscriptionExchange({ forwardSubscription })] });
-const query = 'subscription ($after: String) { todoChanged(after: $after) { action cursor id todo { title } } }';
+const query = /* GraphQL */ `
+  subscription TodoChanges($after: String) {
+    todoChanged(after: $after) { action cursor id todo { id title } }
+  }
+`;
 client.subscription(query, { after: null }).subscribe(({ data }) => {
   process.stdout.write(`${data.todoChanged.action} ${data.todoChanged.todo?.title}\n`);
 });

@@ -1,121 +1,91 @@
 import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
 import type { Registry } from 'prom-client';
-import { createContextFactory } from './accounts/credentials.ts';
-import { startBroker } from './chat/broker/broker.ts';
-import { OPEN_CHAT_WARNING, registerChatSocket } from './chat/socket.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/config.ts';
 import type { Services } from './context.ts';
 import type { DatabaseObserver } from './database/open.ts';
 import { StartError } from './errors.ts';
 import { registerGraphQL } from './graphql/http.ts';
-import { createHostCheck } from './host/allowed-hosts.ts';
+import { createHostCheck, type HostCheck } from './host/allowed-hosts.ts';
 import { createAddressReader } from './host/caller-address.ts';
 import { createCallReader } from './host/calls.ts';
-import { closeInOrder, Opened } from './host/closing.ts';
+import { CleanupStack, closeInOrder, closeOnFailure } from './host/closing.ts';
 import { namedOrigins } from './host/cors.ts';
-import { closeHost, createHost, registerHealth, watchUnused } from './host/host.ts';
+import { closeHost, createHost, registerHealth, trackUnusedConnections } from './host/host.ts';
 import { collectMetrics } from './host/metrics.ts';
 import { type MetricsServer, serveMetrics } from './host/metrics-server.ts';
 import { OverloadGuard } from './host/overload.ts';
 import { registerPages } from './host/pages.ts';
-import { createOriginReader } from './host/request-origin.ts';
+import { createOriginReader, type OriginOf } from './host/request-origin.ts';
 import { SessionCookies } from './host/session-cookies.ts';
 import { limitSlowPeers } from './host/slow-peers.ts';
+import { type ContextFactory, createContextFactory } from './identity/credentials.ts';
 import { registerLegacySocket } from './legacy-socket/server.ts';
 import { registerRest } from './rest/routes.ts';
 import { buildSchema } from './schema.ts';
 import { openServices } from './services.ts';
-import { Admission } from './sockets/admission.ts';
+import { SLICES } from './slices.ts';
+import { ConcurrencyLimiter } from './sockets/concurrency-limiter.ts';
 import { ConnectionLimiter } from './sockets/connection-limiter.ts';
+import type { SocketTransport } from './sockets/handshake.ts';
 import { PeerLimits } from './sockets/peer-limits.ts';
 import { UpgradeRouter } from './sockets/upgrade.ts';
 
-/** How many connections may wait to be accepted; beyond that, or what the kernel allows, clients try again after a second. */
+/** The maximum number of connections that wait to be accepted, within the kernel's limit; further clients retry after a second. */
 const BACKLOG = 4096;
 
 export interface App {
-  /** What the transports work with; for commands and tests that need none. */
+  /** The services behind the transports, for commands and tests that need no transport. */
   readonly services: Services;
-  /** What the process measures. */
+  /** The metrics of the process. */
   readonly metrics: Registry;
-  /** Where the metrics are served, while they are. */
+  /** Returns the URL of the metrics; null while they are not served. */
   readonly metricsUrl: () => string | null;
-  /** Starts to accept requests, and to serve metrics where that is configured; gives the URL. */
+  /** Starts to accept requests, and to serve metrics when that is configured. Returns the URL. */
   readonly listen: () => Promise<string>;
-  /** Lets running requests end, then closes the database. Calling it again changes nothing. */
+  /** Waits for running requests, then closes the database. Calling it again changes nothing. */
   readonly close: () => Promise<void>;
 }
 
-/** Opens the database and mounts every transport; nothing is accepted before `listen`. */
-export function createApp(config: Config, observer: Omit<DatabaseObserver, 'onCommit'> = {}): Promise<App> {
-  return Opened.during((opened) => createInto(opened, config, observer));
+type Observer = Omit<DatabaseObserver, 'onCommit'>;
+
+/** Opens the database and mounts all transports. No connection is accepted before `listen`. */
+export function createApp(config: Config, observer: Observer = {}): Promise<App> {
+  return closeOnFailure((cleanup) => openApp(cleanup, config, observer));
 }
 
-async function createInto(opened: Opened, config: Config, observer: Omit<DatabaseObserver, 'onCommit'>): Promise<App> {
+async function openApp(cleanup: CleanupStack, config: Config, observer: Observer): Promise<App> {
   const overload = new OverloadGuard(config.http.maxEventLoopDelayMs);
-  opened.add(async () => overload.close());
-  const { hostOf, originOf } = createOriginReader(config.http);
-  const checkHost = createHostCheck(config.http, hostOf);
+  cleanup.add(async () => overload.close());
+  const origins = createOriginReader(config.http);
+  const checkHost = createHostCheck(config.http, origins.hostOf);
   const http = createHost(config, overload, checkHost);
-  overload.watch(http.server);
+  overload.measureConnections(http.server);
   const stopLimits = limitSlowPeers(http.server, config.http);
-  opened.add(async () => stopLimits());
-  const onFailure = (error: unknown): void => http.log.error({ err: error }, 'failure in the background');
+  cleanup.add(async () => stopLimits());
+  const onFailure = (error: unknown): void => http.log.error({ err: error }, 'background task failed');
   const { services, close: closeServices } = await openServices(config, {
     ...observer,
     onFailure,
     onWarning: (message, details) => http.log.warn(details, message),
   });
-  opened.add(closeServices);
+  cleanup.add(closeServices);
   const contextOf = createContextFactory(services, {
     sharesOwnerless: config.auth.allowAnonymous,
     answerLimits: config.graphql.answer,
   });
-  const addressOf = createAddressReader(config.http.trustedProxies);
-  const cookies = new SessionCookies({ originOf, origins: namedOrigins(config.http) });
-  const callOf = createCallReader(addressOf, cookies);
   registerHealth(http, services);
   registerPages(http);
   const metrics = collectMetrics(http, services, overload);
-  const unused = watchUnused(http);
-  const peers = new PeerLimits(config.sockets, addressOf);
-  const upgrades = new UpgradeRouter(peers, checkHost);
-  const connections = new ConnectionLimiter<number>({ perKey: config.sockets.maxPerUser });
-  const admission = new Admission();
-  const closeStreams = registerGraphQL(http, {
-    schema: buildSchema(config.graphql),
-    limits: config.graphql,
-    sockets: config.sockets,
-    connections,
-    peers,
-    admission,
-    contextOf,
-    addressOf,
-    callOf,
-    cookies,
-    upgrades,
-  });
-  registerRest(http, { config: config.rest, contextOf, callOf, originOf, publicUrl: config.http.publicUrl });
-  const socketTransport = {
-    upgrades,
-    contextOf,
-    addressOf,
-    sockets: config.sockets,
-    cookies,
-    connections,
-    peers,
-    admission,
-    report: (error: unknown, requestId: string | null) =>
-      http.log.error({ err: error, reqId: requestId }, 'unexpected failure'),
-  };
-  const closeLegacy = registerLegacySocket(socketTransport);
-  const closeChat = registerChatSocket(socketTransport);
-  if (config.sockets.chatOpen) {
-    http.log.warn(OPEN_CHAT_WARNING);
+  const unused = trackUnusedConnections(http);
+  const closeTransports = mountTransports(http, config, { contextOf, originOf: origins.originOf, checkHost });
+  const started = new CleanupStack();
+  cleanup.add(() => started.close());
+  for (const { start } of SLICES) {
+    if (start) {
+      started.add(await start({ config, services, contextOf, onFailure }));
+    }
   }
-  upgrades.attach(http.server);
-  const closeBroker = config.broker && (await startBroker({ ...config.broker, services, contextOf, onFailure }));
-
   let metricsServer: MetricsServer | null = null;
   let closing: Promise<void> | null = null;
   return {
@@ -125,25 +95,14 @@ async function createInto(opened: Opened, config: Config, observer: Omit<Databas
     listen: async () => {
       metricsServer =
         config.metrics && (await serveMetrics(config.metrics, () => metrics.metrics(), metrics.contentType));
-      const { host, port: wanted } = config.listen;
-      await http.listen({ host, port: wanted, backlog: BACKLOG }).catch((error: unknown) => {
-        const reason = error instanceof Error ? error.message : String(error);
-        throw new StartError(
-          `Tidings cannot listen on ${host}:${wanted}: ${reason}. Set PORT or HOST, or stop the program that has the port.`,
-          { cause: error },
-        );
-      });
-      const { port } = http.server.address() as AddressInfo;
-      return `http://${config.listen.host}:${port}`;
+      return listen(http, config.listen);
     },
     close: () => {
       closing ??= closeInOrder([
-        closeStreams,
-        closeLegacy,
-        closeChat,
+        ...closeTransports,
         () => closeHost(http, unused),
         async () => metricsServer?.close(),
-        async () => closeBroker?.(),
+        () => started.close(),
         closeServices,
         async () => {
           stopLimits();
@@ -153,4 +112,75 @@ async function createInto(opened: Opened, config: Config, observer: Omit<Databas
       return closing;
     },
   };
+}
+
+interface TransportOptions {
+  readonly contextOf: ContextFactory;
+  readonly originOf: OriginOf;
+  readonly checkHost: HostCheck | null;
+}
+
+/** Mounts GraphQL, REST and the WebSocket transports. Returns the functions that close their streams and sockets. */
+function mountTransports(
+  http: FastifyInstance,
+  config: Config,
+  { contextOf, originOf, checkHost }: TransportOptions,
+): (() => Promise<void>)[] {
+  const addressOf = createAddressReader(config.http.trustedProxies);
+  const cookies = new SessionCookies({ originOf, origins: namedOrigins(config.http) });
+  const callOf = createCallReader(addressOf, cookies);
+  const peers = new PeerLimits(config.sockets, addressOf);
+  const upgrades = new UpgradeRouter(peers, checkHost);
+  const shared = {
+    contextOf,
+    addressOf,
+    cookies,
+    peers,
+    upgrades,
+    sockets: config.sockets,
+    connections: new ConnectionLimiter<number>({ perKey: config.sockets.maxPerUser }),
+    startLimiter: new ConcurrencyLimiter(),
+  };
+  const closeGraphQL = registerGraphQL(http, {
+    ...shared,
+    callOf,
+    schema: buildSchema(config.graphql),
+    limits: config.graphql,
+  });
+  registerRest(http, {
+    resources: SLICES.flatMap(({ rest }) => rest?.(config.rest) ?? []),
+    contextOf,
+    callOf,
+    originOf,
+    publicUrl: config.http.publicUrl,
+  });
+  const socketTransport: SocketTransport = {
+    ...shared,
+    report: (error, requestId) => http.log.error({ err: error, reqId: requestId }, 'unexpected error'),
+    warn: (message) => http.log.warn(message),
+  };
+  const legacyModels = SLICES.flatMap(({ legacyModels }) => legacyModels ?? []);
+  const closeSockets = [
+    registerLegacySocket(socketTransport, legacyModels),
+    ...SLICES.flatMap(({ mountSockets }) => mountSockets?.(socketTransport) ?? []),
+  ];
+  upgrades.attach(http.server);
+  return [closeGraphQL, ...closeSockets];
+}
+
+/**
+ * Starts to accept requests. Returns the URL of the server.
+ *
+ * @throws {StartError} when the port cannot be used
+ */
+async function listen(http: FastifyInstance, { host, port: configuredPort }: Config['listen']): Promise<string> {
+  await http.listen({ host, port: configuredPort, backlog: BACKLOG }).catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartError(
+      `Tidings cannot listen on ${host}:${configuredPort}: ${reason}. Set PORT or HOST, or stop the program that uses the port.`,
+      { cause: error },
+    );
+  });
+  const { port } = http.server.address() as AddressInfo;
+  return `http://${host}:${port}`;
 }

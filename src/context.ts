@@ -1,108 +1,113 @@
 import type { KeyObject } from 'node:crypto';
-import type { Identities } from './accounts/identities.ts';
-import type { RecoverySettings } from './accounts/recovery.ts';
 import type { Feed } from './changes/feed.ts';
-import type { TypingSignals } from './chat/typing.ts';
-import type { AnswerBudget } from './database/answer-budget.ts';
-import type { Database } from './database/open.ts';
+import type { Signals } from './changes/signals.ts';
+import type { Config, WriteLimits } from './config/config.ts';
+import type { Database } from './database/client.ts';
+import type { ReadContext } from './database/read-context.ts';
 import type { AppError } from './errors.ts';
+import type { Mailer } from './mail/mailer.ts';
 import type { UserViewer, Viewer } from './viewer.ts';
 
-/** How credentials are issued. */
+/** The settings for issuing credentials. */
 export interface TokenSettings {
-  /** As a key object: a string would be tried as a public key of every format first, for each token. */
+  /** A key object, since the library would try to parse a string as a public key of each format for each token. */
   readonly secret: KeyObject;
   readonly accessTokenLifeS: number;
   readonly refreshTokenLifeS: number;
-  /** How long a session lasts at the most, however often it is refreshed. */
+  /** The longest life of a session, which refreshing does not extend, in seconds. */
   readonly sessionLifeS: number;
-  /** How many attempts to sign in with one name from one address, or to confirm a password with one credential, may fail within five minutes. */
+  /** The number of failed attempts within five minutes to sign in with one name from one address, or to confirm a password with one credential. */
   readonly maxFailedSignIns: number;
-  /** The same with one name from any address, or with all credentials of a user. */
+  /** The number of failed attempts with one name from all addresses, or with all credentials of a user. */
   readonly maxFailedSignInsPerName: number;
-  /** The same from one address with any name. */
+  /** The number of failed attempts from one address with any name. */
   readonly maxFailedSignInsPerAddress: number;
 }
 
-/** How often something that costs nobody a credential may be done within a time. */
-export interface WriteLimits {
-  /** How many todos, lists and notes callers without a credential may write from one address within five minutes. */
-  readonly maxAnonymousPerAddress: number;
-  /** How many accounts may be made from one address within an hour. */
-  readonly maxSignUpsPerAddress: number;
-  /** How many mails may be asked for from one address within an hour. */
-  readonly maxMailsPerAddress: number;
-  /** How many mails may be asked for with one name, and sent to one email address, within an hour. */
-  readonly maxMailsPerUser: number;
+/** The settings for resetting passwords and verifying email addresses. */
+export interface RecoverySettings {
+  /** Sends the links; null when mail is not configured. */
+  readonly mailer: Mailer | null;
+  readonly links: Config['auth']['links'];
 }
 
-/** How a request came: by a GraphQL operation, whatever its transport, or by a REST path. */
+/** The API of a request: GraphQL over any transport, or REST. */
 export type RequestSource = 'GRAPHQL' | 'REST';
 
-/** What the services of every domain work with, whoever calls. */
+/** A cache of the viewers of the credentials that this process accepted recently. */
+export interface IdentityCache {
+  /** Returns the viewer of a credential from the cache; undefined when it has to be read from the database. */
+  find(credential: string): UserViewer | undefined;
+  /** Reads the viewer of a credential and caches it for a minute, or `maxAgeMs`, unless it may already be out of date. */
+  read(credential: string, read: () => Promise<UserViewer>, maxAgeMs?: number): Promise<UserViewer>;
+  /**
+   * Bypasses the cache for a user for a minute. Call it before a write that ends a credential or changes a property of {@link UserViewer}, so that the next
+   * request reads it from the database: the log reports the change only after the commit.
+   */
+  suspend(userId: number): void;
+}
+
+/** The dependencies of the services of all domains, independent of the caller. */
 export interface Services {
   readonly database: Database;
   readonly tokens: TokenSettings;
   readonly writeLimits: WriteLimits;
   readonly recovery: RecoverySettings;
-  /** Whose the credentials are that were accepted lately. */
-  readonly identities: Identities;
-  /** Every committed change, as it comes. */
+  /** The viewers of the credentials that were accepted recently. */
+  readonly identities: IdentityCache;
+  /** The feed of committed changes. */
   readonly feed: Feed;
-  readonly typing: TypingSignals;
+  /** The messages between the processes of the server that are not stored. */
+  readonly signals: Signals;
 }
 
-/** What a request knows, the same for every transport. */
-export interface Context extends Services {
+/** The context of a request, the same for all transports. */
+export interface Context extends Services, ReadContext {
   readonly viewer: Viewer;
-  /** Why the credential that came with the request was refused; null when it was accepted or none came. */
+  /** The error with which the credential of the request was refused; null when it was accepted or the request has none. */
   readonly refusal: AppError | null;
-  /** The session cookie of the request and of its answer; null on connections that carry none. */
+  /** The session cookie of the request and of its response; null on transports without cookies. */
   readonly cookie: SessionCookie | null;
-  /** Names this request in the log and in answers to unexpected failures. */
+  /** Identifies the request in log lines and in responses to unexpected failures. */
   readonly requestId: string;
-  /** The IP address of the caller, of IPv6 the network of 64 bits; empty where the transport does not know it. */
+  /** The IPv4 address or the /64 network of the IPv6 address of the caller; empty when the transport does not know it. */
   readonly address: string;
-  /** What the operation may still read and answer. */
-  readonly answer: AnswerBudget;
-  /** The `User-Agent` header of the request; undefined where there is none. */
+  /** The `User-Agent` header of the request; undefined when it has none. */
   readonly userAgent: string | undefined;
   readonly source: RequestSource;
-  /** The position of the change log when the request arrived: everything that is read for it includes the changes before. */
+  /** The position of the change log when the request arrived: all rows that are read for the request include the changes before it. */
   readonly cursor: string;
-  /** The connection that stays open, where the operation came over one. */
-  readonly connection: Connection | null;
-  /**
-   * Present where an event is executed for its subscribers: they may see the object that it is about, and executions with the same value share
-   * the rows that hang on it.
-   */
-  readonly delivery?: object;
+  /** The socket or event stream of the operation; null for a single HTTP request. */
+  readonly connection: TransportConnection | null;
 }
 
-/** The session cookie that came with a request, and the one that goes with the answer. */
+/** The session cookie of a request and of its response. */
 export interface SessionCookie {
-  /** Its value, that of the answer once one was written; undefined when there is none. */
+  /** The value in the request, or in the response once it was written; undefined when there is none. */
   readonly value: string | undefined;
-  /** Why the request may neither use a cookie nor have one set: nothing shows that a page of ours made it. Null when it may. */
+  /** The error with which cookies of the request are refused, since it may be cross-site (CSRF); null when it may use and set a cookie. */
   readonly refusal: AppError | null;
-  /** Sets the cookie by the answer, or clears it for null; null where an answer has no headers of its own: on sockets and event streams. */
+  /** Sets the cookie in the response, or clears it when called with null; null on sockets and event streams, where results have no headers. */
   readonly write: ((cookie: NewCookie | null) => void) | null;
 }
 
-/** A session cookie that a browser keeps. */
+/** A session cookie to set. */
 export interface NewCookie {
   readonly value: string;
-  /** When the browser forgets it. */
+  /** When the browser deletes it. */
   readonly expiresAt: Date;
 }
 
-/** A socket or event stream, as far as operations on it may know. */
-export interface Connection {
-  /** The cursor at which an event stream was interrupted (`Last-Event-ID`); it takes precedence over `after`. */
+/** The socket or event stream of an operation. */
+export interface TransportConnection {
+  /** The cursor of the last event that the client of an event stream received (`Last-Event-ID`); it takes precedence over `after`. */
   readonly resumeAfter: string | null;
   /**
-   * Replaces the credential that it was opened with by another one of the same user, who is returned; null where that is not possible.
-   * Fails with `INVALID_CREDENTIALS` when the token is not accepted or is another user's.
+   * Replaces the credential of the connection by another one of the same user; returns the user. Throws `INVALID_CREDENTIALS` when the token is refused or
+   * belongs to another user. Null for a transport that does not support it.
    */
   readonly renew: ((token: string) => Promise<UserViewer>) | null;
 }
+
+/** The dependencies of signing in: the services, and the address and the program of the caller if they are known. */
+export type Caller = Services & Partial<Pick<Context, 'address' | 'userAgent' | 'source'>>;

@@ -1,6 +1,6 @@
 /**
- * The failures that are reported to callers: a stable code, a sentence that is safe to show, and the HTTP status for the
- * transports that have one. Services throw {@link AppError}; each transport maps it once. Any other error is a defect: it
+ * The errors that are reported to callers: a stable code, a sentence that is safe to show, and the HTTP status for
+ * transports that have one. Services throw {@link AppError}; each transport maps it once. Any other error is unexpected: it
  * is logged with a request id and reported as `INTERNAL`.
  */
 export const ERROR_CATALOGUE = {
@@ -9,14 +9,14 @@ export const ERROR_CATALOGUE = {
   BAD_CURSOR: { status: 400, sentence: 'The cursor is malformed or belongs to another order.' },
   RESYNC_REQUIRED: {
     status: 410,
-    sentence: 'The changes since that cursor are not to be had: load a snapshot and subscribe from its cursor.',
+    sentence: 'The changes since that cursor are not available. Load the data again and subscribe after its cursor.',
   },
-  RATE_LIMITED: { status: 429, sentence: 'Too many at once.' },
+  RATE_LIMITED: { status: 429, sentence: 'Too many requests. Try again later.' },
   INVALID_CREDENTIALS: { status: 400, sentence: 'Unable to log in with provided credentials.' },
   UNAUTHENTICATED: { status: 401, sentence: 'Authentication credentials were not provided.' },
   FORBIDDEN: { status: 403, sentence: 'You do not have permission to perform this action.' },
   NOT_FOUND: { status: 404, sentence: 'Not found.' },
-  CONFLICT: { status: 409, sentence: 'The request conflicts with the present state.' },
+  CONFLICT: { status: 409, sentence: 'The request conflicts with the current state.' },
   UNKNOWN_HOST: { status: 421, sentence: 'The server does not serve this host.' },
   METHOD_NOT_ALLOWED: { status: 405, sentence: 'Method not allowed.' },
   NOT_ACCEPTABLE: { status: 406, sentence: 'Could not satisfy the request Accept header.' },
@@ -24,18 +24,21 @@ export const ERROR_CATALOGUE = {
   IDEMPOTENCY_MISMATCH: { status: 422, sentence: 'This idempotency key was used for another request.' },
   // With the status that Apollo's servers have: its link repeats such a request with the text.
   PERSISTED_QUERY_NOT_FOUND: { status: 200, sentence: 'PersistedQueryNotFound' },
-  PERSISTED_QUERY_NOT_IN_LIST: { status: 403, sentence: 'This server executes only the operations of its list.' },
-  COMPLEXITY: { status: 400, sentence: 'The query asks for too much at once.' },
-  OVERLOADED: { status: 503, sentence: 'The server has too much to do. Try again in a moment.' },
+  PERSISTED_QUERY_NOT_IN_LIST: {
+    status: 403,
+    sentence: 'This server executes only the operations of its allow list, and this one is not among them.',
+  },
+  COMPLEXITY: { status: 400, sentence: 'The query exceeds a limit of the server. Ask for less at once.' },
+  OVERLOADED: { status: 503, sentence: 'The server is overloaded. Try again in a moment.' },
   INTERNAL: { status: 500, sentence: 'Unexpected error' },
 } as const satisfies Record<string, { status: number; sentence: string }>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;
 
-/** An expected failure; its message is meant for the caller. */
+/** An expected error; its message is for the caller. */
 export class AppError extends Error {
   readonly code: ErrorCode;
-  /** What clients of GraphQL are told, where `message` has to be the sentence that older clients know. */
+  /** The message for GraphQL clients; it differs where `message` is a sentence that REST clients depend on. */
   readonly explanation: string;
 
   constructor(code: ErrorCode, message: string = ERROR_CATALOGUE[code].sentence, explanation: string = message) {
@@ -50,7 +53,7 @@ export class AppError extends Error {
   }
 }
 
-/** The server cannot start, for a reason that the operator can change; the message says which. */
+/** The server cannot start; the message names the cause and how the operator can remove it. */
 export class StartError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
@@ -58,16 +61,16 @@ export class StartError extends Error {
   }
 }
 
-/** What is wrong with one field of an input; `path` is dotted, like `usernames.0`. */
+/** The problem of one field of an input; `path` is dotted, like `usernames.0`. */
 export interface FieldProblem {
   readonly path: string;
   readonly message: string;
 }
 
-/** How many problems of an input are reported. */
+/** The maximum number of reported problems of an input. */
 const MAX_FIELD_PROBLEMS = 100;
 
-/** The input has fields that break their limits; the first ones are named. */
+/** Fields of the input are not valid; the first ones are listed. */
 export class ValidationError extends AppError {
   readonly fields: readonly FieldProblem[];
 
@@ -77,21 +80,21 @@ export class ValidationError extends AppError {
   }
 }
 
-/** There is no such row, or the caller may not know that there is. */
+/** The row does not exist, or the caller may not see it. */
 export class NotFoundError extends AppError {
   constructor() {
     super('NOT_FOUND');
   }
 }
 
-/** The request is sound, but what it asks for does not fit the present state. */
+/** The request is valid, but conflicts with the current state. */
 export class ConflictError extends AppError {
   constructor(message: string) {
     super('CONFLICT', message);
   }
 }
 
-/** The server does not do it now; the same request may be sent again after `retryAfterS` seconds. */
+/** The request was refused for now; it can be sent again after `retryAfterS` seconds. */
 export class OverloadedError extends AppError {
   readonly retryAfterS: number;
 
@@ -101,14 +104,14 @@ export class OverloadedError extends AppError {
   }
 }
 
-/** A username and password, or a token, that nobody may sign in with. */
+/** A username and password, or a token, that is not accepted for signing in. */
 export class CredentialsError extends AppError {
   constructor(message?: string, explanation?: string) {
     super('INVALID_CREDENTIALS', message, explanation);
   }
 }
 
-/** A credential that was sent with the request and is not accepted; the message says why. */
+/** The credential of the request is not accepted; the message says why. */
 export class UnauthenticatedError extends AppError {
   constructor(message?: string, explanation?: string) {
     super('UNAUTHENTICATED', message, explanation);

@@ -1,6 +1,6 @@
 import { AppError } from './errors.ts';
 
-/** More values than any request has a use for: a bulk mutation takes 500 ids. */
+/** The maximum number of values in a JSON text; the largest bulk mutation takes 500 ids. */
 const MAX_VALUES = 10_000;
 
 const QUOTE = '"'.charCodeAt(0);
@@ -10,11 +10,11 @@ const OPEN_BRACKET = '['.charCodeAt(0);
 const OPEN_BRACE = '{'.charCodeAt(0);
 
 /**
- * The `COMPLEXITY` of a JSON text that has more than {@link MAX_VALUES} values; null of any other text, JSON or not. For a text that is not parsed yet: a
- * megabyte of small values takes a hundred times as long to parse as a megabyte of text.
+ * Returns a `COMPLEXITY` error for a JSON text with more than {@link MAX_VALUES} values; null for any other text, JSON or
+ * not. Call it before parsing: a megabyte of small values takes a hundred times as long to parse as a megabyte of text.
  */
 export function complexityOf(text: string): AppError | null {
-  // Every value but the first has a comma or a bracket before it.
+  // A text has fewer values than characters: a comma or a bracket precedes each value but the first.
   if (text.length <= MAX_VALUES) {
     return null;
   }
@@ -34,4 +34,9 @@ export function complexityOf(text: string): AppError | null {
     }
   }
   return null;
+}
+
+/** Returns whether a parsed JSON value is an object, not an array. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,38 +1,26 @@
 import cluster from 'node:cluster';
-import { printSchema } from 'graphql';
+import { z } from 'zod';
 import { createApp } from './app.ts';
-import { move } from './commands/move.ts';
-import { seed } from './commands/seed.ts';
-import { createSuperuser } from './commands/superuser.ts';
-import { manageUsers } from './commands/users.ts';
-import { type Config, ConfigError, parseConfig } from './config.ts';
+import type { Signals } from './changes/signals.ts';
+import { runCommand } from './commands/run.ts';
+import { type Config, ConfigError, parseConfig } from './config/config.ts';
 import { AppError, StartError, ValidationError } from './errors.ts';
 import { serveMetricsOfWorkers, shareMetrics } from './host/metrics-server.ts';
 import { startWorkers } from './host/workers.ts';
-import { buildSchema } from './schema.ts';
 
-const USAGE = `Usage: node dist/main.js [command]
-
-  serve                   starts the server (the default)
-  createsuperuser [name]  makes a staff account; asks for what it is not told (the password may come as TIDINGS_PASSWORD)
-  user <command>          lists, shows and changes users: \`user help\` shows how
-  seed [rows]             fills the database with a small workspace, or with about this many rows
-  move --from F --to T    copies the SQLite file of the URL F to the empty PostgreSQL database of the URL T
-  schema                  prints the GraphQL schema
-`;
+/** A signal as the processes of a cluster send it to each other. */
+const clusterSignal = z.object({ topic: z.string(), message: z.string() });
 
 async function serve(config: Config): Promise<void> {
   if (config.concurrency > 1 && cluster.isPrimary) {
     return supervise(config);
   }
-  // Of several processes, the first one serves the metrics of all.
+  // The primary process serves the metrics of all workers.
   const app = await createApp(cluster.isWorker ? { ...config, metrics: null } : config);
   stopOnSignal(config, app.close);
   if (cluster.isWorker) {
-    const { typing } = app.services;
     shareMetrics(app.metrics);
-    typing.passTo((_chatId, message) => process.send?.(message));
-    process.on('message', (message) => typing.receive(message));
+    exchangeSignals(app.services.signals);
   }
   const url = await app.listen().catch(async (error: unknown) => {
     await app.close();
@@ -48,7 +36,8 @@ async function supervise({ concurrency, listen, metrics, ...config }: Config): P
   const workers = startWorkers({
     count: concurrency,
     onReady: (port) => announce(`http://${listen.host}:${port}`, metricsServer?.url ?? null),
-    onDeath: (cause) => process.stderr.write(`A worker died (${cause}); another one takes its place.\n`),
+    onWorkerExit: (cause) =>
+      process.stderr.write(`A worker process ended unexpectedly (${cause}); a new one is started.\n`),
   });
   const close = async (): Promise<void> => {
     await workers.stop();
@@ -68,7 +57,7 @@ function announce(url: string, metricsUrl: string | null): void {
 function stopOnSignal({ http }: Pick<Config, 'http'>, close: () => Promise<void>): void {
   const stop = (signal: NodeJS.Signals): void => {
     process.off('SIGTERM', stop).off('SIGINT', stop);
-    // A second signal ends the process at once, as does a request that never ends.
+    // The process exits at once after a second signal, and after a time-out while requests still run.
     setTimeout(() => process.exit(1), http.shutdownTimeoutMs).unref();
     if (cluster.isPrimary) {
       process.stdout.write(`${signal}: closing\n`);
@@ -80,34 +69,33 @@ function stopOnSignal({ http }: Pick<Config, 'http'>, close: () => Promise<void>
   process.on('SIGTERM', stop).on('SIGINT', stop);
 }
 
-async function run([command = 'serve', ...rest]: readonly string[]): Promise<void> {
-  const [argument] = rest;
+/** Exchanges signals with the other workers of a cluster. The primary process forwards them. */
+function exchangeSignals(signals: Signals): void {
+  signals.addTransport((topic, message) => process.send?.({ topic, message }));
+  process.on('message', (received) => {
+    const { data } = clusterSignal.safeParse(received);
+    if (data) {
+      signals.receive(data.topic, data.message);
+    }
+  });
+}
+
+async function run([name = 'serve', ...args]: readonly string[]): Promise<void> {
   const config = parseConfig(process.env);
-  switch (command) {
-    case 'serve':
-      return serve(config);
-    case 'createsuperuser':
-      return createSuperuser(config, { username: argument, password: process.env['TIDINGS_PASSWORD'] }, process);
-    case 'user':
-      process.exitCode = await manageUsers(config, rest, process);
-      return;
-    case 'seed':
-      return seed(config, argument, process.stdout);
-    case 'move':
-      return move(rest, process.stdout);
-    case 'schema':
-      process.stdout.write(`${printSchema(buildSchema(config.graphql))}\n`);
-      return;
-    default:
-      process.stderr.write(USAGE);
-      process.exitCode = 2;
+  if (name === 'serve') {
+    return serve(config);
   }
+  process.exitCode = await runCommand(name, args, {
+    config,
+    terminal: process,
+    password: process.env['TIDINGS_PASSWORD'],
+  });
 }
 
 function fail(error: unknown): void {
   process.stderr.write(`${describe(error)}\n`);
   process.exitCode = 1;
-  // The channel to the first process would keep a worker alive that has nothing more to do.
+  // The IPC channel to the primary process would keep the worker alive.
   cluster.worker?.disconnect();
 }
 

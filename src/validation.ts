@@ -4,7 +4,7 @@ import { NotFoundError, ValidationError } from './errors.ts';
 const REQUIRED = 'This field is required.';
 const NOT_NULL = 'This field may not be null.';
 
-function missingOr(sentence: string) {
+function requiredOr(sentence: string) {
   return (issue: { input?: unknown }): string => {
     if (issue.input === undefined) {
       return REQUIRED;
@@ -13,15 +13,15 @@ function missingOr(sentence: string) {
   };
 }
 
-/** How many Unicode characters a text has. */
+/** Returns the number of Unicode characters in a text. */
 export function lengthInCharacters(value: string): number {
-  // Limits count Unicode characters, as the original databases did, not UTF-16 units.
+  // Code points, not UTF-16 units: the limits are those of database columns, which count characters.
   return value.length === 0 ? 0 : [...value].length;
 }
 
-/** Text of at most `max` characters; `blank` allows none at all, `trim: false` keeps the white space around it. */
+/** Returns the schema of a text of at most `max` characters; `blank` allows the empty text, `trim: false` keeps surrounding white space. */
 export function text(max: number, { blank = false, trim = true }: { blank?: boolean; trim?: boolean } = {}) {
-  const plain = z.string({ error: missingOr('Not a valid string.') });
+  const plain = z.string({ error: requiredOr('Not a valid string.') });
   return (trim ? plain.trim() : plain)
     .superRefine((value, issues) => {
       for (const message of textProblems(value, max, blank)) {
@@ -35,7 +35,7 @@ function* textProblems(value: string, max: number, blank: boolean): Generator<st
   if (!blank && value === '') {
     yield 'This field may not be blank.';
   }
-  // The cheap bound first: counting characters of a huge text would cost more than refusing it.
+  // The length in UTF-16 units first: counting the characters of a very long text is slow.
   if (value.length > 2 * max || (value.length > max && lengthInCharacters(value) > max)) {
     yield `Ensure this field has no more than ${max} characters.`;
   }
@@ -45,7 +45,7 @@ function* textProblems(value: string, max: number, blank: boolean): Generator<st
   }
 }
 
-/** Why a text can't be kept as it is, or null when it can. */
+/** Returns why a database cannot store a text; null when it can. */
 export function unwritableProblem(value: string): string | null {
   if (value.includes('\0')) {
     return 'Null characters are not allowed.';
@@ -54,9 +54,9 @@ export function unwritableProblem(value: string): string | null {
 }
 
 /**
- * The text that a filter compares a column with, which has at most `max` characters itself.
+ * Returns the text of a filter on a column of at most `max` characters.
  *
- * @throws {ValidationError} when it is longer, or no text that a database holds
+ * @throws {ValidationError} when the text is longer, or a database cannot store it
  */
 export function filterText(path: string, value: string, max: number): string {
   const problems = [...textProblems(value, max, true)];
@@ -66,38 +66,38 @@ export function filterText(path: string, value: string, max: number): string {
   return value;
 }
 
-/** True or false. */
-export function truth() {
-  return z.boolean({ error: missingOr('Must be a valid boolean.') });
+/** Returns the schema of a boolean. */
+export function boolean() {
+  return z.boolean({ error: requiredOr('Must be a valid boolean.') });
 }
 
-/** One of a few words. */
+/** Returns the schema of a text that is one of `words`. */
 export function oneOf<const Words extends readonly [string, ...string[]]>(words: Words) {
-  return z.enum(words, { error: missingOr('Not a valid choice.') });
+  return z.enum(words, { error: requiredOr('Not a valid choice.') });
 }
 
-/** A whole number of 32 bits. */
+/** Returns the schema of an integer of 32 bits. */
 export function int32() {
-  return z.int32({ error: missingOr('A valid integer is required.') });
+  return z.int32({ error: requiredOr('A valid integer is required.') });
 }
 
-/** An input before validation, where every field may be null; `validate` reports it. */
-export type Unchecked<Values> = { [Key in keyof Values]: Values[Key] | null };
+/** An input before validation, in which any field may be null; `validate` reports it. */
+export type Unvalidated<Values> = { [Key in keyof Values]: Values[Key] | null };
 
-/** The values of a checked input: a field that was left out is absent, never undefined. */
-type Present<Values> = { [Key in keyof Values]: Exclude<Values[Key], undefined> };
+/** The values of a valid input: a field that was left out is absent, never undefined. */
+type Validated<Values> = { [Key in keyof Values]: Exclude<Values[Key], undefined> };
 
 /**
- * Checks an input against its limits and gives the cleaned values.
+ * Validates an input. Returns its normalized values.
  *
- * @throws {ValidationError} naming every field that breaks one
+ * @throws {ValidationError} with all fields that are not valid
  */
-export function validate<Values extends object>(schema: z.ZodType<Values>, input: unknown): Present<Values> {
+export function validate<Values extends object>(schema: z.ZodType<Values>, input: unknown): Validated<Values> {
   const parsed = schema.safeParse(input);
   if (parsed.success) {
     return Object.fromEntries(
       Object.entries(parsed.data).filter(([, value]) => value !== undefined),
-    ) as Present<Values>;
+    ) as Validated<Values>;
   }
   throw new ValidationError(
     parsed.error.issues.map((issue) => ({ path: issue.path.map(String).join('.'), message: issue.message })),
@@ -106,7 +106,7 @@ export function validate<Values extends object>(schema: z.ZodType<Values>, input
 
 const MAX_ID = 2 ** 31 - 1;
 
-/** The key that a client's id stands for, or null when no row can have it. */
+/** Returns the primary key for an id from a client; null when no row can have it. */
 export function parseId(id: string | number): number | null {
   const digits = String(id);
   if (!/^[1-9]\d{0,9}$/.test(digits)) {
@@ -117,11 +117,11 @@ export function parseId(id: string | number): number | null {
 }
 
 /**
- * The key that a client's id stands for.
+ * Returns the primary key for an id from a client.
  *
  * @throws {NotFoundError} when no row can have it
  */
-export function existingId(id: string | number): number {
+export function requireId(id: string | number): number {
   const key = parseId(id);
   if (key === null) {
     throw new NotFoundError();
@@ -129,11 +129,11 @@ export function existingId(id: string | number): number {
   return key;
 }
 
-/** No row has it: the value of a text that is no id. */
+/** Sentinel for a malformed id; matches no row. */
 const NO_ID = 0;
 
-/** The columns that a subscriber asked for and the ids that they have to hold, without those that were left out. */
-export function wantedIds(ids: Readonly<Record<string, string | null | undefined>>): Record<string, number> {
+/** Returns the primary keys that columns have to contain, by column, without the columns that were left out. */
+export function idsByColumn(ids: Readonly<Record<string, string | null | undefined>>): Record<string, number> {
   return Object.fromEntries(
     Object.entries(ids).flatMap(([column, id]) => (id == null ? [] : [[column, parseId(id) ?? NO_ID]])),
   );

@@ -1,16 +1,16 @@
-/** What a viewer knows of the server's rule for rows without an owner. */
-interface Rights {
-  /** Whether rows that nobody owns are everybody's (`ALLOW_ANONYMOUS`). */
+/** The part of a viewer that comes from the configuration. */
+interface ViewerSettings {
+  /** Whether all viewers share the rows without an owner (`ALLOW_ANONYMOUS`). */
   readonly sharesOwnerless: boolean;
 }
 
 /** A caller without credentials. */
-export interface AnonymousViewer extends Rights {
+export interface AnonymousViewer extends ViewerSettings {
   readonly kind: 'anonymous';
 }
 
 /** A caller whose credential was accepted for this request. */
-export interface UserViewer extends Rights {
+export interface UserViewer extends ViewerSettings {
   readonly kind: 'user';
   readonly id: number;
   readonly username: string;
@@ -20,18 +20,18 @@ export interface UserViewer extends Rights {
 
 export type Viewer = AnonymousViewer | UserViewer;
 
-/** What the caller signed the request with; ending it is what signing out means. */
+/** The credential of a request. Signing out ends it. */
 export type Credential =
   | {
       readonly kind: 'session';
       readonly id: number | null;
       readonly expiresAt: Date;
-      /** Whether it came as a cookie, not as an access token. */
+      /** Whether the session was sent as a cookie and not as an access token. */
       readonly byCookie: boolean;
     }
   | { readonly kind: 'key'; readonly id: number };
 
-/** Whether the viewer is the user with this id. Prefer this to `viewer.id === id`: a result that read only the answer can be shared more widely. */
+/** Returns whether the viewer is the user with this id. Prefer it to `viewer.id === id`: a result that depends on the comparison only can be shared by more viewers. */
 export function isViewer(viewer: Viewer, userId: number | null): boolean {
   const reads = tracked.get(viewer);
   return reads ? reads.compareId(userId) : viewer.kind === 'user' && viewer.id === userId;
@@ -39,12 +39,11 @@ export function isViewer(viewer: Viewer, userId: number | null): boolean {
 
 const tracked = new WeakMap<object, ViewerReads>();
 
-/** A property of the viewer that was read, or a comparison of the viewer with the user of this id. */
+/** A read of a property of the viewer, or a comparison of the viewer's id with this one. */
 type Read = { readonly property: string | symbol } | { readonly isUser: number | null };
 
 /**
- * What an execution read of its viewer. Its result is the same for every viewer for whom each of these reads gives the same value, whatever
- * else differs between them.
+ * Records the reads of a viewer by an execution. The result of the execution is the same for all viewers for whom each of these reads gives the same value.
  */
 export class ViewerReads {
   readonly #viewer: Viewer;
@@ -55,7 +54,7 @@ export class ViewerReads {
     this.#viewer = viewer;
   }
 
-  /** A viewer that behaves as the given one and whose reads are recorded. */
+  /** Returns a proxy of the viewer that records its reads. */
   static track(viewer: Viewer): { readonly viewer: Viewer; readonly reads: ViewerReads } {
     const reads = new ViewerReads(viewer);
     const proxy = new Proxy(viewer, {
@@ -73,12 +72,12 @@ export class ViewerReads {
     return { viewer: proxy, reads };
   }
 
-  /** Whether the execution read who exactly the viewer is, so that its result is good for this user alone. */
+  /** Whether the execution read a property that identifies the user, so that its result cannot be shared with other users. */
   get isPersonal(): boolean {
     return this.#names.has('id') || this.#names.has('username') || this.#names.has('credential');
   }
 
-  /** Whether an execution for this viewer would have read the same values. */
+  /** Returns whether an execution for this viewer would read the same values. */
   fits(viewer: Viewer): boolean {
     for (const { read, value } of this.#reads) {
       if (readOf(viewer, read) !== value) {
@@ -88,9 +87,9 @@ export class ViewerReads {
     return true;
   }
 
-  /** A text that is equal for the viewers whom these reads do not tell apart. */
+  /** Returns a text that is equal for two viewers if these reads give equal values for both. */
   classOf(viewer: Viewer): string {
-    // A credential is an object, which only one connection has.
+    // A credential is an object of one connection, so that its values cannot be compared.
     const user = viewer.kind === 'user' ? viewer.id : '';
     return this.#reads
       .map(({ read }) => readOf(viewer, read))

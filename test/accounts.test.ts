@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { usernameKey } from '../src/accounts/usernames.ts';
+import { usernameKey } from '../src/identity/usernames.ts';
 import { startApp, type TestApp } from './kit/app.ts';
 import type { Person } from './kit/person.ts';
 
@@ -208,7 +208,7 @@ describe('choosing a password', () => {
     ['128 letters', 'x'.repeat(128)],
     ['128 characters of two units each', '🍏'.repeat(128)],
     ['white space around it', ' spaces count '],
-  ])('should take %s, and tell it from a longer one', async (label, password) => {
+  ])('should take %s, and distinguish it from a longer one', async (label, password) => {
     const username = `taker-of-${label.replaceAll(' ', '-')}`;
     expect(await signUp({ username, password })).toMatchObject({ __typename: 'User' });
     expect(await obtain(username, password)).toMatchObject({ __typename: 'TokenPair' });
@@ -340,7 +340,7 @@ describe('staff', () => {
         env: { ...app.databaseEnv, TIDINGS_PASSWORD: password, LOG_LEVEL: 'silent' },
       });
     await expect(command('walter', '12345678')).rejects.toMatchObject({ code: 1, stderr: /too common.*\n.*numeric/ });
-    expect(await command('walter', PASSWORD)).toMatchObject({ stdout: 'Made the staff account walter.\n' });
+    expect(await command('walter', PASSWORD)).toMatchObject({ stdout: 'Created the staff account walter.\n' });
     const walter = await app.anonymous.signIn('walter', PASSWORD);
     expect((await walter.gql(READ_USER, { username: 'walter' })).user).toMatchObject({ isStaff: true });
     await expect(command('WALTER', PASSWORD)).rejects.toMatchObject({ stderr: `username: ${TAKEN}\n` });

@@ -11,10 +11,10 @@ const POSTS = 100;
 const LETTERS = 99_000;
 /**
  * How far the memory of the process may rise above what one page of all posts takes, in bytes: some 10 MiB on a quiet machine, and more than 1 GiB when thirty
- * pages were held at once.
+ * pages were in memory at once.
  */
 const MAX_GROWTH_BYTES = 192 * MIB;
-const TOO_LARGE = 'The answer takes more than 16777216 bytes of text. Ask for fewer objects at once.';
+const TOO_LARGE = 'The answer would have more than 16777216 bytes of text. Ask for fewer objects at once.';
 
 const repeat = (times: number, part: (index: number) => string): string =>
   Array.from({ length: times }, (_, index) => part(index)).join(' ');

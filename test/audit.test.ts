@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { forgetAuditEntries } from '../src/accounts/audit.ts';
-import { resetLink } from '../src/accounts/recovery.ts';
+import { removeExpiredAuditEntries } from '../src/audit/service.ts';
+import { resetLink } from '../src/users/recovery.ts';
 import { startApp, type TestApp } from './kit/app.ts';
 import type { Person } from './kit/person.ts';
 
@@ -241,7 +241,7 @@ describe('auditEntries', () => {
   it('should no longer have what is older than the configuration says', async () => {
     const { database } = app.app.services;
     const forgetBefore = (time: string) =>
-      forgetAuditEntries(database, { retentionS: (Date.now() - Date.parse(time)) / 1000 });
+      removeExpiredAuditEntries(database, { retentionS: (Date.now() - Date.parse(time)) / 1000 });
     await forgetBefore('2000-12-31T00:00:00Z');
     expect(await timesOf({})).toEqual(['2002', '2003', '2001']);
     await forgetBefore('2001-01-02T00:00:00Z');

@@ -75,12 +75,12 @@ function tamper(token: string): string {
 
 const EXPIRED = 'The access token has expired. Refresh it, or sign in again.';
 const ENDED = 'The session has ended: signed out, ended elsewhere, or by a new password. Sign in again.';
-const UNKNOWN_KEY = 'The key is unknown: it was ended, or never made.';
+const UNKNOWN_KEY = 'The API key is unknown or was revoked. Sign in, or create a new one.';
 const UNDECODABLE = 'Error decoding signature.';
 const INAPPLICABLE = 'Incorrect authentication credentials.';
 const INVALID = 'Invalid payload.';
 
-/** Every kind of bad access token: what it is, what a request with it is told, and what `verifyToken` says. */
+/** Every kind of bad access token: what it is, the error of a request with it, and what `verifyToken` says. */
 const BAD_TOKENS: readonly (readonly [string, () => string, string, string])[] = [
   ['has expired', () => mint(claims({ exp: nowInSeconds() - 60 })), EXPIRED, EXPIRED],
   ['is not signed', () => mint(claims(), '', 'none'), INAPPLICABLE, UNDECODABLE],
@@ -103,14 +103,14 @@ const BAD_TOKENS: readonly (readonly [string, () => string, string, string])[] =
   ['names another user’s id', () => mint(claims({ user_id: annId + 1 })), INVALID, INVALID],
   ['has its user’s id as text', () => mint(claims({ user_id: String(annId) })), INVALID, INVALID],
   ['names nobody', () => mint(claims({ username: undefined })), INVALID, INVALID],
-  ['holds a list', () => mintByHand([claims()]), INVALID, INVALID],
+  ['has a list', () => mintByHand([claims()]), INVALID, INVALID],
   ['names a user who is gone', () => mint(claims({ username: 'gone' })), 'Invalid signature.', "User doesn't exist."],
   ['belongs to no sign-in', () => mint(claims({ sid: '0'.repeat(32) })), ENDED, ENDED],
   ['is older than the password', () => mint(claims({ orig_iat: nowInSeconds() - 3600 })), ENDED, ENDED],
 ];
 
 describe('verifying', () => {
-  it('should tell whose a good token is and until when', async () => {
+  it('should return whose a valid token is and when it expires', async () => {
     const { token, expiresAt } = await obtain('ann');
     const good = { __typename: 'VerifiedToken', user: { username: 'ann' } };
     expect(await verify(token)).toEqual({ ...good, token, expiresAt });

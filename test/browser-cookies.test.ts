@@ -60,9 +60,9 @@ describeWith('chromium', 'a browser that is signed in by a cookie', (executableP
     const writer = await app.anonymous.signIn('ann', PASSWORD);
     const write = () =>
       writer
-        .gql('mutation { createPost(input: { title: "heard", content: "x" }) { __typename } }')
+        .gql('mutation { createPost(input: { title: "received", content: "x" }) { __typename } }')
         .then(() => result(page));
-    await expect.poll(write, { ...WAIT, interval: 500 }).toContain('heard');
+    await expect.poll(write, { ...WAIT, interval: 500 }).toContain('received');
     await page.locator('.graphiql-execute-button').click();
 
     // No script can read what signs in, and nothing of it is kept.
@@ -149,7 +149,7 @@ describeWith('chromium', 'a browser that is signed in by a cookie', (executableP
     );
     expect(overSocket).toContain('"viewer":null');
 
-    // A form needs no leave of CORS: the browser sends it, with the cookie.
+    // A form needs no CORS preflight: the browser sends it, with the cookie.
     const [sent] = await Promise.all([
       attacker.waitForResponse((response) => response.url().endsWith('/api/chats/')),
       attacker.evaluate((url) => {

@@ -87,7 +87,7 @@ describe('opening and joining a chat', () => {
     expect(another.uri).not.toBe(chat.uri);
   });
 
-  it('should let whoever holds the uri join, once, after the owner', async () => {
+  it('should let whoever knows the uri join, once, after the owner', async () => {
     const { uri } = await makeChat();
     expect(names((await cat.gql(JOIN, { uri })).joinChat)).toEqual(['ann', 'cat']);
     expect(names((await ben.gql(JOIN, { uri })).joinChat)).toEqual(['ann', 'cat', 'ben']);
@@ -174,7 +174,7 @@ describe('adding members', () => {
       await add(ann, uri, guests.slice(start, Math.min(start + 100, 999)));
     }
     expect(names(await read(ann, uri))).toEqual(['ann', ...guests.slice(0, 999)]);
-    const full = { __typename: 'ConflictError', message: 'A chat has room for 1000 members.' };
+    const full = { __typename: 'ConflictError', message: 'A chat can have at most 1000 members.' };
     expect(await add(ann, uri, ['guest999', 'guest1000'])).toEqual(full);
     expect(names(await read(ann, uri))).toHaveLength(1000);
 
@@ -293,11 +293,11 @@ describe('messages', () => {
 });
 
 describe('the list of chats', () => {
-  it('should hold those of the viewer, and tell own ones from others', async () => {
+  it('should list those of the viewer, and distinguish own ones from others', async () => {
     const [dan, eve] = [await app.signUp('dan'), await app.signUp('eve')];
     const open = async (person: Person) =>
       (await person.gql('mutation { createChatSession { uri } }')).createChatSession.uri;
-    const [own, joined, foreign] = [await open(dan), await open(eve), await open(eve)];
+    const [own, joined, other] = [await open(dan), await open(eve), await open(eve)];
     await dan.gql(JOIN, { uri: joined });
     const uris = async (person: Person, filter: object) =>
       (
@@ -308,6 +308,6 @@ describe('the list of chats', () => {
     expect(await uris(dan, {})).toEqual([own, joined]);
     expect(await uris(dan, { ownedByMe: true })).toEqual([own]);
     expect(await uris(dan, { ownedByMe: false })).toEqual([joined]);
-    expect(await uris(eve, { ownedByMe: true })).toEqual([joined, foreign]);
+    expect(await uris(eve, { ownedByMe: true })).toEqual([joined, other]);
   });
 });

@@ -162,7 +162,7 @@ describe.each([
   let count = 0;
 
   /** Signs up and logs in with the client itself. */
-  async function enter(): Promise<{ caller: Caller; token: string; username: string }> {
+  async function signUpCaller(): Promise<{ caller: Caller; token: string; username: string }> {
     const username = `${name.slice(0, 4)}-${count++}`;
     const visitor = connect(url, null);
     const { signUp } = await visitor.mutate(SIGN_UP, { username, password: PASSWORD });
@@ -175,13 +175,13 @@ describe.each([
   }
 
   it('should sign up, log in and know the viewer', async () => {
-    const { caller, username } = await enter();
+    const { caller, username } = await signUpCaller();
     expect((await caller.query(VIEWER)).viewer).toMatchObject({ username });
     expect((await connect(url, null).query(VIEWER)).viewer).toBeNull();
   });
 
   it('should page through all todos while rows are inserted and deleted', async () => {
-    const { caller, token } = await enter();
+    const { caller, token } = await signUpCaller();
     const editor = new Person(app.url, `Bearer ${token}`, '');
     await makeTodos(editor, TODOS);
     const orderBy = { field: 'TITLE', direction: 'DESC' };
@@ -209,7 +209,7 @@ describe.each([
   });
 
   it('should read typed errors by their type', async () => {
-    const { caller, username } = await enter();
+    const { caller, username } = await signUpCaller();
     const { createTodo } = await caller.mutate(CREATE, { title: ' ', description: 'x'.repeat(2001) });
     expect(createTodo).toMatchObject({
       __typename: 'ValidationError',
@@ -228,7 +228,7 @@ describe.each([
   });
 
   it('should read cross-cutting failures by their code', async () => {
-    const { caller } = await enter();
+    const { caller } = await signUpCaller();
     expect(await caller.codes(PAGE, { first: 101 })).toEqual(['VALIDATION']);
     expect(await caller.codes(PAGE, { first: 1, after: 'nonsense' })).toEqual(['BAD_CURSOR']);
     const posts: TypedDocumentNode = gql`query Posts { posts { totalCount } }`;

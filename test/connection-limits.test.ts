@@ -189,7 +189,6 @@ describe('subscriptions', () => {
     for (const query of times(4, () => 'subscription { postChanged { action } }')) {
       expect(await client.start(query).ended).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }]);
     }
-    await client.settle();
     client.start(WATCH);
     await expect.poll(() => app.app.services.feed.counts.streams).toBe(1);
     await client.close();

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
-import { cookiesOf, pageHeaders, SIGN_IN, signInPage } from './kit/cookie.ts';
-import { Person } from './kit/person.ts';
+import { cookiesOf, Person, pageHeaders, SIGN_IN, signInPage } from './kit/person.ts';
 import { RawSocket, SocketClient } from './kit/socket.ts';
 
 const PASSWORD = 'a good long password';

@@ -1,8 +1,7 @@
 import { get } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
-import { SIGN_IN, signInPage } from './kit/cookie.ts';
-import type { Person } from './kit/person.ts';
+import { type Person, SIGN_IN, signInPage } from './kit/person.ts';
 import { RawSocket, SocketClient } from './kit/socket.ts';
 
 const PASSWORD = 'a good long password';
@@ -27,7 +26,7 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 /** What browsers say of requests that the cookie must not count for, where these change something. */
-const FOREIGN: Readonly<Record<string, Headers>> = {
+const CROSS_ORIGIN: Readonly<Record<string, Headers>> = {
   'a page of another site': { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' },
   'a page of another port of this machine': { origin: 'http://127.0.0.1:1', 'sec-fetch-site': 'same-site' },
   'a page of the same host behind TLS': { origin: 'https://127.0.0.1' },
@@ -88,7 +87,7 @@ const CHANGES: Readonly<Record<string, (headers: Headers) => Promise<Answer>>> =
 const REFUSED = /cookie is for pages of http:\/\/127\.0\.0\.1:\d+ alone/;
 
 describe.each(Object.entries(CHANGES))('%s with the cookie', (_name, change) => {
-  it.each(Object.entries({ ...FOREIGN, ...NAMELESS, 'no browser at all': {} }))(
+  it.each(Object.entries({ ...CROSS_ORIGIN, ...NAMELESS, 'no browser at all': {} }))(
     'should be refused from %s',
     async (_from, headers) => {
       const { status, text } = await change(headers);
@@ -142,11 +141,14 @@ describe('a request that only reads, with the cookie', () => {
     REST: (headers) => ask('/auth/me/', { headers }),
   };
 
-  it.each(Object.entries(READS))('should be refused by %s from foreign scripts and elements', async (_name, read) => {
-    for (const headers of [...Object.values(FOREIGN), ...Object.values(NAMELESS)]) {
-      expect((await read(headers)).text).toMatch(REFUSED);
-    }
-  });
+  it.each(Object.entries(READS))(
+    'should be refused by %s from scripts and elements of other origins',
+    async (_name, read) => {
+      for (const headers of [...Object.values(CROSS_ORIGIN), ...Object.values(NAMELESS)]) {
+        expect((await read(headers)).text).toMatch(REFUSED);
+      }
+    },
+  );
 
   it.each(Object.entries(READS))('should be answered by %s', async (_name, read) => {
     for (const headers of [...Object.values(OURS()), { 'sec-fetch-site': 'none' }, {}]) {
@@ -176,7 +178,7 @@ describe('signing in and out', () => {
     return { cookies: response.headers.getSetCookie(), text: await response.text() };
   };
 
-  it.each(Object.entries({ ...FOREIGN, ...NAMELESS }))('should be refused from %s', async (_name, headers) => {
+  it.each(Object.entries({ ...CROSS_ORIGIN, ...NAMELESS }))('should be refused from %s', async (_name, headers) => {
     for (const [query, extra] of [
       [SIGN_IN, {}],
       ['mutation { signOut }', { cookie }],
@@ -202,9 +204,12 @@ describe('a WebSocket that a browser opens with the cookie', () => {
     return data.viewer?.username ?? null;
   };
   const chat = async (headers: Headers): Promise<number | 'open'> => {
-    const socket = new RawSocket(`${app.url}/${uri}`, { headers: { cookie, ...headers } });
-    const silence = new Promise<'open'>((resolve) => setTimeout(() => resolve('open'), 500));
-    const fate = await Promise.race([socket.closed.then(({ code }) => code), silence]);
+    const { cursor } = await page.gql('{ cursor }');
+    const socket = new RawSocket(`${app.url}/${uri}?after=${cursor}`, { headers: { cookie, ...headers } });
+    await page.gql(`mutation { sendMessage(uri: "${uri}", message: "hello") { __typename } }`);
+    const message = socket.nextJson().then(() => 'open' as const);
+    const fate = await Promise.race([socket.closed.then(({ code }) => code), message]);
+    message.catch(() => undefined);
     socket.terminate();
     return fate;
   };
@@ -219,7 +224,7 @@ describe('a WebSocket that a browser opens with the cookie', () => {
     return code === 403 ? null : 'ann';
   };
 
-  it.each(Object.entries(FOREIGN))('should be anonymous from %s', async (_name, headers) => {
+  it.each(Object.entries(CROSS_ORIGIN))('should be anonymous from %s', async (_name, headers) => {
     expect(await who(headers)).toBeNull();
     expect(await change(headers)).toBeNull();
     expect(await chat(headers)).toBe(4401);

@@ -13,7 +13,7 @@ import { type Finished, freePort, runCommand, type ServerProcess, startProcess }
 const SECRET_KEY = randomBytes(32).toString('hex');
 const CREATE = 'mutation { createTodo(input: { title: "tea" }) { ... on Todo { title } } }';
 /** How long a start that fails may take on a loaded machine, in milliseconds; alone it takes about one second. */
-const PATIENCE_MS = 20_000;
+const DEADLINE_MS = 20_000;
 /** For tests that start several processes, one after the other, in milliseconds. */
 const TIMEOUT_MS = 120_000;
 /** A URL of a RabbitMQ that refuses connections; the start does not wait for it. */
@@ -106,7 +106,7 @@ const CAUSES: Readonly<Record<string, Cause>> = {
       writeFileSync(path('short.db.secret'), 'short');
       return { DATABASE_URL: `file:${path('short.db')}` };
     },
-    named: () => [path('short.db.secret'), 'remove the file'],
+    named: () => [path('short.db.secret'), 'Remove the file'],
   },
   'a PostgreSQL that refuses connections': {
     env: () => ({ DATABASE_URL: 'postgres://ann:hidden-word@127.0.0.1:1/tidings', SECRET_KEY }),
@@ -163,7 +163,7 @@ describe('a start with a PostgreSQL that does not answer', { timeout: TIMEOUT_MS
     const silent = await listenSilently();
     const DATABASE_URL = `postgres://postgres@127.0.0.1:${silent.port}/tidings`;
     const ending = failToStart({ DATABASE_URL, SECRET_KEY, DATABASE_TIMEOUT_MS: '500' });
-    const inTime = await Promise.race([ending, sleep(PATIENCE_MS, null, { ref: false })]);
+    const inTime = await Promise.race([ending, sleep(DEADLINE_MS, null, { ref: false })]);
     // A process that waits still ends now.
     await silent.close();
     await ending;

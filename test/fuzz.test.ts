@@ -1,11 +1,10 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
-import { DEFECT, INSIDES } from './kit/insides.ts';
-import type { Person } from './kit/person.ts';
+import { DEFECT, INSIDES, type Person } from './kit/person.ts';
 
 /** Longer than any answer takes; what takes longer hangs. */
-const PATIENCE_MS = 5000;
+const DEADLINE_MS = 5000;
 const SEARCH_TIMEOUT_MS = 120_000;
 const RUNS = { numRuns: 100, endOnFailure: true };
 
@@ -24,7 +23,7 @@ async function expectSoundAnswer(
   path: string,
   init: RequestInit & { headers?: Record<string, string> },
 ): Promise<void> {
-  const response = await ann.fetch(path, { ...init, signal: AbortSignal.timeout(PATIENCE_MS) });
+  const response = await ann.fetch(path, { ...init, signal: AbortSignal.timeout(DEADLINE_MS) });
   const text = await response.text();
   expect(response.status, text).toBeLessThan(500);
   // A subscription is answered as a stream.

@@ -24,6 +24,9 @@ describeWith('chromium', 'a person with a browser', (executablePath) => {
     await runInGraphiQL(page, 'mutation { createTodo(input: { title: "typed by hand" }) { ... on Todo { title } } }');
     const result = page.locator('.result-window');
     await expect.poll(() => result.textContent(), { timeout: 10_000 }).toMatch(/typed\sby\shand/);
+    const workers = () => page.workers().map((worker) => worker.url());
+    await expect.poll(workers, { timeout: 10_000 }).toContainEqual(expect.stringMatching(/graphql\.worker/));
+    expect(workers().filter((url) => !url.startsWith(app.url))).toEqual([]);
     await page.close();
     expect(strangers()).toEqual([]);
     expect(errors).toEqual([]);

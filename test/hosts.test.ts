@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { parseConfig } from '../src/config.ts';
+import { parseConfig } from '../src/config/config.ts';
 import { startApp, type TestApp } from './kit/app.ts';
 
 const apps: TestApp[] = [];
@@ -68,7 +68,7 @@ describe('ALLOWED_HOSTS', () => {
   }
 
   /** Opens a WebSocket; gives the answer where it is refused. */
-  function knock(app: TestApp, path: string, host: string): Promise<Answer> {
+  function openUpgrade(app: TestApp, path: string, host: string): Promise<Answer> {
     return new Promise((resolve, reject) => {
       const socket = new WebSocket(`${app.url.replace('http', 'ws')}${path}`, 'graphql-transport-ws', {
         headers: { host },
@@ -93,9 +93,9 @@ describe('ALLOWED_HOSTS', () => {
     REST: (app, host) => ask(app, '/notes', host),
     'the pages of the REST paths': (app, host) => ask(app, '/docs', host),
     'unknown paths': (app, host) => ask(app, '/nowhere', host),
-    'the GraphQL socket': (app, host) => knock(app, '/graphql', host),
-    'the change socket': (app, host) => knock(app, '/ws/subscribe/', host),
-    'the chat socket': (app, host) => knock(app, '/ws/chats/0123456789ab4cd/', host),
+    'the GraphQL socket': (app, host) => openUpgrade(app, '/graphql', host),
+    'the change socket': (app, host) => openUpgrade(app, '/ws/subscribe/', host),
+    'the chat socket': (app, host) => openUpgrade(app, '/ws/chats/0123456789ab4cd/', host),
   };
 
   it.each(Object.entries(TRANSPORTS))('should have other hosts refused by %s, with the reason', async (_name, call) => {
@@ -154,7 +154,7 @@ describe('ALLOWED_HOSTS', () => {
   it.each(['http://tidings.example.org', 'a b', '*', 'tidings.example.org:port', 'a/b'])(
     'should be refused as configuration: %j',
     (value) => {
-      expect(() => parseConfig({ ALLOWED_HOSTS: value })).toThrow(/ALLOWED_HOSTS is a list of hosts/);
+      expect(() => parseConfig({ ALLOWED_HOSTS: value })).toThrow(/ALLOWED_HOSTS must be a list of hosts/);
     },
   );
 });

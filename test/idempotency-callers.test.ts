@@ -63,7 +63,7 @@ describe.each([
     expect(await make(app.anonymous.from(there), key, 'one')).toBe(second);
   });
 
-  it('should tell nobody at another address that it is in use', async () => {
+  it('should not reveal to another address that it is in use', async () => {
     const key = randomUUID();
     await make(app.anonymous.from(here), key, 'one');
     expect(await make(app.anonymous.from(there), key, 'another')).not.toBe('mismatch');

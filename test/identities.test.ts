@@ -32,7 +32,7 @@ interface Newcomer {
   readonly elsewhere: Person;
 }
 
-/** Somebody who has just signed in, and whose identity both processes hold. */
+/** Somebody who has just signed in, and whose identity both processes have cached. */
 async function newcomer(at = app): Promise<Newcomer> {
   count += 1;
   const username = `user${count}`;

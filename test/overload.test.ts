@@ -82,8 +82,8 @@ describe('a process with more requests than it can answer', () => {
     for (const refused of answers.get(503) ?? []) {
       expect(refused.headers.get('retry-after')).toBe('1');
       expect(await refused.json()).toEqual({
-        detail: expect.stringContaining('too much to do'),
-        errors: [{ message: expect.stringContaining('too much to do'), extensions: { code: 'OVERLOADED' } }],
+        detail: expect.stringContaining('overloaded'),
+        errors: [{ message: expect.stringContaining('overloaded'), extensions: { code: 'OVERLOADED' } }],
       });
     }
     expect(watched.length).toBeGreaterThanOrEqual(3);

@@ -133,7 +133,7 @@ describe('changing posts', () => {
 });
 
 describe('posts without credentials', () => {
-  it('should be closed at every door', async () => {
+  it('should be closed on every transport', async () => {
     const { id } = await make(ann);
     const input = { title: 'x', content: 'x' };
     expect(await app.anonymous.codeOf(READ, { id })).toBe('UNAUTHENTICATED');

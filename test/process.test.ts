@@ -11,7 +11,7 @@ const env = (name: string) => ({ DATABASE_URL: `file:${database.folder}/${name}.
 const ME = '{ viewer { username isStaff } }';
 
 describe('the server as a process', () => {
-  it('should tell whether it lives and whether it can serve', async () => {
+  it('should report whether it runs and whether it can serve', async () => {
     const app = await startApp();
     const status = async (path: string): Promise<number> => (await fetch(`${app.url}${path}`)).status;
     expect([await status('/health'), await status('/ready')]).toEqual([200, 200]);
@@ -22,6 +22,12 @@ describe('the server as a process', () => {
     file.close();
     expect(await status('/ready')).toBe(200);
     await app.close();
+  });
+
+  it('should warn an operator who opens the chat sockets to everybody', async () => {
+    const server = await startProcess({ ...env('open-chat'), CHAT_SOCKET_OPEN: 'true', LOG_LEVEL: 'warn' });
+    expect(server.output()).toMatch(/"level":40.*CHAT_SOCKET_OPEN is set/);
+    await server.stop();
   });
 
   it.each(['SIGTERM', 'SIGINT'] as const)('should let running requests end on %s', async (signal) => {
@@ -84,17 +90,17 @@ describe('the command createsuperuser', () => {
     await server.stop();
   });
 
-  it('should ask for what it is not told', async () => {
+  it('should ask for missing arguments', async () => {
     const { code, output } = await runCommand(['createsuperuser'], env('asked'), 'boss\na good long password\n');
     expect(code).toBe(0);
-    expect(output).toContain('Made the staff account boss.');
+    expect(output).toContain('Created the staff account boss.');
   });
 });
 
 describe('the command seed', () => {
   it.each([
     ['a small workspace', [], 1],
-    ['as many rows as it is told', ['2000'], 1500],
+    ['as many rows as requested', ['2000'], 1500],
   ])('should make %s', async (label, rows, least) => {
     const name = `seed-${label.length}`;
     expect(await runCommand(['seed', ...rows], env(name))).toMatchObject({ code: 0 });

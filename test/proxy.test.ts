@@ -3,20 +3,20 @@ import { createServer, IncomingMessage, request } from 'node:http';
 import { type AddressInfo, Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { createContextFactory } from '../src/accounts/credentials.ts';
 import { registerChatSocket } from '../src/chat/socket.ts';
-import { ConfigError, parseConfig } from '../src/config.ts';
+import { ConfigError, parseConfig } from '../src/config/config.ts';
 import { createAddressReader } from '../src/host/caller-address.ts';
 import { createOriginReader } from '../src/host/request-origin.ts';
 import { SessionCookies } from '../src/host/session-cookies.ts';
+import { createContextFactory } from '../src/identity/credentials.ts';
 import { registerLegacySocket } from '../src/legacy-socket/server.ts';
-import { Admission } from '../src/sockets/admission.ts';
+import { ConcurrencyLimiter } from '../src/sockets/concurrency-limiter.ts';
 import { ConnectionLimiter } from '../src/sockets/connection-limiter.ts';
 import { PeerLimits } from '../src/sockets/peer-limits.ts';
 import { UpgradeRouter } from '../src/sockets/upgrade.ts';
 import { startApp, type TestApp } from './kit/app.ts';
-import { type RunningProxy, startNginx } from './kit/nginx.ts';
 import { describeWith } from './kit/present.ts';
+import { type RunningProxy, startNginx } from './kit/process.ts';
 
 const MAX_FAILED_SIGN_INS = 3;
 const SIGN_IN = `mutation ($input: LoginInput!) { obtainToken(input: $input) { __typename } }`;
@@ -131,7 +131,7 @@ describe('TRUST_PROXY', () => {
     '1, 2',
     ',',
   ])('should refuse %j, and say what to write', (value) => {
-    const problem = /TRUST_PROXY is false, the number of proxies in front \(1\), or their addresses/;
+    const problem = /TRUST_PROXY must be false, the number of proxies in front \(1\), or their addresses/;
     expect(() => parseConfig({ TRUST_PROXY: value })).toThrow(ConfigError);
     expect(() => parseConfig({ TRUST_PROXY: value })).toThrow(problem);
   });
@@ -192,10 +192,11 @@ describe('the address of a caller', () => {
       sockets,
       cookies: new SessionCookies({ originOf: createOriginReader(parseConfig({}).http).originOf, origins: [] }),
       connections: new ConnectionLimiter<number>({ perKey: 10 }),
-      admission: new Admission(),
+      startLimiter: new ConcurrencyLimiter(),
       report: () => undefined,
+      warn: () => undefined,
     };
-    const closing = [registerLegacySocket(transport), registerChatSocket(transport)];
+    const closing = [registerLegacySocket(transport, []), registerChatSocket(transport)];
     const server = createServer();
     upgrades.attach(server);
     server.listen(0, '127.0.0.1');

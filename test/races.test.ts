@@ -129,7 +129,7 @@ function removalOfBen(id: number): string[] {
   ];
 }
 
-/** What somebody gets for a mutation that another transaction of these statements holds up. */
+/** What somebody gets for a mutation that waits for another transaction of these statements. */
 async function heldUp(statements: readonly string[], person: Person, mutation: string, uri: string): Promise<unknown> {
   let answer: Promise<unknown> = Promise.resolve();
   await inOtherTransaction(statements, () => {

@@ -3,7 +3,7 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startApp, type TestApp } from './kit/app.ts';
+import { afterSeconds, startApp, type TestApp } from './kit/app.ts';
 import { BROWSER_ARGUMENTS } from './kit/browser.ts';
 import { type MailServer, type ReceivedMail, startMailServer } from './kit/mail-server.ts';
 import type { Person } from './kit/person.ts';
@@ -19,12 +19,16 @@ const VERIFY = `mutation ($token: String!) {
   verifyEmail(token: $token) { __typename ... on User { username } ... on Error { message } }
 }`;
 const PASSWORD = 'a good long password';
+/** For how long the server waits for each answer of a mail server. */
+const MAIL_TIMEOUT_MS = 10_000;
 const UPDATE = `mutation ($email: String!) { updateViewer(input: { email: $email, currentPassword: "${PASSWORD}" }) { __typename } }`;
 const UPDATE_ALONE = 'mutation ($email: String!) { updateViewer(input: { email: $email }) { __typename } }';
 const ENDED = {
   __typename: 'CredentialsError',
-  message: 'The link is not valid, or no longer. Ask for a new one.',
+  message: 'The link is invalid, has expired or was already used. Request a new one.',
 };
+
+const HEAD_START_MS = 8;
 
 let mails: MailServer;
 let app: TestApp;
@@ -96,7 +100,7 @@ describe('somebody who has forgotten their password', () => {
     expect(await reset(other)).toEqual(ENDED);
   });
 
-  it('should be told what is wrong with the new password, and keep the link', async () => {
+  it('should receive the problems of the new password, and keep the link valid', async () => {
     await signUpWithEmail('dana');
     const token = await mailedToken('dana');
     expect(await reset(token, 'dana')).toMatchObject({
@@ -145,35 +149,36 @@ describe('somebody who has forgotten their password', () => {
   });
 
   it('should find the link dead when its time is over', async () => {
-    const short = await startApp({ ...settings, PASSWORD_RESET_LIFE_S: '1' });
+    const short = await startApp({ ...settings, PASSWORD_RESET_LIFE_S: '60' });
     try {
       const hal = await short.signUp('hal');
       await hal.gql(UPDATE, { email: 'hal@example.org' });
       await request('hal', short.anonymous);
       const token = tokenIn(await mails.next('hal@example.org'));
-      await pause(1500);
-      expect(await reset(token, NEXT_PASSWORD, short.anonymous)).toEqual(ENDED);
+      const resetLater = (seconds: number) => afterSeconds(seconds, () => reset(token, NEXT_PASSWORD, short.anonymous));
+      expect(await resetLater(61)).toEqual(ENDED);
+      expect(await resetLater(50)).toMatchObject({ __typename: 'User' });
     } finally {
       await short.close();
     }
   });
 
-  it('should not be told by the answer or its time whether there is such an account', async () => {
+  it('should be answered alike whether there is such an account or not, before its mail is sent', async () => {
     await signUpWithEmail('ida');
-    mails.takeTime(1000);
+    const release = mails.hold();
     try {
       for (const username of ['ida', 'nobody at all']) {
-        const start = performance.now();
         expect(await request(username)).toEqual({ requestPasswordReset: true });
-        expect(performance.now() - start).toBeLessThan(900);
       }
-      await mails.next('ida@example.org');
+      // Both answers are there, and the mail still waits.
+      await expect.poll(mails.held, { timeout: 5000 }).toBe(1);
     } finally {
-      mails.takeTime(0);
+      release();
     }
+    await mails.next('ida@example.org');
   });
 
-  it('should be refused after too many requests for one name or in all from one address, told when to try again', async () => {
+  it('should be refused after too many requests for one name or in all from one address, with the time to try again', async () => {
     const limited = await startApp({
       ...settings,
       TRUST_PROXY: '1',
@@ -242,18 +247,19 @@ describe('somebody who has forgotten their password', () => {
     const token = await mailedToken('tim');
     const change = `mutation { changePassword(input: { currentPassword: "${PASSWORD}", newPassword: "the password of a thief" }) { __typename } }`;
     const thief = tim.ask(change);
-    await pause(8);
+    // The password is confirmed first where it takes less time than this, which it does at times: both orders are right.
+    await pause(HEAD_START_MS);
     const owner = await reset(token);
     const { data, errors } = await thief;
     const isThiefs = data?.changePassword?.__typename === 'TokenPair';
-    // One of the two is done, and the other one is told that it is not.
+    // One of the two succeeds, and the other one receives an error.
     expect([owner.__typename, errors?.[0]?.extensions?.['code']]).toEqual(
       isThiefs ? ['CredentialsError', undefined] : ['User', 'UNAUTHENTICATED'],
     );
     await app.anonymous.signIn('tim', isThiefs ? 'the password of a thief' : NEXT_PASSWORD);
   });
 
-  it('should be told that a token is none, whatever numbers it has', async () => {
+  it('should receive an error for a malformed token, whatever numbers it has', async () => {
     for (const [id, end] of [
       ['9999999999', '99999999999'],
       ['2147483648', '999999999999'],
@@ -265,12 +271,12 @@ describe('somebody who has forgotten their password', () => {
     }
   });
 
-  it('should be told where the server sends no mails', async () => {
+  it('should receive an error when the server sends no mails', async () => {
     const without = await startApp();
     try {
       const { errors } = await without.anonymous.ask(REQUEST, { username: 'ann' });
       expect(errors?.[0]).toMatchObject({
-        message: 'This server sends no mails. Ask its operator.',
+        message: 'This server is not configured to send mail. Contact its operator.',
         extensions: { code: 'BAD_INPUT' },
       });
     } finally {
@@ -278,43 +284,59 @@ describe('somebody who has forgotten their password', () => {
     }
   });
 
-  it('should get no mail with a closed account, nor be let in by an older link', async () => {
-    const jo = await signUpWithEmail('jo');
-    const token = await mailedToken('jo');
+  it('should get no mail with a closed account, nor be signed in by an older link', async () => {
+    const closing = await startApp(settings);
+    const jo = await closing.signUp('jo');
+    await jo.gql(UPDATE, { email: 'jo@example.org' });
+    await request('jo', closing.anonymous);
+    const token = tokenIn(await mails.next('jo@example.org'));
     await jo.gql(`mutation { deactivateViewer(currentPassword: "${PASSWORD}") { __typename } }`);
-    expect(await reset(token)).toEqual(ENDED);
-    await request('jo');
-    await pause(1200);
+    expect(await reset(token, NEXT_PASSWORD, closing.anonymous)).toEqual(ENDED);
+    await request('jo', closing.anonymous);
+    // A server that stops sends the mails that wait.
+    await closing.close();
     expect(mails.received.flatMap(({ recipients }) => recipients)).not.toContain('jo@example.org');
   });
 
   it('should get the mail when the mail server refuses it at first, and not again when that was for good', async () => {
-    await signUpWithEmail('kim');
+    const own = await startApp(settings);
+    for (const name of ['kim', 'lou']) {
+      await (await own.signUp(name)).gql(UPDATE, { email: `${name}@example.org` });
+    }
     mails.refuse(1, 451);
-    await request('kim');
+    await request('kim', own.anonymous);
     await mails.next('kim@example.org');
     mails.refuse(1, 550);
-    await request('kim');
-    await pause(2500);
+    await request('kim', own.anonymous);
+    await expect.poll(mails.refusals, { timeout: 5000 }).toBe(0);
+    // By the time that this one is there, the server has read the refusal.
+    await request('lou', own.anonymous);
+    await mails.next('lou@example.org');
+    // A server that stops sends the mails that it would try again later.
+    await own.close();
     expect(mails.received.flatMap(({ recipients }) => recipients)).not.toContain('kim@example.org');
   });
 });
 
 describe('a mail server that does not answer', () => {
   it('should neither hold up requests nor the stop of the server', async () => {
-    const silent = createServer();
+    let connections = 0;
+    const silent = createServer(() => {
+      connections += 1;
+    });
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     const { port } = silent.address() as AddressInfo;
     const stuck = await startApp({ ...settings, SMTP_URL: `smtp://127.0.0.1:${port}` });
     const person = await stuck.signUp('olga');
     await person.gql(UPDATE, { email: 'olga@example.org' });
+    await request('olga', stuck.anonymous);
+    await expect.poll(() => connections, { timeout: 5000 }).toBe(1);
     const start = performance.now();
     for (let time = 0; time < 5; time++) {
       await request('olga', stuck.anonymous);
     }
-    expect(performance.now() - start).toBeLessThan(2000);
     await stuck.close();
-    expect(performance.now() - start).toBeLessThan(7000);
+    expect(performance.now() - start).toBeLessThan(MAIL_TIMEOUT_MS);
     silent.close();
   });
 });
@@ -353,16 +375,11 @@ describe('an email address', () => {
         await person.gql(UPDATE, { email: index === 0 ? 'Shared@example.org' : shared });
         await person.gql('mutation { requestEmailVerification }');
       }
-      await expect
-        .poll(() => mails.received.filter(({ recipients }) => recipients[0]?.toLowerCase() === shared), {
-          timeout: 5000,
-        })
-        .toHaveLength(2);
-      await pause(1000);
-      expect(mails.received.filter(({ recipients }) => recipients[0]?.toLowerCase() === shared)).toHaveLength(2);
     } finally {
+      // Sends the mails that wait.
       await limited.close();
     }
+    expect(mails.received.filter(({ recipients }) => recipients[0]?.toLowerCase() === shared)).toHaveLength(2);
   });
 });
 

@@ -18,7 +18,9 @@ const UPDATE = `mutation ($input: UpdateViewerInput!) {
   done: updateViewer(input: $input) { __typename ... on User { addableBy } ${FIELDS} }
 }`;
 const READ = 'query ($uri: String!) { chatSession(uri: $uri) { uri messages { totalCount } } }';
-const MESSAGES = 'subscription ($uri: String!) { chatMessageChanged(uri: $uri) { chatMessage { message } } }';
+const MESSAGES = `subscription ($uri: String!, $after: String) {
+  chatMessageChanged(uri: $uri, after: $after) { chatMessage { message } }
+}`;
 
 const NOT_FOUND = { __typename: 'NotFoundError', message: 'Not found.' };
 const CONTACTS_ONLY = 'This user can be added only by people who share a chat with them.';
@@ -254,14 +256,14 @@ describe('renewChatUri', () => {
   it('should leave open subscriptions and sockets open, and send the new uri as an UPDATED', async () => {
     const uri = await openChat(ann, 'ben');
     const client = await SocketClient.open(app.url, ben.authorization);
-    const messages = client.start(MESSAGES, { uri });
+    const { cursor } = await ben.gql('{ cursor }');
+    const messages = client.start(MESSAGES, { uri, after: cursor });
     const chats = client.start(
       'subscription ($uri: String!) { chatSessionChanged(uri: $uri) { action chatSession { uri } } }',
       { uri },
     );
-    await client.settle();
+    await app.subscribed(2);
     const headers = { authorization: ben.authorization ?? '' };
-    const { cursor } = await ben.gql('{ cursor }');
     const socket = new RawSocket(`${app.url}/${uri}?after=${cursor}`, { headers });
     await done(ann, SEND, { uri });
     expect(await socket.nextJson()).toMatchObject({ message: 'hello' });

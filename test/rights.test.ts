@@ -7,45 +7,45 @@ const VIEWERS = ['anonymous', 'owner', 'member', 'other', 'staff'] as const;
 type Viewer = (typeof VIEWERS)[number];
 type Type = 'Todo' | 'TodoList' | 'Note' | 'Post' | 'ChatSession' | 'ChatMessage' | 'User';
 
-interface Door {
+interface FieldCase {
   readonly name: string;
   readonly query: string;
   /** What `done` answers with when the change was made. */
   readonly done: string;
 }
 
-/** The doors to the rows of a type. `$key` is what its own query asks for: the id, the uri or the username. */
-interface Doors {
+/** The fields that read or change the rows of a type. `$key` is the argument of its own query: the id, the uri or the username. */
+interface FieldsOfType {
   readonly single?: string;
   readonly list?: string;
-  /** Doors that only signed-in users may knock at. */
+  /** Whether the fields are for signed-in users only. */
   readonly signedIn: boolean;
-  readonly changes: readonly Door[];
+  readonly changes: readonly FieldCase[];
 }
 
 const rowById = (field: string): string => `query ($key: ID!) { row: ${field}(id: $key) { nodeId } }`;
 const rowBy = (arg: string, field: string): string =>
   `query ($key: String!) { row: ${field}(${arg}: $key) { nodeId } }`;
 const listOf = (field: string): string => `{ rows: ${field}(first: 100) { totalCount nodes { nodeId } } }`;
-const update = (type: string): Door => ({
+const update = (type: string): FieldCase => ({
   name: `update${type}`,
   query: `mutation ($key: ID!) {
     done: update${type}(id: $key, input: { ${type === 'TodoList' ? 'name' : 'title'}: "changed" }) { __typename }
   }`,
   done: type,
 });
-const remove = (type: string): Door => ({
+const remove = (type: string): FieldCase => ({
   name: `delete${type}`,
   query: `mutation ($key: ID!) { done: delete${type}(id: $key) { __typename } }`,
   done: type,
 });
-const onUri = (field: string, args: string, done: string): Door => ({
+const onUri = (field: string, args: string, done: string): FieldCase => ({
   name: field,
   query: `mutation ($key: String!) { done: ${field}(uri: $key, ${args}) { __typename } }`,
   done,
 });
 
-const DOORS: Readonly<Record<Type, Doors>> = {
+const FIELDS: Readonly<Record<Type, FieldsOfType>> = {
   Todo: {
     single: rowById('todo'),
     list: listOf('todos'),
@@ -154,7 +154,7 @@ function kindsOfRows(ownerless: readonly Viewer[]): Readonly<Record<string, Kind
   };
 }
 
-/** Paths from a row to others: nobody sees more through them than by the other doors. */
+/** Paths from a row to others: nobody sees more through them than by the other fields. */
 const RELATIONS = [
   {
     from: 'an ownerless list',
@@ -192,7 +192,7 @@ describe.each([
   { allowed: 'false', ownerless: ['staff'] as const },
 ])('rights with ALLOW_ANONYMOUS=$allowed', ({ allowed, ownerless }) => {
   const kinds = kindsOfRows(ownerless);
-  const standing: Record<string, Row> = {};
+  const fixtures: Record<string, Row> = {};
   let app: TestApp;
   let people: Readonly<Record<Viewer, Person>>;
   let annId: number;
@@ -200,7 +200,7 @@ describe.each([
   async function make({ type, insert }: Kind): Promise<Row> {
     const statement = insert
       .replaceAll(':ann', String(annId))
-      .replaceAll(':chat', String(standing['a chat']?.id ?? 'NULL'))
+      .replaceAll(':chat', String(fixtures['a chat']?.id ?? 'NULL'))
       .replaceAll(':uri', randomBytes(8).toString('hex').slice(1));
     const [made] = await app.sql(`INSERT INTO ${statement} RETURNING "id"`);
     const id = Number(made?.['id']);
@@ -216,7 +216,7 @@ describe.each([
   const imageOf = async ({ type, id }: Row): Promise<unknown> =>
     (await app.sql(`SELECT * FROM "${type}" WHERE "id" = ${id}`))[0];
   const everythingIn = (): Promise<unknown> =>
-    Promise.all([...Object.keys(DOORS), 'ChatMember'].map((type) => app.sql(`SELECT * FROM "${type}" ORDER BY "id"`)));
+    Promise.all([...Object.keys(FIELDS), 'ChatMember'].map((type) => app.sql(`SELECT * FROM "${type}" ORDER BY "id"`)));
 
   beforeAll(async () => {
     app = await startApp({ ALLOW_ANONYMOUS: allowed });
@@ -231,12 +231,12 @@ describe.each([
     annId = Number((await people.owner.gql('{ viewer { id } }')).viewer.id);
     for (const name of ['a chat', ...Object.keys(kinds)]) {
       const kind = kinds[name];
-      if (kind && !standing[name]) {
-        standing[name] = await make(kind);
+      if (kind && !fixtures[name]) {
+        fixtures[name] = await make(kind);
       }
     }
     const link = (list: string, todo: string) =>
-      app.sql(`UPDATE "Todo" SET "listId" = ${standing[list]?.id} WHERE "id" = ${standing[todo]?.id}`);
+      app.sql(`UPDATE "Todo" SET "listId" = ${fixtures[list]?.id} WHERE "id" = ${fixtures[todo]?.id}`);
     await link('an ownerless list', 'an owned todo');
     await link('an owned list', 'an ownerless todo');
   });
@@ -244,8 +244,8 @@ describe.each([
     await app.close();
   });
 
-  function standingRow(name: string): Row {
-    const row = standing[name];
+  function rowNamed(name: string): Row {
+    const row = fixtures[name];
     if (!row) {
       throw new Error(`There is no row for ${name}.`);
     }
@@ -253,10 +253,10 @@ describe.each([
   }
 
   describe.each(Object.entries(kinds))('%s', (name, { type, see }) => {
-    it.each(VIEWERS)('should be as visible at one door as at any other to: %s', async (viewer) => {
-      const row = standingRow(name);
+    it.each(VIEWERS)('should be equally visible through all fields to: %s', async (viewer) => {
+      const row = rowNamed(name);
       const person = people[viewer];
-      const { single, list, signedIn } = DOORS[type];
+      const { single, list, signedIn } = FIELDS[type];
       const nodeId = nodeIdOf(row);
       const seen: Record<string, boolean> = {
         node: (await person.gql(NODE, { nodeId })).node?.nodeId === nodeId,
@@ -272,12 +272,12 @@ describe.each([
           : see.includes(viewer);
         seen['list'] = list ? isListed((await person.gql(list)).rows, nodeId) : see.includes(viewer);
       }
-      expect(seen).toEqual(Object.fromEntries(Object.keys(seen).map((door) => [door, see.includes(viewer)])));
+      expect(seen).toEqual(Object.fromEntries(Object.keys(seen).map((field) => [field, see.includes(viewer)])));
     });
   });
 
   it.each(RELATIONS)('should show through $from what a viewer sees of $to, and no more', async ({ from, to, path }) => {
-    const [parent, child] = [standingRow(from), standingRow(to)];
+    const [parent, child] = [rowNamed(from), rowNamed(to)];
     const query = `query ($nodeId: ID!) { node(nodeId: $nodeId) { nodeId ${path} } }`;
     const seen: string[] = [];
     for (const viewer of VIEWERS) {
@@ -302,7 +302,7 @@ describe.each([
     for (const [name, path] of Object.entries(paths)) {
       for (const viewer of VIEWERS) {
         const query = `query ($nodeId: ID!) { node(nodeId: $nodeId) { ${path} } }`;
-        const { node } = await people[viewer].gql(query, { nodeId: nodeIdOf(standingRow(name)) });
+        const { node } = await people[viewer].gql(query, { nodeId: nodeIdOf(rowNamed(name)) });
         expect(node?.user?.username).toBe(kinds[name]?.see.includes(viewer) ? 'ann' : undefined);
       }
     }
@@ -310,7 +310,7 @@ describe.each([
 
   describe.each(
     Object.entries(kinds).flatMap(([name, kind]) =>
-      DOORS[kind.type].changes.map((door) => ({ row: name, kind, ...door })),
+      FIELDS[kind.type].changes.map((change) => ({ row: name, kind, ...change })),
     ),
   )('$name of $row', ({ kind, query, done }) => {
     it.each(VIEWERS)('should change the row or, where that is not allowed, nothing at all for: %s', async (viewer) => {
@@ -322,7 +322,7 @@ describe.each([
         expect(outcome).toBe(done);
         expect(await everythingIn()).not.toEqual(before);
       } else {
-        const closed = DOORS[kind.type].signedIn && viewer === 'anonymous';
+        const closed = FIELDS[kind.type].signedIn && viewer === 'anonymous';
         const refusal = kind.see.includes(viewer) ? 'FORBIDDEN' : 'NotFoundError';
         expect(outcome).toBe(closed ? 'UNAUTHENTICATED' : refusal);
         expect(await everythingIn()).toEqual(before);
@@ -348,11 +348,11 @@ describe.each([
     }
   });
 
-  it('should tell what concerns only a user to that user and to staff, whatever the path', async () => {
+  it('should show the private fields of a user to that user and to staff only, whatever the path', async () => {
     const privately = 'user: author { username email isStaff isActive createdAt }';
     const query = `query ($nodeId: ID!) { node(nodeId: $nodeId) { ... on Post { ${privately} } } }`;
     for (const viewer of SIGNED_IN) {
-      const path = { nodeId: nodeIdOf(standingRow('a post')) };
+      const path = { nodeId: nodeIdOf(rowNamed('a post')) };
       const direct = await people[viewer].gql(
         '{ user(username: "ann") { username email isStaff isActive createdAt } }',
       );

@@ -1,18 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-import Sqlite from 'better-sqlite3';
 import { buildClientSchema, getIntrospectionQuery } from 'graphql';
 import { serverAudits } from 'graphql-http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { privateDatabase, startApp, type TestApp } from './kit/app.ts';
+import { startApp, type TestApp } from './kit/app.ts';
 import type { GraphQLAnswer, Person } from './kit/person.ts';
 
 const STRICT = 'application/graphql-response+json';
 const COUNT_TODOS = '{ todos { totalCount } }';
 const CREATE_TODO = 'mutation { createTodo(input: { title: "written" }) { __typename } }';
 /** Longer than any answer takes; what takes longer hangs. */
-const PATIENCE_MS = 5000;
+const DEADLINE_MS = 5000;
 
 let app: TestApp;
 
@@ -30,7 +26,7 @@ function post(body: BodyInit, contentType?: string, person = app.anonymous): Pro
     method: 'POST',
     body,
     headers: { ...(contentType && { 'content-type': contentType }) },
-    signal: AbortSignal.timeout(PATIENCE_MS),
+    signal: AbortSignal.timeout(DEADLINE_MS),
   });
 }
 
@@ -98,7 +94,7 @@ describe('the body of a request', () => {
       method: 'POST',
       body,
       headers: { 'content-type': 'application/json', accept: STRICT },
-      signal: AbortSignal.timeout(PATIENCE_MS),
+      signal: AbortSignal.timeout(DEADLINE_MS),
     });
     expect(response.status).toBe(400);
     expect(await errorsOf(response)).toMatchObject([{ message: expect.not.stringContaining('Unexpected error') }]);
@@ -151,7 +147,7 @@ describe('a document', () => {
       `{ ${repeat(31, () => '__typename @include(if: true)')} }`,
     ],
     ['tokens', 'Token limit of 2000', spreads(220), spreads(223)],
-    ['cost', 'more than the 20000', pages(50), pages(100)],
+    ['cost', 'at most 20000 is allowed', pages(50), pages(100)],
   ])('should be refused beyond the limit on its %s', async (_what, message, within, beyond) => {
     expect((await app.anonymous.ask(within)).errors).toBeUndefined();
     const response = await app.anonymous.fetch('/graphql', {
@@ -180,7 +176,7 @@ describe('a document', () => {
         ['{ a: viewer { id } b: viewer { id } }', 'Aliases limit of 1'],
         [`{ ${repeat(101, () => '__typename')} }`, 'Token limit of 100'],
         [`{ ${repeat(2, () => '__typename @skip(if: false)')} }`, 'Directives limit of 1'],
-        ['{ todos(first: 31) { nodes { id } } }', 'more than the 30'],
+        ['{ todos(first: 31) { nodes { id } } }', 'at most 30 is allowed'],
       ] as const) {
         expect((await strict.anonymous.ask(query)).errors).toMatchObject([
           { message: expect.stringContaining(message) },
@@ -320,82 +316,3 @@ describe('every answer', () => {
     },
   );
 });
-
-describe('an unexpected failure', () => {
-  const INSIDE = /select|no such|sqlite|prisma|\bat [\w.]+|node_modules|\/src\/|\.[jt]s\b|stack|tmp/i;
-  const KEY = `Token ${'0'.repeat(40)}`;
-  const BREAKING = ['DROP TABLE "Todo"', 'DROP TABLE "AuthToken"'];
-
-  it.each([
-    ['in a query', COUNT_TODOS, null],
-    ['in a mutation', CREATE_TODO, null],
-    ['while the caller is identified', '{ __typename }', KEY],
-  ])('should say nothing but the id of its request, %s', async (_where, query, authorization) => {
-    const broken = await startApp();
-    try {
-      for (const statement of BREAKING) {
-        await broken.sql(statement);
-      }
-      const body = JSON.stringify({ query });
-      const response = await post(body, 'application/json', broken.anonymous.with(authorization));
-      const text = await response.text();
-      expect(text).not.toMatch(INSIDE);
-      const { errors } = JSON.parse(text) as GraphQLAnswer;
-      const requestId = response.headers.get('x-request-id');
-      expect(errors).toMatchObject([{ message: 'Unexpected error', extensions: { code: 'INTERNAL', requestId } }]);
-    } finally {
-      await broken.close();
-    }
-  });
-
-  it('should be logged once, under the id of its request', async () => {
-    const database = privateDatabase();
-    const server = startProcess(database.path);
-    try {
-      const url = await server.url;
-      const file = new Sqlite(database.path);
-      file.exec(BREAKING.join('; '));
-      file.close();
-      const ids: (string | null)[] = [];
-      for (const [query, headers] of [
-        [COUNT_TODOS, {}],
-        ['{ __typename }', { authorization: KEY }],
-      ] as const) {
-        const init = { method: 'POST', headers: { 'content-type': 'application/json', ...headers } };
-        const response = await fetch(`${url}/graphql`, { ...init, body: JSON.stringify({ query }) });
-        ids.push(response.headers.get('x-request-id'));
-      }
-      const logged = (await server.stop()).filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
-      expect(logged.map(({ reqId }) => reqId)).toEqual(ids);
-      expect(logged[0].err.stack).toContain('Todo');
-    } finally {
-      await server.stop();
-      database.remove();
-    }
-  });
-});
-
-/** The server as an operator runs it: where it listens, and how to stop it and get what it printed. */
-function startProcess(databasePath: string): { url: Promise<string>; stop: () => Promise<string[]> } {
-  const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
-  const env = { DATABASE_URL: `file:${databasePath}`, PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'error' };
-  const child: ChildProcess = spawn(process.execPath, [main], { env, stdio: ['ignore', 'pipe', 'inherit'] });
-  const ended = once(child, 'exit');
-  let printed = '';
-  const url = new Promise<string>((resolve, reject) => {
-    child.stdout?.on('data', (chunk: Buffer) => {
-      printed += chunk.toString();
-      const found = /listens on (http:\S+);/.exec(printed)?.[1];
-      if (found) {
-        resolve(found);
-      }
-    });
-    ended.then(() => reject(new Error(`The server ended: ${printed}`)), reject);
-  });
-  const stop = async (): Promise<string[]> => {
-    child.kill('SIGTERM');
-    await ended;
-    return printed.split('\n');
-  };
-  return { url, stop };
-}

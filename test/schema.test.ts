@@ -7,49 +7,85 @@ import {
   isInterfaceType,
   isIntrospectionType,
   isObjectType,
+  isSpecifiedDirective,
   isSpecifiedScalarType,
   lexicographicSortSchema,
   printSchema,
 } from 'graphql';
 import { describe, expect, it } from 'vitest';
-import { parseConfig } from '../src/config.ts';
+import { parseConfig } from '../src/config/config.ts';
 import { buildSchema } from '../src/schema.ts';
 
 const schema = buildSchema(parseConfig({}).graphql);
 
-/** The coordinates of all elements without a description, like `Query.todo(id:)`. */
-function undescribed(schema: GraphQLSchema): string[] {
-  const missing: string[] = [];
-  const look = (coordinate: string, { description }: { description?: string | null | undefined }): void => {
-    if (!description?.trim()) {
-      missing.push(coordinate);
-    }
-  };
+interface Described {
+  readonly description?: string | null | undefined;
+}
+
+/** All elements of a schema with a description, by their coordinates, like `Query.todo(id:)`. */
+function* elementsOf(schema: GraphQLSchema): Generator<[coordinate: string, element: Described]> {
   for (const type of Object.values(schema.getTypeMap())) {
     if (isIntrospectionType(type) || isSpecifiedScalarType(type)) {
       continue;
     }
-    look(type.name, type);
+    yield [type.name, type];
     if (isObjectType(type) || isInterfaceType(type)) {
       for (const field of Object.values(type.getFields())) {
-        look(`${type.name}.${field.name}`, field);
+        yield [`${type.name}.${field.name}`, field];
         for (const argument of field.args) {
-          look(`${type.name}.${field.name}(${argument.name}:)`, argument);
+          yield [`${type.name}.${field.name}(${argument.name}:)`, argument];
         }
       }
     }
     if (isInputObjectType(type)) {
       for (const field of Object.values(type.getFields())) {
-        look(`${type.name}.${field.name}`, field);
+        yield [`${type.name}.${field.name}`, field];
       }
     }
     if (isEnumType(type)) {
       for (const value of type.getValues()) {
-        look(`${type.name}.${value.name}`, value);
+        yield [`${type.name}.${value.name}`, value];
       }
     }
   }
-  return missing;
+  for (const directive of schema.getDirectives().filter((directive) => !isSpecifiedDirective(directive))) {
+    yield [`@${directive.name}`, directive];
+    for (const argument of directive.args) {
+      yield [`@${directive.name}(${argument.name}:)`, argument];
+    }
+  }
+}
+
+/** Fewer words say no more than the name of the element does. */
+const MIN_WORDS = 4;
+
+/** What is wrong with a description that stands alone in an editor, or null. */
+function problemOf(description: string | null | undefined): string | null {
+  const text = description?.trim() ?? '';
+  if (text === '') {
+    return 'has no description';
+  }
+  if (text.split(/\s+/).length < MIN_WORDS) {
+    return `has fewer than ${MIN_WORDS} words`;
+  }
+  if (!/^[\p{Lu}\d`]/u.test(text)) {
+    return 'does not begin with a capital, a number or a name';
+  }
+  if (!/[.`]$/.test(text)) {
+    return 'does not end as a sentence';
+  }
+  if (text.split('`').length % 2 === 0) {
+    return 'has an open backtick';
+  }
+  return /^(Which|What|Whose|Who|It|They|Its|Their|Only what)\b/.test(text) ? 'does not name its subject' : null;
+}
+
+/** The elements whose description is missing or says nothing, each with the reason. */
+function badDescriptions(schema: GraphQLSchema): string[] {
+  return [...elementsOf(schema)].flatMap(([coordinate, { description }]) => {
+    const problem = problemOf(description);
+    return problem === null ? [] : [`${coordinate} ${problem}`];
+  });
 }
 
 describe('schema.graphql', () => {
@@ -62,25 +98,57 @@ describe('schema.graphql', () => {
     expect(printSchema(schema)).toBe(printSchema(lexicographicSortSchema(schema)));
   });
 
-  it('should describe every element', () => {
-    expect(undescribed(schema)).toEqual([]);
+  it('should describe every element in words that stand by themselves', () => {
+    expect(badDescriptions(schema)).toEqual([]);
   });
 });
 
-describe('the search for elements without a description', () => {
-  it('should find every kind of them', () => {
+describe('the search for bad descriptions', () => {
+  const good = '"A sentence that says enough."';
+
+  it('should find every kind of element without one', () => {
     const bare = buildFromText(`
-      "Described." type Query { field(argument: Int): Kind }
-      "Described." enum Kind { ONE }
-      "Described." input Values { "Described." good: Int bad: Int }
-      type Undescribed { "Described." field: Int }
+      ${good} type Query { field(argument: Int): Kind }
+      ${good} enum Kind { ONE }
+      ${good} input Values { ${good} good: Int bad: Int }
+      ${good} interface Named { name: String }
+      type Undescribed { ${good} field: Int }
+      union Either = Query | Undescribed
+      scalar Bare
+      directive @marked(argument: Int) on FIELD
     `);
-    expect(undescribed(bare).sort()).toEqual([
-      'Kind.ONE',
-      'Query.field',
-      'Query.field(argument:)',
-      'Undescribed',
-      'Values.bad',
-    ]);
+    expect(badDescriptions(bare).sort()).toEqual(
+      [
+        '@marked',
+        '@marked(argument:)',
+        'Bare',
+        'Either',
+        'Kind.ONE',
+        'Named.name',
+        'Query.field',
+        'Query.field(argument:)',
+        'Undescribed',
+        'Values.bad',
+      ].map((coordinate) => `${coordinate} has no description`),
+    );
   });
+
+  it.each([
+    ['', 'has no description'],
+    ['The title.', 'has fewer than 4 words'],
+    ['the id of the todo.', 'does not begin with a capital, a number or a name'],
+    ['One of the following values:', 'does not end as a sentence'],
+    ['The `id of the todo.', 'has an open backtick'],
+    ['Which one of them it is.', 'does not name its subject'],
+    ['What came of it: the object or the error.', 'does not name its subject'],
+  ])('should find that %j %s', (description, problem) => {
+    expect(problemOf(description)).toBe(problem);
+  });
+
+  it.each(['1 to 50 characters, without line breaks.', 'The `id` of the todo.', 'When the todo was created.'])(
+    'should find nothing wrong with %j',
+    (description) => {
+      expect(problemOf(description)).toBeNull();
+    },
+  );
 });

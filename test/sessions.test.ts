@@ -97,7 +97,7 @@ async function expectOver({ person, refreshToken }: SignedIn): Promise<void> {
 }
 
 describe('viewer.sessions', () => {
-  it('should tell every sign-in apart, the newest first', async () => {
+  it('should list every sign-in, the newest first', async () => {
     const username = await newName();
     const signInFrom = async (address: string, agent: string): Promise<Person> => {
       const caller = new Person(app.url, null, '', { 'x-forwarded-for': address, 'user-agent': agent });
@@ -145,7 +145,7 @@ describe('viewer.sessions', () => {
     expect(new Set(sessions.map(({ address }) => address))).toEqual(new Set(['192.0.2.0/24']));
   });
 
-  it('should tell nobody else, staff neither', async () => {
+  it('should be shown to nobody else, not even staff', async () => {
     const { person } = await signIn(await newName());
     const { createTodo } = await person.gql('mutation { createTodo(input: { title: "x" }) { ... on Todo { id } } }');
     const username = (await person.gql('{ viewer { username } }')).viewer.username;

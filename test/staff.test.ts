@@ -229,7 +229,10 @@ describe('setUserStatus', () => {
     const sockets = await Promise.all([app.url, other.url].map((url) => SocketClient.open(url, person.authorization)));
     const after = await endOfLog(app);
     const operations = sockets.map((socket) => socket.start(TODOS, { after }));
-    await Promise.all(sockets.map((socket) => socket.settle()));
+    await person.gql('mutation { createTodo(input: { title: "seen" }) { __typename } }');
+    for (const operation of operations) {
+      expect((await operation.event()).todo).toMatchObject({ title: 'seen' });
+    }
     expect(await setStatus(root, person, { isStaff: !was })).toMatchObject({ isStaff: !was });
     for (const { ended } of operations) {
       expect(await ended).toMatchObject([{ extensions: { code: 'RESYNC_REQUIRED' } }]);

@@ -162,11 +162,11 @@ describe('changing a todo', () => {
     const todo = await makeTodo(ann, { listId: first });
     expect(await update(ann, todo.id, { listId: second })).toMatchObject({ list: { id: second } });
 
-    const foreign = [{ path: 'listId', message: 'The list belongs to another owner.' }];
-    expect((await update(ann, todo.id, { listId: shared })).fields).toEqual(foreign);
-    expect((await update(staff, todo.id, { listId: await makeList(ben) })).fields).toEqual(foreign);
+    const otherOwner = [{ path: 'listId', message: 'The list belongs to another owner.' }];
+    expect((await update(ann, todo.id, { listId: shared })).fields).toEqual(otherOwner);
+    expect((await update(staff, todo.id, { listId: await makeList(ben) })).fields).toEqual(otherOwner);
     const ownerless = await makeTodo(app.anonymous);
-    expect((await update(ann, ownerless.id, { listId: first })).fields).toEqual(foreign);
+    expect((await update(ann, ownerless.id, { listId: first })).fields).toEqual(otherOwner);
     expect(await update(ann, ownerless.id, { listId: shared })).toMatchObject({ list: { id: shared }, owner: null });
 
     const unseen = [{ path: 'listId', message: 'List does not exist.' }];

@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { manageUsers } from '../src/commands/users.ts';
-import { parseConfig } from '../src/config.ts';
+import { runCommand as runHere } from '../src/commands/run.ts';
+import { parseConfig } from '../src/config/config.ts';
 import { startApp, type TestApp } from './kit/app.ts';
 import type { Person } from './kit/person.ts';
 import { type Finished, runCommand } from './kit/process.ts';
@@ -51,9 +51,11 @@ async function userHere(
     }
   };
   const [stdout, stderr] = [new PassThrough().on('data', write), new PassThrough().on('data', write)];
-  const result = await manageUsers(parseConfig({ ...at.databaseEnv }), args, { stdin, stdout, stderr }).catch(
-    ({ message }: Error) => message,
-  );
+  const result = await runHere('user', args, {
+    config: parseConfig({ ...at.databaseEnv }),
+    terminal: { stdin, stdout, stderr },
+    password: undefined,
+  }).catch(({ message }: Error) => message);
   return { result, output, left };
 }
 
@@ -104,7 +106,7 @@ describe('user list', () => {
     const first = await user(['list', 'ROW']);
     expect(first.code).toBe(0);
     expect(namesIn(first)).toHaveLength(50);
-    expect(first.output).toMatch(/^ID +USERNAME +STATUS +MADE +EMAIL$/m);
+    expect(first.output).toMatch(/^ID +USERNAME +STATUS +CREATED +EMAIL$/m);
     expect(first.output).toMatch(
       /^\d+ +Row00 +active, staff +\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ {2}Row00@list\.example$/m,
     );
@@ -120,7 +122,7 @@ describe('user list', () => {
     expect(namesIn(deactivated)).toEqual(['Row01', 'Row03']);
     for (const limit of ['0', '1001', 'x', '1.5']) {
       const { result } = await userHere(['list', '--limit', limit]);
-      expect(result).toBe('The limit has to be a number between 1 and 1000.');
+      expect(result).toBe('The limit must be a whole number between 1 and 1000.');
     }
   });
 
@@ -131,7 +133,7 @@ describe('user list', () => {
 });
 
 describe('user show', () => {
-  it('should tell who it is, what they have open, and what was done to the account', async () => {
+  it('should show the user, the open sessions and keys, and the audit log of the account', async () => {
     const ann = await newcomer();
     await keyOf(ann);
     await userHere(['promote', ann.username]);
@@ -170,7 +172,7 @@ describe('user set-password', () => {
 
   it.each([
     ['short\n', 'newPassword: This password is too short. It must contain at least 8 characters.'],
-    ['', 'The input ended before everything was answered; nothing was changed.'],
+    ['', 'The input ended before all questions were answered; nothing was changed.'],
   ])('should refuse %j and change nothing', async (input, sentence) => {
     const ann = await newcomer();
     const { code, output } = await user(['set-password', ann.username], input);
@@ -278,10 +280,10 @@ describe('the command user', () => {
     [[], 'There is no command "".'],
     [['dance'], 'There is no command "dance".'],
     [['toString'], 'There is no command "toString".'],
-    [['show'], 'This is not how show is called.'],
-    [['show', 'a', 'b'], 'This is not how show is called.'],
-    [['promote', 'ann', '--force'], 'This is not how promote is called.'],
-    [['list', '--limit'], 'This is not how list is called.'],
+    [['show'], 'The arguments of show are invalid.'],
+    [['show', 'a', 'b'], 'The arguments of show are invalid.'],
+    [['promote', 'ann', '--force'], 'The arguments of promote are invalid.'],
+    [['list', '--limit'], 'The arguments of list are invalid.'],
   ])('should explain itself when it is called in another way: %j', async (args, sentence) => {
     const { result, output } = await userHere(args);
     expect(result).toBe(2);
@@ -300,7 +302,7 @@ describe('the command user', () => {
     'should say that nobody has the name: %s',
     async (command) => {
       const { result } = await userHere([command, 'no"body']);
-      expect(result).toBe('There is no user "no\\"body": `npm run user -- list` shows them.');
+      expect(result).toBe('There is no user "no\\"body". `npm run user -- list` lists the users.');
     },
   );
 
@@ -308,7 +310,7 @@ describe('the command user', () => {
     expect(await user(['dance'])).toMatchObject({ code: 2 });
     expect(await user(['show', 'nobody'])).toEqual({
       code: 1,
-      output: 'There is no user "nobody": `npm run user -- list` shows them.\n',
+      output: 'There is no user "nobody". `npm run user -- list` lists the users.\n',
     });
   });
 

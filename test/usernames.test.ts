@@ -11,7 +11,7 @@ const SIGN_UP = `mutation ($username: String!) {
 const BEGINNING = 'Enter a valid username. ';
 const BAD_NAME = `${BEGINNING}This value may contain only letters, numbers, and @/./+/-/_ characters.`;
 const UNSEEN = `${BEGINNING}This value may not contain characters or accents that cannot be seen.`;
-const MIXED = `${BEGINNING}Its letters have to be of one script in modern use, not Latin and Cyrillic together, say.`;
+const MIXED = `${BEGINNING}All its letters must be of one modern script: not Latin and Cyrillic together, for example.`;
 
 const ACCEPTED = [
   ...['Zoë@home.org', 'a+b-c_d', 'Nguyễn', 'ann1', '2ann', '123', '@.+-_', 'Œuvre', 'x\u0323\u0302'],
@@ -34,7 +34,7 @@ const REFUSED: readonly (readonly [name: string, message: string])[] = [
   ...['a\u115fb', 'a\u3164b', 'a\uffa0', 'a\u034fb', 'a\ufe0f', 'a\u{e0100}', 'ក\u17b4', 'ᠠ\u180b'].map(
     (name) => [name, UNSEEN] as const,
   ),
-  // Marks that stand on nothing, or one on another where they cannot be told from fewer.
+  // Marks that stand on nothing, or one on another where they look like fewer.
   ...[
     '\u0301a',
     'a.\u0323b',

@@ -1,6 +1,15 @@
-// Node 24.19 and later end the process when garbage of version 12 is collected while nothing else runs (its objects are made with a header
-// of Node that assumes the contrary); version 13 is made otherwise, but needs Node-API 10, which Node 20 never got. So both are installed, and whoever
-// asks for better-sqlite3, Prisma's adapter included, gets the one that works.
+// Why there are two versions, and until when: ../README.md.
 const NODE_API_OF_13 = 10;
 
-module.exports = require(Number(process.versions.napi) >= NODE_API_OF_13 ? 'better-sqlite3-13' : 'better-sqlite3-12');
+const name = Number(process.versions.napi) >= NODE_API_OF_13 ? 'better-sqlite3-13' : 'better-sqlite3-12';
+try {
+  module.exports = require(name);
+} catch (cause) {
+  if (cause.code !== 'MODULE_NOT_FOUND') {
+    throw cause;
+  }
+  throw new Error(
+    `The SQLite driver for Node ${process.versions.node}, ${name}, is not installed. Run \`npm ci\` with this version of Node; version 12 may need Python, make and a C++ compiler.`,
+    { cause },
+  );
+}

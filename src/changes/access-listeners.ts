@@ -1,16 +1,16 @@
 import type { Change } from './change.ts';
 
-/** Called for each access change of a scope as soon as it is committed; with null for one that cannot be read. */
+/** Called for each access change of a scope as soon as it is committed; with null for a change that cannot be read. */
 export type AccessListener = (change: Change | null) => void;
 
-/** Who has to know of access changes, by scope. */
+/** The listeners for access changes, by scope. */
 export class AccessListeners {
-  readonly #ofEvery: ((change: Change) => void)[] = [];
+  readonly #ofAllScopes: ((change: Change) => void)[] = [];
   readonly #byScope = new Map<string, Set<AccessListener>>();
 
   /** Adds a listener for several scopes; returns the function that removes it. */
   add(scopes: readonly string[], listener: AccessListener): () => void {
-    // Each registration is one of its own, whoever else is called back by the same function.
+    // A wrapper for each registration, so that the same function can be registered twice and removed once.
     const own: AccessListener = (change) => listener(change);
     for (const scope of scopes) {
       const listeners = this.#byScope.get(scope) ?? new Set();
@@ -27,17 +27,17 @@ export class AccessListeners {
     };
   }
 
-  /** Adds a listener for every scope; it is called before those of a scope. */
-  addToEvery(listener: (change: Change) => void): void {
-    this.#ofEvery.push(listener);
+  /** Adds a listener for all scopes; it is called before the listeners of single scopes. */
+  addToAll(listener: (change: Change) => void): void {
+    this.#ofAllScopes.push(listener);
   }
 
-  /** The listeners of every scope. */
-  get ofEvery(): readonly ((change: Change) => void)[] {
-    return this.#ofEvery;
+  /** The listeners for all scopes. */
+  get ofAllScopes(): readonly ((change: Change) => void)[] {
+    return this.#ofAllScopes;
   }
 
-  /** The listeners of a change's scopes, each once. */
+  /** Returns the listeners of a change's scopes, each once. */
   find({ scope, otherScope }: Change): ReadonlySet<AccessListener> {
     return new Set([scope, otherScope].flatMap((each) => [...((each !== null && this.#byScope.get(each)) || [])]));
   }

@@ -2,13 +2,13 @@ import { decodeValue } from '../database/columns.ts';
 import { encodeLogCursor, type LogPosition } from './cursor.ts';
 import type { ChangeAction, LoggedModel } from './logged-models.ts';
 
-/** What a change takes in memory beside the images of its row, in bytes. */
+/** The memory that a change takes beside the images of its row, in bytes. */
 const OVERHEAD_BYTES = 300;
 
-/** The model of the row that stands for the beginning of the log on PostgreSQL. It is no change, and older than any. */
-export const LOG_BEGINNING = 'Beginning';
+/** The model of the sentinel row that PostgreSQL inserts into an empty log. It is not a change, and comes before all changes. */
+export const SENTINEL_MODEL = 'Beginning';
 
-/** A row of the log without its images, as either database returns it. */
+/** A row of the log without its images, as the driver of either database returns it. */
 export interface LogHeader {
   readonly seq: number | string;
   readonly at: string | Date;
@@ -25,10 +25,10 @@ export interface Images {
   readonly after: string | null;
 }
 
-/** A row as the log keeps it, with the values that its model gives them. */
+/** A row as the log stores it, decoded by the column kinds of its model. */
 export type RowImage = Readonly<Record<string, unknown>> & { readonly id: number };
 
-/** The log holds a change that cannot be read: its subscribers have to start over. */
+/** A change in the log cannot be decoded. The subscriptions that it concerns end with `RESYNC_REQUIRED`. */
 export class UnreadableChangeError extends Error {
   readonly change: Change;
 
@@ -44,7 +44,7 @@ export function positionOf({ seq, at }: Pick<LogHeader, 'seq' | 'at'>): LogPosit
   return { seq: Number(seq), at: at instanceof Date ? at.getTime() : Date.parse(at) };
 }
 
-/** What a filter may know of a change. */
+/** The part of a change that filters read. */
 export interface RowChange {
   /** The position of the change in the log, as clients receive it. */
   readonly cursor: string;
@@ -54,7 +54,7 @@ export interface RowChange {
   readonly after: RowImage | null;
 }
 
-/** One committed change of one row. Its images are decoded when they are first read. */
+/** A committed change of one row. Its images are decoded when they are first read. */
 export class Change implements LogPosition, RowChange {
   readonly seq: number;
   readonly at: number;
@@ -92,16 +92,25 @@ export class Change implements LogPosition, RowChange {
     return this.#model.decidesAccess;
   }
 
-  /** Whether its images were read; nobody asked for them otherwise. */
+  /** Whether its images were read from the log; they are left out where nothing in this process needs them. */
   get hasImages(): boolean {
     return this.#images !== null;
+  }
+
+  /** Whether both images can be decoded. */
+  get isReadable(): boolean {
+    try {
+      return [this.before, this.after].length > 0;
+    } catch {
+      return false;
+    }
   }
 
   setImages(images: Images): void {
     this.#images = images;
   }
 
-  /** About how much memory the change takes, in bytes. */
+  /** The approximate memory that the change takes, in bytes. */
   get size(): number {
     return OVERHEAD_BYTES + (this.#images?.before?.length ?? 0) + (this.#images?.after?.length ?? 0);
   }
@@ -148,7 +157,7 @@ export class Change implements LogPosition, RowChange {
     for (const column of columns) {
       const value = decodeValue(row[column] ?? null, this.#model.columns.get(column));
       if (value === undefined) {
-        throw new UnreadableChangeError(this, `the column ${column} holds a value of another kind`);
+        throw new UnreadableChangeError(this, `the column ${column} holds a value of another type`);
       }
       decoded[column] = value;
     }

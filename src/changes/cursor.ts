@@ -2,34 +2,34 @@ import { createHash } from 'node:crypto';
 import { AppError } from '../errors.ts';
 
 /**
- * A position in the log: the change with this `seq`, or 0 before all of them. `at` is when that change was written, in milliseconds since
- * 1970; it distinguishes the change from another one of the same number, as a database that was restored from a copy makes them.
+ * A position in the log: the change with this `seq`, or 0 for the position before all changes. `at` is when that change was written, in milliseconds since
+ * 1970; it distinguishes the change from another one with the same number, which a database that was restored from a copy can have.
  */
 export interface LogPosition {
   readonly seq: number;
   readonly at: number;
 }
 
-/** The position before every change. */
+/** The position before all changes. */
 export const LOG_START: LogPosition = { seq: 0, at: 0 };
 
-/** A position in one particular log. */
+/** A position in the log with this epoch. */
 export interface LogCursor extends LogPosition {
   readonly epoch: string;
 }
 
-/** The epoch of a log: its identity, and the settings under which it is read. */
+/** Returns the epoch of a log: a digest of its identity and of the settings under which it is read. */
 export function epochOf(identity: string, settings: string): string {
   return createHash('sha256').update(`${identity} ${settings}`).digest('hex').slice(0, 16);
 }
 
-/** Writes a cursor: `epoch:seq-fingerprint`. Opaque to clients. */
+/** Returns a position as a cursor, `epoch:seq-at`, which is opaque to clients. */
 export function encodeLogCursor(epoch: string, { seq, at }: LogPosition): string {
   return `${epoch}:${seq}-${at.toString(36)}`;
 }
 
 /**
- * Reads a cursor.
+ * Returns the position that a cursor encodes.
  *
  * @throws {AppError} `BAD_CURSOR` when it is malformed
  */

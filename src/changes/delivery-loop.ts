@@ -1,63 +1,74 @@
-import type { Delivery } from './delivery.ts';
 import type { ResultStore } from './results.ts';
 
-/** How long the loop goes on before sockets, requests and timers get their turn, in milliseconds. */
+/** How long the loop runs before it yields to sockets, requests and timers, in milliseconds. */
 const TURN_MS = 8;
-/** How long rows that hang on events are shared, in milliseconds. */
-const WAVE_MS = 50;
+/** How long the rows that events refer to are shared between renderings, in milliseconds. */
+const LOADER_SCOPE_MS = 50;
+
+/** The queued events of one subscription, as the loop sees them. */
+export interface ScheduledDelivery {
+  /** Whether the delivery is in the loop's ready list. */
+  isScheduled: boolean;
+  /** The approximate memory that the queued events take, in bytes. */
+  readonly bytes: number;
+  /** Sends one batch of the queued events. */
+  advance(): void;
+  /** Drops the queued events. Those of the log are replayed from it later. */
+  shed(): void;
+}
 
 /**
- * The one loop that moves events to the readers of every transport. Each delivery gets a batch at a time, in turn, and the loop gives way to
- * sockets, requests and timers after a few milliseconds.
+ * The loop that writes events to the readers of all transports: one batch of each delivery in turn. It yields to sockets, requests and timers after a few
+ * milliseconds.
  */
 export class DeliveryLoop {
   readonly results: ResultStore;
   readonly #maxWaitingBytes: number;
-  readonly #deliveries = new Set<Delivery>();
-  #ready: Delivery[] = [];
-  #isStarted = false;
-  #wave: { readonly since: number } = { since: 0 };
-  /** How many events were written to readers. */
+  readonly #deliveries = new Set<ScheduledDelivery>();
+  #ready: ScheduledDelivery[] = [];
+  #isRunning = false;
+  #loaderScope: { readonly since: number } = { since: 0 };
+  /** The number of events that were written to readers. */
   delivered = 0;
-  /** How many deliveries were sent back to the log since the process held too much. */
+  /** The number of deliveries whose queue was dropped because the queues of the process exceeded their bound. */
   shed = 0;
 
-  /** `maxWaitingBytes` bounds the events that wait in all queues of the process together. */
+  /** `maxWaitingBytes` bounds the events in all queues of the process together. */
   constructor(results: ResultStore, maxWaitingBytes: number) {
     this.results = results;
     this.#maxWaitingBytes = maxWaitingBytes;
   }
 
-  /** The same for all events that are rendered at about the same time, which share the rows that hang on them. */
-  get wave(): object {
+  /** The key under which renderings share the rows that events refer to: the same object for all events that are rendered within {@link LOADER_SCOPE_MS}. */
+  get loaderScope(): object {
     const now = performance.now();
-    if (now - this.#wave.since > WAVE_MS) {
-      this.#wave = { since: now };
+    if (now - this.#loaderScope.since > LOADER_SCOPE_MS) {
+      this.#loaderScope = { since: now };
     }
-    return this.#wave;
+    return this.#loaderScope;
   }
 
-  /** Rows that were read before are not used for events that come now. */
-  beginWave(): void {
-    this.#wave = { since: performance.now() };
+  /** Ends the present loader scope, so that events of later changes are not rendered with rows that were read before. */
+  renewLoaderScope(): void {
+    this.#loaderScope = { since: performance.now() };
   }
 
-  add(delivery: Delivery): void {
+  add(delivery: ScheduledDelivery): void {
     this.#deliveries.add(delivery);
   }
 
-  remove(delivery: Delivery): void {
+  remove(delivery: ScheduledDelivery): void {
     this.#deliveries.delete(delivery);
   }
 
-  schedule(delivery: Delivery): void {
+  schedule(delivery: ScheduledDelivery): void {
     if (delivery.isScheduled) {
       return;
     }
     delivery.isScheduled = true;
     this.#ready.push(delivery);
-    if (!this.#isStarted) {
-      this.#isStarted = true;
+    if (!this.#isRunning) {
+      this.#isRunning = true;
       queueMicrotask(() => this.#run());
     }
   }
@@ -77,11 +88,11 @@ export class DeliveryLoop {
         }
       }
     }
-    this.#isStarted = false;
+    this.#isRunning = false;
     this.#shedExcess();
   }
 
-  /** Sends the deliveries with the most waiting bytes back to the log until the rest is within the bound. */
+  /** Drops the largest queues, to be replayed from the log, until the rest is within the bound. */
   #shedExcess(): void {
     if (this.results.waitingBytes <= this.#maxWaitingBytes) {
       return;

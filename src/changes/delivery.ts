@@ -4,53 +4,53 @@ import type { StreamEvent } from './filter.ts';
 import type { Item, Result } from './result.ts';
 import type { Renderer, ResultGroup } from './results.ts';
 
-/** How many events of one subscription are rendered together, so that what hangs on them is loaded together, and how many bytes of them. */
+/** How many events of one subscription, and how many bytes of them, are rendered together: the rows that they refer to are loaded by one statement. */
 const MAX_BATCH_EVENTS = 64;
 const MAX_BATCH_BYTES = 256 * 1024;
 
-/** Why a subscription is over. */
+/** Why a subscription ended. */
 export type StreamEnd =
   | { readonly kind: 'complete' }
-  /** `isTooSlow` says that its reader was too slow, after which the connection is closed. */
+  /** With `isTooSlow` the reader was too slow, and the connection is closed as well. */
   | { readonly kind: 'error'; readonly error: Error; readonly isTooSlow: boolean };
 
-/** Where the results of one subscription go: the writer of a transport. */
+/** The writer of a transport that takes the results of one subscription. */
 export interface Sink {
-  /** Whether the reader takes more at present. */
+  /** Whether the transport takes more results at present (backpressure). */
   isWritable(): boolean;
-  /** Calls back once when it does again. */
+  /** Calls back once when the transport takes results again. */
   onceWritable(callback: () => void): void;
   send(result: Result, event: StreamEvent): void;
   end(end: StreamEnd): void;
 }
 
-/** One subscription, as transports use it. */
+/** One subscription, as a transport uses it. */
 export interface EventStream {
   /** Starts to send events to the sink, each with the text that the renderer makes. */
   start(renderer: Renderer, sink: Sink): void;
-  /** Ends it since nobody wants it any more. */
+  /** Ends the subscription on behalf of the client. */
   close(): void;
-  /** Calls back once when it has ended, however that came; at once when it has already. There is one such callback. */
+  /** Calls back once when the subscription has ended for any reason; immediately when it has already. Only one callback is stored. */
   onceEnded(callback: () => void): void;
 }
 
-/** Who has to know what becomes of a delivery. */
+/** The owner of a delivery, which is informed of its progress. */
 export interface DeliveryOwner {
   readonly viewer: Viewer;
-  /** Whether the event may be sent at this very moment. */
+  /** Whether the viewer may receive the event at this moment. */
   mayReceive(event: StreamEvent): boolean;
-  /** The reader took what waited, up to this item. */
+  /** The queued items up to this one were sent. */
   onProgress(last: Item): void;
-  /** Nothing waits any more, and the reader takes more. */
+  /** The queue is empty, and the sink is writable. */
   onDrained(): void;
   /** The last event of the subscription was sent. */
   onLast(): void;
   onFailure(error: Error): void;
-  /** The process holds too much: what waits here should be left in the log. */
+  /** The process sheds load: the owner drops the queue, and replays events of the log from it later. */
   onShed(): void;
 }
 
-/** The events of one subscription that wait to be rendered and written, in order. */
+/** The queue of one subscription: events to render and write, in order. */
 export class Delivery {
   readonly #loop: DeliveryLoop;
   readonly #owner: DeliveryOwner;
@@ -58,10 +58,10 @@ export class Delivery {
   readonly #sink: Sink;
   #queue: Item[] = [];
   #bytes = 0;
-  /** Waits for a rendering or for its reader. */
+  /** Whether it waits for a rendering or for the sink to become writable. */
   #isBlocked = false;
   #isClosed = false;
-  /** Whether it is in the loop's list. */
+  /** Whether it is in the loop's ready list. */
   isScheduled = false;
 
   constructor(loop: DeliveryLoop, owner: DeliveryOwner, group: ResultGroup, sink: Sink) {
@@ -77,12 +77,12 @@ export class Delivery {
     return this.#queue.length;
   }
 
-  /** About how much memory the waiting events take, in bytes. */
+  /** The approximate memory that the queued events take, in bytes. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Whether nothing waits, and its reader takes more. */
+  /** Whether the queue is empty and the sink is writable. */
   get isIdle(): boolean {
     return this.#queue.length === 0 && !this.#isBlocked && this.#sink.isWritable();
   }
@@ -98,7 +98,7 @@ export class Delivery {
     this.#loop.schedule(this);
   }
 
-  /** Takes waiting events back. */
+  /** Removes the queued events that the function selects. */
   removeWhere(isRemoved: (event: StreamEvent) => boolean): void {
     const removed = this.#queue.filter(({ event }) => isRemoved(event));
     if (removed.length === 0) {
@@ -106,19 +106,19 @@ export class Delivery {
     }
     this.#queue = this.#queue.filter(({ event }) => !isRemoved(event));
     for (const item of removed) {
-      this.#drop(item);
+      this.#release(item);
     }
     this.#loop.schedule(this);
   }
 
-  /** Takes back everything that waits, and returns the first of it. */
+  /** Empties the queue; returns the item that was first. */
   clear(): Item | undefined {
-    const waiting = this.#queue;
+    const removed = this.#queue;
     this.#queue = [];
-    for (const item of waiting) {
-      this.#drop(item);
+    for (const item of removed) {
+      this.#release(item);
     }
-    return waiting[0];
+    return removed[0];
   }
 
   close(end: StreamEnd): void {
@@ -132,7 +132,7 @@ export class Delivery {
     this.#sink.end(end);
   }
 
-  /** Has the loop look at it. */
+  /** Schedules the delivery in the loop. */
   wake(): void {
     this.#loop.schedule(this);
   }
@@ -141,7 +141,7 @@ export class Delivery {
     this.#owner.onShed();
   }
 
-  /** Sends one batch of what waits, as far as it is rendered and the reader takes it. A failure ends this delivery and no other. */
+  /** Sends one batch of the queued items that are rendered, while the sink is writable. An error ends this delivery only. */
   advance(): void {
     try {
       this.#advance();
@@ -172,7 +172,7 @@ export class Delivery {
       if (!result) {
         break;
       }
-      // The right to it may have been lost while it waited or was rendered.
+      // Access may have been revoked while the item was queued or rendered.
       if (result.text !== null && this.#owner.mayReceive(item.event)) {
         this.#sink.send(result, item.event);
         this.#loop.delivered += 1;
@@ -186,15 +186,15 @@ export class Delivery {
       this.#isBlocked = true;
       this.#group.request(this.#nextBatch(), viewer, (error) => this.#unblock(error));
     } else {
-      this.#take(queue, sent);
+      this.#dequeue(queue, sent);
     }
   }
 
-  /** Takes the items that were sent out of the queue. */
-  #take(queue: readonly Item[], sent: number): void {
+  /** Removes the items that were sent from the queue. */
+  #dequeue(queue: readonly Item[], sent: number): void {
     this.#queue = sent === queue.length ? [] : queue.slice(sent);
     for (let index = 0; index < sent; index += 1) {
-      this.#drop(queue[index] as Item);
+      this.#release(queue[index] as Item);
     }
     this.#owner.onProgress(queue[sent - 1] as Item);
     if (this.#queue.length > 0 || !this.#sink.isWritable()) {
@@ -226,7 +226,7 @@ export class Delivery {
     }
   }
 
-  #drop(item: Item): void {
+  #release(item: Item): void {
     this.#bytes -= item.size;
     this.#group.release(item);
   }

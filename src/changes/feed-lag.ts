@@ -1,15 +1,15 @@
 import type { ChangeLog, HorizonHolder, Poll } from './log.ts';
 
-/** How long committed changes may be kept back before it is worth asking which transaction does it, in milliseconds. */
-const ASK_AFTER_MS = 5_000;
+/** How long the horizon may hold back committed changes before the feed looks for the transaction that holds it, in milliseconds. */
+const HOLDER_QUERY_DELAY_MS = 5_000;
 
 export interface FeedReports {
-  /** Work in the background failed; it is tried again. */
+  /** Reports a failure of background work, which is retried. */
   readonly onFailure: (error: unknown) => void;
   readonly onWarning: (message: string, details: Record<string, unknown>) => void;
 }
 
-/** How far the feed is behind what is committed. */
+/** Measures the lag of the feed behind the committed changes. */
 export class FeedLag {
   readonly #log: ChangeLog;
   readonly #reports: FeedReports;
@@ -17,7 +17,7 @@ export class FeedLag {
   #behindSince: number | null = null;
   #heldBackSince: number | null = null;
   #holder: HorizonHolder | null = null;
-  #askedAt = Number.NEGATIVE_INFINITY;
+  #holderQueriedAt = Number.NEGATIVE_INFINITY;
   #changes = 0;
 
   constructor(log: ChangeLog, reports: FeedReports) {
@@ -25,7 +25,7 @@ export class FeedLag {
     this.#reports = reports;
   }
 
-  /** For how long committed changes have been waiting, in milliseconds; 0 when none waits. */
+  /** The time for which committed changes have not been handled, in milliseconds; 0 when all are. */
   get ms(): number {
     const since = Math.min(
       this.#behindSince ?? Number.POSITIVE_INFINITY,
@@ -34,23 +34,23 @@ export class FeedLag {
     return Number.isFinite(since) ? performance.now() - since : 0;
   }
 
-  /** About how many changes wait to be read. */
+  /** The approximate number of changes that have not been handled. */
   get changes(): number {
     return this.#changes;
   }
 
-  /** The transaction that keeps committed changes back, where one has done so for some seconds. */
+  /** The transaction that has held the horizon for some seconds, if there is one. */
   get holder(): HorizonHolder | null {
     return this.#holder;
   }
 
-  /** For how long the log could not be read, in milliseconds; 0 when it can. */
+  /** The time for which the log could not be read, in milliseconds; 0 when it can. */
   get failingMs(): number {
     return this.#failingSince === null ? 0 : performance.now() - this.#failingSince;
   }
 
-  /** Takes note of a poll. */
-  note({ upTo, head, heldBackSince }: Poll): void {
+  /** Records a successful poll. */
+  record({ upTo, head, heldBackSince }: Poll): void {
     const now = performance.now();
     this.#failingSince = null;
     this.#changes = Math.max(0, head.seq - upTo.seq);
@@ -58,14 +58,17 @@ export class FeedLag {
     this.#heldBackSince = heldBackSince === null ? null : now - Math.max(0, Date.now() - heldBackSince);
     if (this.#heldBackSince === null) {
       this.#holder = null;
-    } else if (now - this.#heldBackSince > ASK_AFTER_MS && now - this.#askedAt > ASK_AFTER_MS) {
-      this.#askedAt = now;
+    } else if (
+      now - this.#heldBackSince > HOLDER_QUERY_DELAY_MS &&
+      now - this.#holderQueriedAt > HOLDER_QUERY_DELAY_MS
+    ) {
+      this.#holderQueriedAt = now;
       this.#findHolder();
     }
   }
 
-  /** Takes note of a poll that failed; the first failure of a row is reported. */
-  fail(error: unknown): void {
+  /** Records a failed poll; the first one in a row is reported. */
+  recordFailure(error: unknown): void {
     if (this.#failingSince === null) {
       this.#failingSince = performance.now();
       this.#reports.onFailure(error);
@@ -77,7 +80,10 @@ export class FeedLag {
     this.#log.findHorizonHolder().then((holder) => {
       this.#holder = holder;
       if (isFirst && holder) {
-        this.#reports.onWarning('A transaction that still runs keeps back committed changes.', { ...holder });
+        this.#reports.onWarning(
+          'A running transaction holds back committed changes: subscribers receive them when it ends. End it if it should not run this long.',
+          { ...holder },
+        );
       }
     }, this.#reports.onFailure);
   }

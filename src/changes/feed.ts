@@ -1,9 +1,11 @@
 import { AppError } from '../errors.ts';
-import { type AccessListener, AccessListeners } from './access-listeners.ts';
+import type { AccessListener } from './access-listeners.ts';
+import { type BarrierRange, requireCurrentViewer, requireNoBarrier } from './barriers.ts';
 import { type Change, type RowChange, UnreadableChangeError } from './change.ts';
 import { decodeLogCursor, encodeLogCursor, type LogPosition } from './cursor.ts';
 import { DeliveryLoop } from './delivery-loop.ts';
 import type { FeedLag, FeedReports } from './feed-lag.ts';
+import { FeedListeners } from './feed-listeners.ts';
 import type { Interest, SubscriptionFilter } from './filter.ts';
 import type { ChangeLog, ReadLimits, ReplayBatch } from './log.ts';
 import { LogPoller, type PollHandler } from './log-poller.ts';
@@ -11,23 +13,24 @@ import { type MembershipRule, Memberships } from './memberships.ts';
 import { Replays } from './replays.ts';
 import { ResultStore } from './results.ts';
 import { SharedFilters } from './shared-filters.ts';
-import { Stream, type StreamLimits, type StreamSource } from './stream.ts';
+import { Stream, type StreamSource } from './stream.ts';
+import type { StreamLimits } from './stream-limits.ts';
 
-/** How much is read at once on behalf of a caller. */
-const READ: ReadLimits = { rows: 500, bytes: 1024 * 1024 };
+/** The limits of one read of the log for a caller of the feed. */
+const READ_LIMITS: ReadLimits = { rows: 500, bytes: 1024 * 1024 };
 
 export interface FeedOptions extends FeedReports {
   readonly limits: StreamLimits;
-  /** The bytes of events that may wait in all streams together. */
+  /** The bytes of events that may wait in the queues of all streams together. */
   readonly maxWaitingBytes: number;
-  /** The bytes of results that are kept for streams that have not sent them yet. */
+  /** The bytes of results that are cached for streams that have not sent them yet. */
   readonly maxResultBytes: number;
-  /** With a lag beyond this the process is not ready, in milliseconds. */
+  /** The lag from which on the process reports that it is not ready, in milliseconds. */
   readonly maxLagMs: number;
   readonly memberships: readonly MembershipRule[];
 }
 
-/** Reads the log once for all subscriptions of this process and passes each change to those that it may concern. */
+/** Reads the log once for all subscriptions of this process and dispatches each change to the subscriptions that it may concern. */
 export class Feed implements StreamSource, PollHandler {
   readonly memberships: Memberships;
   readonly limits: StreamLimits;
@@ -37,16 +40,15 @@ export class Feed implements StreamSource, PollHandler {
   readonly #options: FeedOptions;
   readonly #poller: LogPoller;
   readonly #filters = new SharedFilters();
-  readonly #access = new AccessListeners();
-  readonly #modelListeners = new Map<string, Set<() => void>>();
-  readonly #lossListeners = new Set<() => void>();
-  /** The streams that have not ended, with what stops their notification of access changes. */
+  readonly #listeners: FeedListeners;
+  /** The streams that have not ended, each with the function that removes its access listener. */
   readonly #streams = new Map<Stream, () => void>();
   readonly #counts = { changes: 0, unreadable: 0, resyncs: 0 };
 
   private constructor(log: ChangeLog, options: FeedOptions, position: LogPosition) {
     this.#log = log;
     this.#options = options;
+    this.#listeners = new FeedListeners(options.onFailure);
     this.limits = options.limits;
     this.loop = new DeliveryLoop(new ResultStore(options.maxResultBytes), options.maxWaitingBytes);
     this.replays = new Replays(
@@ -61,7 +63,7 @@ export class Feed implements StreamSource, PollHandler {
     this.#poller = new LogPoller(log, position, this, options);
   }
 
-  /** Starts to read the log from its present end. */
+  /** Returns a feed that reads the log from its present end. */
   static async start(log: ChangeLog, options: FeedOptions): Promise<Feed> {
     return new Feed(log, options, await log.begin());
   }
@@ -70,12 +72,12 @@ export class Feed implements StreamSource, PollHandler {
     return this.#poller.position;
   }
 
-  /** The position up to which every change was offered to subscriptions; what is read from the database now includes all of them. */
+  /** The position up to which every change was dispatched, as clients receive it; rows that are read from the database now include all of these changes. */
   get cursor(): string {
     return this.#poller.cursor;
   }
 
-  /** Whether every access change that was committed more than a second ago is known here. */
+  /** Whether this process has applied every access change that was committed more than a second ago. */
   get isCurrent(): boolean {
     return this.#poller.isCurrent;
   }
@@ -84,18 +86,18 @@ export class Feed implements StreamSource, PollHandler {
     return this.#poller.lag;
   }
 
-  /** Writes a position as clients receive it. */
-  cursorOf(position: LogPosition): string {
+  /** Returns a position as clients receive it. */
+  encodePosition(position: LogPosition): string {
     return encodeLogCursor(this.#log.epoch, position);
   }
 
-  /** Counts for operators: open streams, those of them that catch up, and since the start changes read, unreadable changes and resyncs. */
+  /** Counters for operators: open streams, how many of them catch up, and since the start the changes read, the unreadable changes and the resyncs. */
   get counts() {
     const catchingUp = [...this.#streams.keys()].filter(({ isLive }) => !isLive).length;
     return { ...this.#counts, streams: this.#streams.size, catchingUp };
   }
 
-  /** Why subscriptions cannot rely on the feed at present; null when they can. */
+  /** Why the feed is not ready; null when it is. */
   get problem(): string | null {
     if (this.lag.failingMs > this.#options.maxLagMs) {
       return 'The change log cannot be read.';
@@ -103,22 +105,22 @@ export class Feed implements StreamSource, PollHandler {
     return this.lag.ms > this.#options.maxLagMs ? 'Subscribers receive changes too late.' : null;
   }
 
-  /** Says that something may have been committed; the log is polled soon, once however often this is called meanwhile. */
+  /** Requests a poll of the log, since something may have been committed; calls before that poll begins are coalesced. */
   wake(): void {
     this.#poller.wake();
   }
 
   /**
-   * Waits for a poll that begins after this call: what decides about access is known then, and everything that was committed before is in
-   * the log up to the position that it returns, apart from what a transaction that still runs keeps back.
+   * Waits for a poll that begins after this call, and returns the position of the log's end at that poll. All access changes that were committed before are
+   * applied then, and the other changes that were committed before lie up to that position, except those above the horizon of a running transaction.
    */
   refresh(): Promise<LogPosition> {
     return this.#poller.refresh();
   }
 
   /**
-   * A subscription to the changes after the cursor `after`, or to those to come. `since` is a cursor from before the viewer of the filter was
-   * read. The filter is released with the subscription, also when this fails.
+   * Opens a subscription to the changes after the cursor `after`, or to later changes only when it is null. `since` is a cursor from before the viewer of
+   * the filter was read. The filter is released with the subscription, also when this function throws.
    *
    * @throws {AppError} `BAD_CURSOR` when the cursor is malformed; `RESYNC_REQUIRED` when it belongs to another log, lies in the future, or the log no
    * longer reaches back to it
@@ -127,13 +129,13 @@ export class Feed implements StreamSource, PollHandler {
     try {
       const cursor = after === null ? null : decodeLogCursor(after);
       const head = await this.refresh();
-      if (cursor && (cursor.epoch !== this.#log.epoch || !(await this.#log.holds(cursor)))) {
+      if (cursor && (cursor.epoch !== this.#log.epoch || !(await this.#log.contains(cursor)))) {
         throw new AppError('RESYNC_REQUIRED');
       }
       if (cursor) {
-        await this.#expectNoBarrier(filter, cursor, head);
+        await requireNoBarrier(this.#log, filter, barrierRange(cursor, head));
       } else {
-        await this.#expectPresentViewer(filter, decodeLogCursor(since), head);
+        await requireCurrentViewer(this.#log, filter, barrierRange(decodeLogCursor(since), head));
       }
       return this.#create(filter, cursor ?? head);
     } catch (error) {
@@ -142,48 +144,44 @@ export class Feed implements StreamSource, PollHandler {
     }
   }
 
-  /** Calls back for the access changes of these scopes until the function that it returns is called. */
+  /** Calls back for the access changes of these scopes; returns the function that removes the listener. */
   onAccess(scopes: readonly string[], listener: AccessListener): () => void {
-    return this.#access.add(scopes, listener);
+    return this.#listeners.addAccess(scopes, listener);
   }
 
   /**
-   * Calls back for the access changes of all scopes, for as long as the feed lives, and before the listeners of a scope. The images of the change may be
-   * unreadable; its scopes never are.
+   * Calls back for the access changes of all scopes until the feed is closed, before the listeners of single scopes. The images of the change may be
+   * unreadable; its scopes are always readable.
    */
-  onEveryAccess(listener: (change: Change) => void): void {
-    this.#access.addToEvery(listener);
+  onAnyAccess(listener: (change: Change) => void): void {
+    this.#listeners.addAnyAccess(listener);
   }
 
-  /** Calls back for each change that an interest selects, in log order, until the function that it returns is called. */
+  /** Calls back for each change that an interest selects, in log order; returns the function that removes the listener. */
   onChangeOf(interest: Interest, listener: (change: RowChange) => void): () => void {
     return this.#filters.listen(interest, listener);
   }
 
-  /** Calls back soon after changes of a model were read, until the function that it returns is called. */
+  /** Calls back after each batch that has changes of a model; returns the function that removes the listener. */
   onModel(model: string, listener: () => void): () => void {
-    const listeners = this.#modelListeners.get(model) ?? new Set();
-    this.#modelListeners.set(model, listeners);
-    listeners.add(listener);
-    return () => listeners.delete(listener);
+    return this.#listeners.addModel(model, listener);
   }
 
-  /** Calls back when changes are gone that this process has not read, until the function that it returns is called. */
-  whenLost(listener: () => void): () => void {
-    this.#lossListeners.add(listener);
-    return () => this.#lossListeners.delete(listener);
+  /** Calls back when the log no longer holds changes that this process has not read; returns the function that removes the listener. */
+  onLogReset(listener: () => void): () => void {
+    return this.#listeners.addReset(listener);
   }
 
   /**
-   * Reads the changes of models after a position, or from it on, up to what the feed has read.
+   * Reads the changes of models after a position (including it with `includesFrom`) up to the feed's position.
    *
    * @throws {AppError} `RESYNC_REQUIRED` when the log does not hold the position
    */
   read(models: readonly string[], from: LogPosition, includesFrom = false): Promise<ReplayBatch> {
-    return this.#log.replay({ models }, { from, until: this.position, includesFrom }, READ);
+    return this.#log.replay({ models }, { from, until: this.position, includesFrom }, READ_LIMITS);
   }
 
-  /** Ends every subscription and stops reading. */
+  /** Ends every subscription and stops reading the log. */
   async close(): Promise<void> {
     for (const stream of [...this.#streams.keys()]) {
       stream.close();
@@ -211,138 +209,80 @@ export class Feed implements StreamSource, PollHandler {
   }
 
   needsImages(change: Change): boolean {
-    return this.#filters.concerns(change);
+    return this.#filters.hasTargets(change);
   }
 
-  onAccessChanges(changes: readonly Change[]): void {
+  handleAccessChanges(changes: readonly Change[]): void {
     for (const change of changes) {
-      const readable = isReadable(change);
-      if (readable) {
+      if (change.isReadable) {
         this.memberships.apply(change);
       } else {
         this.#reportUnreadable(change);
         this.memberships.reload();
       }
-      for (const listener of this.#access.ofEvery) {
-        this.#guard(() => listener(change));
-      }
-      for (const listener of this.#access.find(change)) {
-        this.#guard(() => listener(readable ? change : null));
-      }
+      this.#listeners.callAccess(change);
     }
   }
 
-  onBegin(): void {
-    this.loop.beginWave();
+  beginBatch(): void {
+    this.loop.renewLoaderScope();
   }
 
-  onChange(change: Change, previous: LogPosition): void {
+  handleChange(change: Change, previous: LogPosition): void {
     this.#counts.changes += 1;
-    for (const { streams, error } of this.#filters.offer(change, previous)) {
+    for (const { streams, error } of this.#filters.dispatch(change, previous)) {
       if (error instanceof UnreadableChangeError) {
         this.#reportUnreadable(change);
         this.#resync(streams);
       } else {
         this.#options.onFailure(error);
         for (const stream of streams) {
-          this.#guard(() => stream.fail(error as Error));
+          this.#listeners.guard(() => stream.fail(error as Error));
         }
       }
     }
   }
 
-  onEnd(models: ReadonlySet<string>): void {
-    for (const model of models) {
-      for (const listener of this.#modelListeners.get(model) ?? []) {
-        this.#guard(listener);
-      }
-    }
+  endBatch(models: ReadonlySet<string>): void {
+    this.#listeners.callModels(models);
   }
 
-  onLoss(): void {
+  handleLogReset(): void {
     this.replays.clear();
     this.memberships.reload();
-    for (const listener of [...this.#lossListeners]) {
-      this.#guard(listener);
-    }
+    this.#listeners.callReset();
     this.#resync([...this.#streams.keys()]);
   }
 
   #create(filter: SubscriptionFilter, position: LogPosition): Stream {
     const stream = new Stream(this, filter, position);
-    const ignore = this.#access.add(filter.accessScopes, (change) => {
+    const removeListener = this.#listeners.addAccess(filter.accessScopes, (change) => {
       stream.onAccessChange(change);
       this.#filters.reroute(stream);
     });
-    this.#streams.set(stream, ignore);
+    this.#streams.set(stream, removeListener);
     stream.checkAccess();
     return stream;
-  }
-
-  /** @throws {AppError} `RESYNC_REQUIRED` when something happened after the position that changed what the viewer sees without events */
-  async #expectNoBarrier(filter: SubscriptionFilter, from: LogPosition, head: LogPosition): Promise<void> {
-    if ((await this.#barriers(filter, from, head)).length > 0) {
-      throw new AppError('RESYNC_REQUIRED');
-    }
-  }
-
-  /**
-   * Expects that the viewer was read after the last change of what they are. That change may lie behind the position from which the viewer was read all the
-   * same: access changes are known before the log is read up to them.
-   *
-   * @throws {AppError} `RESYNC_REQUIRED` otherwise
-   */
-  async #expectPresentViewer(filter: SubscriptionFilter, from: LogPosition, head: LogPosition): Promise<void> {
-    const last = (await this.#barriers(filter, from, head)).at(-1);
-    if (last && (!isReadable(last) || filter.isViewerOlderThan?.(last))) {
-      throw new AppError('RESYNC_REQUIRED');
-    }
-  }
-
-  /** The changes between two positions that change what the viewer sees without events, or may do so. */
-  async #barriers(
-    { barrier, isBarrier }: SubscriptionFilter,
-    from: LogPosition,
-    head: LogPosition,
-  ): Promise<readonly Change[]> {
-    if (!barrier || !isBarrier || from.seq >= head.seq) {
-      return [];
-    }
-    const { changes } = await this.#log.replay({ scoped: [barrier] }, { from, until: head }, READ);
-    return changes.filter((change) => !isReadable(change) || isBarrier(change));
   }
 
   #resync(streams: readonly Stream[]): void {
     for (const stream of streams) {
       this.#counts.resyncs += 1;
-      this.#guard(() => stream.fail(new AppError('RESYNC_REQUIRED')));
+      this.#listeners.guard(() => stream.fail(new AppError('RESYNC_REQUIRED')));
     }
   }
 
   #reportUnreadable({ seq, model, rowId, scope }: Change): void {
     this.#counts.unreadable += 1;
-    this.#options.onWarning('A change cannot be read; its subscribers have to start over.', {
+    this.#options.onWarning('A change in the log cannot be read. Its subscriptions end with RESYNC_REQUIRED.', {
       seq,
       model,
       rowId,
       scope,
     });
   }
-
-  /** A listener that fails harms nobody else. */
-  #guard(call: () => void): void {
-    try {
-      call();
-    } catch (error) {
-      this.#options.onFailure(error);
-    }
-  }
 }
 
-function isReadable(change: Change): boolean {
-  try {
-    return [change.before, change.after].length > 0;
-  } catch {
-    return false;
-  }
+function barrierRange(from: LogPosition, head: LogPosition): BarrierRange {
+  return { from, head, limits: READ_LIMITS };
 }

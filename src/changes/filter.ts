@@ -4,9 +4,9 @@ import type { ScopedModel } from './log.ts';
 
 export type EventAction = 'CREATED' | 'UPDATED' | 'DELETED';
 
-/** Something that is sent to subscriptions. */
+/** An event that is sent to subscriptions. */
 export interface StreamEvent {
-  /** Equal for events of which everybody who shares results gets the same text. */
+  /** Events with equal keys are rendered once for all subscriptions that share results. */
   readonly key: string;
   /** The position in the log from which a subscription can be resumed; null for an event that the log does not hold. */
   readonly cursor: string | null;
@@ -14,18 +14,18 @@ export interface StreamEvent {
   readonly isLast?: boolean;
 }
 
-/** What a change means to a subscription. */
+/** The event that a filter makes of a change. */
 export interface ChangeEvent extends StreamEvent {
   readonly action: EventAction;
   readonly cursor: string;
   readonly id: number;
-  /** The row as the change left it; `current` when it is to be read as it is at present; null when the subscriber no longer has it. */
+  /** The row after the change; `current` when the renderer reads the present row; null when the row is deleted or no longer visible to the subscriber. */
   readonly row: RowImage | 'current' | null;
-  /** Whether the row left because the viewer lost the right to see it: older events of it may no longer be sent. */
-  readonly isRightLost?: boolean;
+  /** Whether the viewer may no longer see the row: older events of the row may then no longer be sent. */
+  readonly isRevoked?: boolean;
 }
 
-/** Makes the event of a change. */
+/** Returns the event of a change, with a key that identifies both. */
 export function changeEvent(
   { cursor }: Pick<RowChange, 'cursor'>,
   event: Omit<ChangeEvent, 'key' | 'cursor'>,
@@ -33,39 +33,39 @@ export function changeEvent(
   return { ...event, cursor, key: `${cursor} ${event.action} ${event.id}` };
 }
 
-/** Where the changes are that may concern a subscription: those of a model in one scope, or in all of them. */
+/** A selection of changes that may concern a subscription: the changes of a model in one scope, or in all scopes. */
 export interface Interest {
   readonly model: string;
   /** Null for all scopes. */
   readonly scope: string | null;
-  /** Only rows that have, or had before the change, this value in this column. */
+  /** Selects only rows whose column has this value before or after the change. */
   readonly where?: { readonly column: string; readonly value: unknown };
 }
 
-/** What one subscription asked for, and what its viewer may see of it at this moment. */
+/** Decides which changes one subscription receives: those that its client asked for and that its viewer may see. */
 export interface SubscriptionFilter {
   readonly viewer: Viewer;
-  /** Filters of equal keys make the same events of the same changes. Null for one that depends on more than the change. */
+  /** Filters with equal keys make the same events of the same changes. Null for a filter that depends on more than the change. */
   readonly key: string | null;
-  /** Where its changes are found; asked again after each access change of its scopes. */
+  /** Returns its interests; called again after each access change of its scopes. */
   interests(): readonly Interest[];
-  /** Makes the event of a change; null when it does not concern the subscription. */
+  /** Returns the event of a change; null when the change does not concern the subscription. */
   toEvent(change: RowChange): ChangeEvent | null;
-  /** The scopes whose access changes concern it. */
+  /** The scopes whose access changes concern the subscription. */
   readonly accessScopes: readonly string[];
-  /** Whether the viewer has access to it at present; the subscription ends without. Asked again after each access change. */
+  /** Whether the viewer has access at present; without access the subscription ends. Called again after each access change. */
   hasAccess(): boolean;
-  /** Where the changes are after which the subscription has to start over, since what its viewer sees changed without events. */
+  /** Where barriers are found: changes that alter the set of rows that the viewer sees without row events, so that the subscription ends with `RESYNC_REQUIRED`. */
   readonly barrier?: ScopedModel;
   isBarrier?(change: RowChange): boolean;
-  /** Whether the viewer is not what such a change made of it, and so was read before it. */
+  /** Whether the viewer was read before such a change. */
   isViewerOlderThan?(change: RowChange): boolean;
-  /** Whether an event that had to wait may still be sent. */
+  /** Whether a queued event may still be sent. */
   mayReceive(event: ChangeEvent): boolean;
-  /** Of these rows, those that exist but that the viewer may not see at present; left out where `mayReceive` says it. */
-  hiddenNow?(ids: readonly number[]): Promise<ReadonlySet<number>>;
-  /** Whether the subscription ends once it has caught up: there is nothing that could follow. */
+  /** Returns those of the rows that exist but that the viewer may not see at present; left out where `mayReceive` decides that. */
+  findHidden?(ids: readonly number[]): Promise<ReadonlySet<number>>;
+  /** Whether the subscription ends once it has caught up, since no further event is possible. */
   readonly endsWhenCaughtUp?: boolean;
-  /** Called once, when the subscription is over. */
+  /** Called once, when the subscription has ended. */
   release(): void;
 }

@@ -6,31 +6,31 @@ import type { ChangeLog, Poll, ReadLimits } from './log.ts';
 import type { Memberships } from './memberships.ts';
 import { Refreshes } from './refreshes.ts';
 
-/** How much one poll reads. */
-const LIMITS: ReadLimits = { rows: 500, bytes: 1024 * 1024 };
-/** After how long a poll that failed is tried again, in milliseconds. */
+/** The limits of one poll. */
+const POLL_LIMITS: ReadLimits = { rows: 500, bytes: 1024 * 1024 };
+/** The delay before a poll that failed is repeated, in milliseconds. */
 const RETRY_DELAY_MS = 250;
-/** How long ago the log may last have been looked at for access changes to count as known, in milliseconds: some times the longest interval. */
+/** The age of the last poll up to which access changes count as applied, in milliseconds: a few times the longest poll interval. */
 const CURRENT_MS = 1_000;
 
-/** Who deals with what a poll has read. */
+/** Handles the changes that a poll has read. */
 export interface PollHandler {
   readonly memberships: Memberships;
-  /** Whether somebody here needs the images of a change. */
+  /** Whether a subscription or listener of this process needs the images of a change. */
   needsImages(change: Change): boolean;
-  /** Applies changes that decide about access, whatever lies before them in the log. */
-  onAccessChanges(changes: readonly Change[]): void;
-  /** Called before the changes of a poll. */
-  onBegin(): void;
-  /** Takes the next change; `previous` is the position before it. */
-  onChange(change: Change, previous: LogPosition): void;
-  /** Called after the changes of a poll, with the models that they are of. */
-  onEnd(models: ReadonlySet<string>): void;
-  /** The log is another one, or changes of it are gone that this process has not read. */
-  onLoss(): void;
+  /** Applies access changes early, before the older changes of the log are handled. */
+  handleAccessChanges(changes: readonly Change[]): void;
+  /** Called before the changes of a poll are handled. */
+  beginBatch(): void;
+  /** Handles the next change in log order; `previous` is the position before it. */
+  handleChange(change: Change, previous: LogPosition): void;
+  /** Called after the changes of a poll were handled, with the models of their rows. */
+  endBatch(models: ReadonlySet<string>): void;
+  /** Called when the log is another one than before, or no longer holds changes that this process has not read. */
+  handleLogReset(): void;
 }
 
-/** Polls the log whenever something may have been committed, one poll at a time. */
+/** Polls the log, one poll at a time, whenever something may have been committed. */
 export class LogPoller {
   readonly lag: FeedLag;
   readonly #log: ChangeLog;
@@ -42,7 +42,7 @@ export class LogPoller {
   #cursor: string;
   #polling: Promise<void> | null = null;
   #polledAt = 0;
-  /** When it was last known that every access change of the log was read. */
+  /** When every access change of the log was last known to be applied. */
   #currentAt = Number.NEGATIVE_INFINITY;
   #isWoken = false;
   #isScheduled = false;
@@ -60,7 +60,7 @@ export class LogPoller {
       () => this.wake(),
       () => this.#confirmUnchanged(),
     );
-    // What was committed since the position was read and before the log is watched.
+    // Changes may have been committed after the position was read and before the wake-ups started.
     this.wake();
   }
 
@@ -69,12 +69,12 @@ export class LogPoller {
     return this.#position;
   }
 
-  /** The newest position that the last poll saw: the log can be read up to here, whether or not that was handled. */
+  /** The end of the log at the last poll: the log can be read up to here, whether or not those changes were handled. */
   get head(): LogPosition {
     return this.#head.seq > this.#position.seq ? this.#head : this.#position;
   }
 
-  /** Whether every access change was read that was committed more than a moment ago. */
+  /** Whether every access change that was committed more than {@link CURRENT_MS} ago was applied. */
   get isCurrent(): boolean {
     return performance.now() - this.#currentAt < CURRENT_MS;
   }
@@ -84,13 +84,13 @@ export class LogPoller {
     return this.#cursor;
   }
 
-  /** Says that something may have been committed; the log is polled soon, once however often this is called meanwhile. */
+  /** Requests a poll, since something may have been committed; calls before that poll begins are coalesced. */
   wake(): void {
     this.#isWoken = true;
     this.#schedule();
   }
 
-  /** Waits for a poll that begins after this call; returns the newest position that it saw. */
+  /** Waits for a poll that begins after this call; returns the end of the log at that poll. */
   refresh(): Promise<LogPosition> {
     const refreshed = this.#refreshes.add();
     this.wake();
@@ -104,7 +104,7 @@ export class LogPoller {
     await this.#log.close();
   }
 
-  /** Nobody has written since the last poll began, which is as good as another one. */
+  /** Records that nothing was committed since the last poll began, which confirms its result as another poll would. */
   #confirmUnchanged(): void {
     if (!this.#isWoken && !this.#isScheduled && !this.#polling && this.lag.failingMs === 0) {
       this.#currentAt = performance.now();
@@ -129,7 +129,7 @@ export class LogPoller {
     if (wait > 0) {
       setTimeout(start, wait);
     } else {
-      // A new turn of the event loop, so that a long log does not keep sockets waiting.
+      // A new turn of the event loop for each poll, so that a backlog does not block sockets.
       setImmediate(start);
     }
   }
@@ -147,50 +147,50 @@ export class LogPoller {
     try {
       const poll = await this.#log.poll({
         after: this.#position,
-        limits: LIMITS,
+        limits: POLL_LIMITS,
         needsImages: (change) => this.#handler.needsImages(change),
         loads,
       });
-      this.#handler.onAccessChanges(poll.accessChanges);
+      this.#handler.handleAccessChanges(poll.accessChanges);
       if (poll.hasMoreAccessChanges) {
-        memberships.putBack(loads);
-        refreshes.putBack();
+        memberships.requeue(loads);
+        refreshes.requeue();
         this.wake();
         return;
       }
       this.#currentAt = polledAt;
       this.#head = poll.head;
-      memberships.loaded(loads, poll.memberships);
+      memberships.applyLoads(loads, poll.memberships);
       refreshes.resolve(poll.head);
       await this.#handle(poll);
-      this.lag.note(poll);
+      this.lag.record(poll);
       if (poll.upTo.seq < poll.head.seq) {
         this.wake();
       }
     } catch (error) {
       this.#currentAt = Number.NEGATIVE_INFINITY;
-      memberships.putBack(loads);
-      refreshes.putBack();
-      await this.#onFailure(error);
+      memberships.requeue(loads);
+      refreshes.requeue();
+      await this.#handleFailure(error);
     }
   }
 
-  /** Handles the changes of a poll without giving way: nobody can subscribe between two of them. */
+  /** Handles the changes of a poll in one turn of the event loop, so that no subscription starts between two of them. */
   async #handle({ changes, upTo }: Poll): Promise<void> {
-    // A subscription may have been started since the poll asked whose images somebody needs.
+    // A subscription that started during the poll may need images that the poll left out.
     for (let missing = this.#missingImages(changes); missing.length > 0; missing = this.#missingImages(changes)) {
       await this.#log.loadImages(missing);
     }
-    this.#handler.onBegin();
+    this.#handler.beginBatch();
     const models = new Set<string>();
     for (const change of changes) {
       const previous = this.#position;
       this.#position = change;
-      this.#handler.onChange(change, previous);
+      this.#handler.handleChange(change, previous);
       models.add(change.model);
     }
     this.#moveTo(upTo);
-    this.#handler.onEnd(models);
+    this.#handler.endBatch(models);
   }
 
   #missingImages(changes: readonly Change[]): Change[] {
@@ -202,29 +202,31 @@ export class LogPoller {
     this.#cursor = encodeLogCursor(this.#log.epoch, this.#position);
   }
 
-  async #onFailure(error: unknown): Promise<void> {
+  async #handleFailure(error: unknown): Promise<void> {
     if (error instanceof AppError && error.code === 'RESYNC_REQUIRED') {
-      await this.#startOver();
+      await this.#restart();
     } else {
-      this.lag.fail(error);
+      this.lag.recordFailure(error);
     }
     this.#isWoken = false;
     setTimeout(() => this.wake(), RETRY_DELAY_MS).unref();
   }
 
-  /** Goes on from the present end of a log that no longer holds the position up to which it was read. */
-  async #startOver(): Promise<void> {
+  /** Continues at the present end of a log that no longer holds the position up to which it was read. */
+  async #restart(): Promise<void> {
     const { seq } = this.#position;
     this.#reports.onFailure(
-      new Error(`The log does not hold change ${seq}, up to which it was read: all subscribers have to start over.`),
+      new Error(
+        `The change log no longer holds change ${seq}, up to which it was read. All subscriptions end with RESYNC_REQUIRED.`,
+      ),
     );
     try {
       this.#head = await this.#log.begin();
       this.#moveTo(this.#head);
     } catch (error) {
-      this.lag.fail(error);
+      this.lag.recordFailure(error);
       return;
     }
-    this.#handler.onLoss();
+    this.#handler.handleLogReset();
   }
 }

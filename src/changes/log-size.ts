@@ -1,29 +1,29 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Database } from '../database/open.ts';
+import type { Database } from '../database/client.ts';
 
-/** How many numbers of the log are measured together: few enough that requests hardly wait for it. */
+/** The number of sequence numbers that one statement measures: few enough that requests hardly wait for it. */
 const RANGE = 2_000n;
 const PAUSE_MS = 2;
-/** What a change takes beside the images of its row, indexes included, in bytes. */
+/** The storage that a change takes beside the images of its row, indexes included, in bytes. */
 const OVERHEAD_BYTES = 250;
 
-/** The changes from the end of the range before up to and including `upTo`. */
+/** The changes after the previous range up to and including `upTo`. */
 interface MeasuredRange {
   readonly upTo: bigint;
   readonly bytes: number;
 }
 
-/** Measures how many bytes the log has, each change once. */
+/** Measures the size of the log in bytes; each change is measured once. */
 export class LogSize {
   readonly #database: Database;
-  /** The ranges that can no longer grow, oldest first. */
+  /** The complete ranges, oldest first. */
   #ranges: MeasuredRange[] = [];
 
   constructor(database: Database) {
     this.#database = database;
   }
 
-  /** More bytes than the log can have: those of the file, or of the table with its indexes. */
+  /** Returns an upper bound of the log's size in bytes: the size of the file, or of the table with its indexes. */
   async upperBound(): Promise<number> {
     const [row] = await ('$isPostgres' in this.#database
       ? this.#database.$queryRaw<{ bytes: bigint }[]>`SELECT pg_total_relation_size('"Change"') AS "bytes"`
@@ -32,7 +32,7 @@ export class LogSize {
     return Number(row?.bytes ?? 0);
   }
 
-  /** The number up to which changes have to be removed so that the rest has at most so many bytes; 0 when none has to be. */
+  /** Returns the sequence number up to which changes have to be removed so that the rest has at most `maxBytes`; 0 when none has to be removed. */
   async findExcess(maxBytes: number, stopping: AbortSignal): Promise<bigint> {
     const bounds = await this.#database.change.aggregate({ _min: { seq: true }, _max: { seq: true } });
     const { _min: oldest, _max: newest } = bounds;

@@ -2,29 +2,29 @@ import type { Change } from './change.ts';
 import type { LogPosition } from './cursor.ts';
 import type { MembershipLoad, MembershipRow } from './memberships.ts';
 
-/** How much one read of the log may return. */
+/** The limits of one read of the log. */
 export interface ReadLimits {
   readonly rows: number;
-  /** Bytes of row images; one change is returned however large it is. */
+  /** The bytes of row images; at least one change is returned, however large it is. */
   readonly bytes: number;
 }
 
-/** What the feed asks of the log in one turn. */
+/** The parameters of a poll. */
 export interface PollRequest {
   /** The position up to which the feed has read. */
   readonly after: LogPosition;
   readonly limits: ReadLimits;
-  /** Whether somebody here needs the images of a change. */
+  /** Whether a subscription or listener of this process needs the images of a change. */
   readonly needsImages: (change: Change) => boolean;
-  /** Memberships to be read as they are at the instant of this poll. */
+  /** The memberships to read in the same snapshot as the access changes of this poll. */
   readonly loads: readonly MembershipLoad[];
 }
 
-/** A transaction that still runs and keeps back changes that are committed. */
+/** A running transaction that holds the horizon, so that later committed changes cannot be read yet. */
 export interface HorizonHolder {
-  /** The process of the database that runs it. */
+  /** The server process of the database that runs the transaction. */
   readonly pid: number;
-  /** How long it has been running, in seconds. */
+  /** The age of the transaction, in seconds. */
   readonly ageS: number;
 }
 
@@ -33,15 +33,15 @@ export interface Poll {
   readonly changes: readonly Change[];
   /** The position up to which the log has now been read. */
   readonly upTo: LogPosition;
-  /** The newest position that can be read; no change can still appear before it. */
+  /** The newest position that can be read: no change can still appear before it. */
   readonly head: LogPosition;
-  /** Changes that decide about access and that no poll has returned before, wherever in the log they are. */
+  /** The access changes that no poll has returned before, wherever in the log they are. */
   readonly accessChanges: readonly Change[];
-  /** Whether there are more of those. Then the poll returns nothing else: they come first. */
+  /** Whether there are more access changes. The poll then returns nothing else, since they are applied first. */
   readonly hasMoreAccessChanges: boolean;
-  /** What the requested memberships are, all `accessChanges` included. */
+  /** The requested memberships, with all `accessChanges` applied. */
   readonly memberships: readonly MembershipRow[];
-  /** When the oldest committed change was written that a transaction keeps back that still runs, in milliseconds since 1970; null when none is. */
+  /** When the oldest committed change above the horizon was written, in milliseconds since 1970; null when there is none. */
   readonly heldBackSince: number | null;
 }
 
@@ -51,10 +51,10 @@ export interface ScopedModel {
   readonly scope: string;
 }
 
-/** Which changes a replay reads: those of models within scopes, or all those of models. */
+/** The changes that a replay reads: those of models within scopes, or all changes of models. */
 export type ReplaySelection = { readonly scoped: readonly ScopedModel[] } | { readonly models: readonly string[] };
 
-/** The changes after `from`, or from it on with `includesFrom`, up to `until`. */
+/** The changes after `from` (including it with `includesFrom`) up to `until`. */
 export interface ReplayRange {
   readonly from: LogPosition;
   readonly until: LogPosition;
@@ -67,39 +67,39 @@ export interface ReplayBatch {
   readonly upTo: LogPosition;
 }
 
-/** The change log of one database. Reads return committed changes only, and never skip one. */
+/** The change log of one database. Reads return committed changes only, and never skip a change. */
 export interface ChangeLog {
   readonly epoch: string;
-  /** How many replays may read at the same time. */
+  /** The number of replays that may read at the same time. */
   readonly replayConcurrency: number;
-  /** The shortest time between two polls while there is nothing left to read, in milliseconds. */
+  /** The shortest time between the starts of two polls, in milliseconds. */
   readonly minPollIntervalMs: number;
-  /** Identifies the log anew and returns its present end, from which access changes are reported. */
+  /** Reads the identity of the log again and returns its present end, from which on polls report access changes. */
   begin(): Promise<LogPosition>;
   /**
-   * Reads what is new.
+   * Reads the changes after a position.
    *
-   * @throws {AppError} `RESYNC_REQUIRED` when the log does not hold the position `after`, so that changes after it may be gone
+   * @throws {AppError} `RESYNC_REQUIRED` when the log does not contain the position `after`, so that changes after it may have been removed
    */
   poll(request: PollRequest): Promise<Poll>;
-  /** Reads the images of changes that were returned without. */
+  /** Reads the images of changes that were returned without images. */
   loadImages(changes: readonly Change[]): Promise<void>;
   /**
    * Reads the selected changes of a range, in log order.
    *
-   * @throws {AppError} `RESYNC_REQUIRED` when the log does not hold the position `from`
+   * @throws {AppError} `RESYNC_REQUIRED` when the log does not contain the position `from`
    */
   replay(selection: ReplaySelection, range: ReplayRange, limits: ReadLimits): Promise<ReplayBatch>;
-  /** Whether the change at this position is in the log, or the position is the start and nothing was removed since. */
-  holds(position: LogPosition): Promise<boolean>;
-  /** The transaction that keeps changes back for longest, where one does. */
+  /** Whether the log contains the change at this position; for the start, whether no change was ever removed. */
+  contains(position: LogPosition): Promise<boolean>;
+  /** Returns the oldest transaction that holds the horizon, if there is one. */
   findHorizonHolder(): Promise<HorizonHolder | null>;
   /**
-   * Calls `wake` soon after any commit of another process; sometimes without need. Where that is known at little cost, `confirmUnchanged` is called again
-   * and again while nobody has committed anything since the last `wake`.
+   * Calls `wake` soon after each commit of another process, and sometimes without one. A log that can detect at little cost that nothing was committed since
+   * the last `wake` calls `confirmUnchanged` at short intervals.
    */
   onWake(wake: () => void, confirmUnchanged: () => void): void;
-  /** Says that this process has committed something, so that others are woken. */
+  /** Notifies the other processes that this process has committed something. */
   announce(): void;
   close(): Promise<void>;
 }

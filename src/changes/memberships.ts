@@ -1,7 +1,7 @@
 import type { Change, RowImage } from './change.ts';
 import { scopeName } from './scopes.ts';
 
-/** Which rows say that a user belongs to a group. */
+/** A model whose rows each make a user a member of a group. */
 export interface MembershipSource {
   readonly model: string;
   /** The column that holds the group's id. */
@@ -10,21 +10,21 @@ export interface MembershipSource {
   readonly user: string;
 }
 
-/** A kind of group: a scope like `chat:7` is visible to the users that any of its sources names. */
+/** A kind of group: a scope like `chat:7` is visible to the users who are members by any of the sources. */
 export interface MembershipRule {
   /** The prefix of the groups' scopes. */
   readonly prefix: string;
   readonly sources: readonly MembershipSource[];
 }
 
-/** Memberships that somebody here needs and that are not known yet: all of a group, or all of a user. */
+/** Memberships to load: all of a group, or all of a user. */
 export interface MembershipLoad {
   readonly rule: MembershipRule;
   readonly of: 'group' | 'user';
   readonly id: number;
 }
 
-/** That a user belongs to a group, by one row, read for a load of that group or of that user. */
+/** One row that makes a user a member of a group, read for a load of that group or of that user. */
 export interface MembershipRow {
   readonly of: MembershipLoad['of'];
   readonly prefix: string;
@@ -33,19 +33,19 @@ export interface MembershipRow {
   readonly user: number;
 }
 
-/** The users of a group, or the groups of a user, for as long as it is in use. */
+/** The users of a group, or the groups of a user, kept current until it is released. */
 export interface MembershipSet {
-  /** Whether the id is in the set at present: by a row of any model, or of the given one. */
+  /** Whether the id is in the set at present, by a row of any model or of the given one. */
   has(id: number, model?: string): boolean;
   readonly isEmpty: boolean;
   ids(): readonly number[];
-  /** Says that it is no longer needed; calling it again changes nothing. */
+  /** Ends the use of the set; further calls have no effect. */
   release(): void;
 }
 
 class Entry {
   readonly load: MembershipLoad;
-  /** For each model, the ids that its rows put into the set, with the number of those rows. */
+  /** For each model, the number of its rows for each id in the set. */
   counts = new Map<string, Map<number, number>>();
   uses = 0;
   isLoaded = false;
@@ -59,7 +59,7 @@ class Entry {
       this.resolve = resolve;
       this.reject = reject;
     });
-    // A failure is reported to those who wait for it; there may be none any more.
+    // The callers that wait handle a rejection; without any, it must not count as unhandled.
     this.whenLoaded.catch(() => undefined);
   }
 
@@ -92,8 +92,8 @@ class Entry {
 }
 
 /**
- * Who belongs to which group, kept in memory for the groups and users that somebody here is subscribed to. An entry is read at the instant of a
- * poll of the log and kept current by the access changes of the polls that follow, so that no event costs a query for each subscriber.
+ * An in-memory index of group memberships, for the groups and users that the subscriptions of this process need. An entry is read in the snapshot of a poll
+ * of the log and kept current by the access changes of later polls, so that no event costs a query for each subscriber.
  */
 export class Memberships {
   readonly #rules: readonly MembershipRule[];
@@ -101,36 +101,36 @@ export class Memberships {
   readonly #requestPoll: () => void;
   #pending = new Set<Entry>();
 
-  /** `requestPoll` is called when there is something to load. */
+  /** `requestPoll` is called when memberships have to be loaded. */
   constructor(rules: readonly MembershipRule[], requestPoll: () => void) {
     this.#rules = rules;
     this.#requestPoll = requestPoll;
   }
 
-  /** How many groups and users are held. */
+  /** The number of groups and users in the index. */
   get size(): number {
     return this.#entries.size;
   }
 
-  /** The users of a group. */
+  /** Returns the users of a group. */
   useGroup(prefix: string, id: number): Promise<MembershipSet> {
     return this.#use(this.#load(prefix, 'group', id));
   }
 
-  /** The groups of a user. */
+  /** Returns the groups of a user. */
   useUser(prefix: string, id: number): Promise<MembershipSet> {
     return this.#use(this.#load(prefix, 'user', id));
   }
 
-  /** Takes what has to be loaded with the next poll. */
+  /** Removes and returns the pending loads, for the next poll. */
   takeLoads(): MembershipLoad[] {
     const loads = [...this.#pending].map(({ load }) => load);
     this.#pending = new Set();
     return loads;
   }
 
-  /** Puts back what a poll could not load. */
-  putBack(loads: readonly MembershipLoad[]): void {
+  /** Makes the loads of a failed poll pending again. */
+  requeue(loads: readonly MembershipLoad[]): void {
     for (const load of loads) {
       const entry = this.#entries.get(keyOf(load));
       if (entry) {
@@ -139,8 +139,8 @@ export class Memberships {
     }
   }
 
-  /** Takes over what a poll has loaded. */
-  loaded(loads: readonly MembershipLoad[], rows: readonly MembershipRow[]): void {
+  /** Replaces the entries of loads by the rows that a poll has read. */
+  applyLoads(loads: readonly MembershipLoad[], rows: readonly MembershipRow[]): void {
     const entries = new Map<string, Entry>();
     for (const load of loads) {
       const entry = this.#entries.get(keyOf(load));
@@ -160,7 +160,7 @@ export class Memberships {
   }
 
   /**
-   * Applies a change that decides about access.
+   * Applies an access change to the entries.
    *
    * @throws {UnreadableChangeError}
    */
@@ -175,13 +175,13 @@ export class Memberships {
     }
   }
 
-  /** Has everything read anew, since a change of it could not be read. */
+  /** Makes all entries pending, since an access change could not be read. */
   reload(): void {
     this.#pending = new Set(this.#entries.values());
     this.#requestPoll();
   }
 
-  /** Fails whoever waits for something to be loaded. */
+  /** Rejects the callers that wait for a load. */
   fail(error: Error): void {
     for (const entry of this.#entries.values()) {
       if (!entry.isLoaded) {
@@ -193,7 +193,7 @@ export class Memberships {
   #load(prefix: string, of: MembershipLoad['of'], id: number): MembershipLoad {
     const rule = this.#rules.find((each) => each.prefix === prefix);
     if (!rule) {
-      throw new Error(`No slice declares memberships of ${prefix}.`);
+      throw new Error(`No slice declares memberships with the prefix ${prefix}.`);
     }
     return { rule, of, id };
   }
@@ -248,7 +248,7 @@ export class Memberships {
       [`user ${scopeName(prefix, userId)}`, groupId],
     ] as const) {
       const entry = this.#entries.get(key);
-      // What is not loaded yet will be, with this change in it.
+      // A pending load reads a snapshot that includes this change.
       if (entry?.isLoaded) {
         entry.add(model, id, count);
       }

@@ -1,4 +1,4 @@
-import pg from 'pg';
+import type pg from 'pg';
 import type { PostgresPeers } from '../database/postgres-peers.ts';
 import { AppError } from '../errors.ts';
 import { Change, type Images, type LogHeader, positionOf } from './change.ts';
@@ -14,42 +14,38 @@ import type {
   ReplaySelection,
 } from './log.ts';
 import type { LoggedModels } from './logged-models.ts';
-import type { MembershipLoad, MembershipRow } from './memberships.ts';
-import { loadMemberships } from './postgres-memberships.ts';
+import { PostgresAccessReader } from './postgres-access-reader.ts';
+import { createLogPool } from './postgres-log-pool.ts';
 import { HEADER, type ReplayRow, replayQuery } from './postgres-replay.ts';
 import { CHANGES_TOPIC, decidesAccess, FLOORS } from './postgres-triggers.ts';
 import { PostgresWakeups } from './postgres-wakeups.ts';
 
-/** How many replays read at the same time. The feed reads over a connection of its own, which they cannot keep waiting. */
+/** The number of replays that read at the same time. The feed has a separate connection, so that replays cannot delay it. */
 const REPLAY_CONNECTIONS = 3;
-/** The shortest time between two polls: a busy log is read in larger batches rather than more often. */
+/** The shortest time between two polls, in milliseconds: a busy log is read in larger batches rather than more often. */
 const MIN_POLL_INTERVAL_MS = 4;
-/** How many access changes one poll returns. */
-const MAX_ACCESS_CHANGES = 1_000;
-/** How much longer than the server itself a statement may take before its connection counts as dead, in milliseconds. */
-const GRACE_MS = 5_000;
 
 export interface PostgresLogOptions {
   readonly url: string;
   readonly timeoutMs: number;
-  /** The settings that decide who sees what: a cursor that was made under others is not continued. */
+  /** The settings that decide which rows viewers see: cursors that were issued under other settings are refused. */
   readonly settings: string;
   readonly models: LoggedModels;
-  /** The other processes that read and write this log. */
+  /** The other processes that write this log, and wake this one. */
   readonly peers: PostgresPeers;
 }
 
 interface Head {
   /** The newest position that can be read: no change can still appear before it. */
   readonly position: LogPosition;
-  /** The last number that any transaction drew. */
+  /** The last sequence number that any transaction has drawn. */
   readonly drawn: number;
-  /** Whether a transaction that still runs keeps back numbers that were drawn. */
+  /** Whether a running transaction holds the horizon below that number. */
   readonly isHeldBack: boolean;
 }
 
 interface HeaderRow extends LogHeader {
-  /** The bytes of both images. */
+  /** The size of both images in bytes. */
   readonly bytes: number;
 }
 
@@ -65,38 +61,21 @@ export class PostgresLog implements ChangeLog {
   readonly #peers: PostgresPeers;
   readonly #settings: string;
   readonly #models: LoggedModels;
-  readonly #decidesAccess: string;
+  readonly #access: PostgresAccessReader;
   #epoch = '';
-  /** Every access change up to here was reported. */
-  #accessReadTo = 0;
-  /** The access changes beyond it that were reported: their transactions overtook others that still run. */
-  readonly #accessReadBeyond = new Set<number>();
+  /** The last sequence number that the last poll saw; 0 when the horizon was below it. */
   #drawn = 0;
 
   private constructor({ url, timeoutMs, settings, models, peers }: PostgresLogOptions) {
     this.#peers = peers;
     this.#settings = settings;
     this.#models = models;
-    this.#decidesAccess = decidesAccess(models);
-    const connections = (max: number): pg.Pool => {
-      const pool = new pg.Pool({
-        connectionString: url,
-        max,
-        connectionTimeoutMillis: timeoutMs,
-        statement_timeout: timeoutMs,
-        query_timeout: timeoutMs + GRACE_MS,
-        keepAlive: true,
-        // Before the connection is used for anything else.
-        onConnect: (client) => client.query(PLANNING),
-      });
-      // The query that needs a broken connection reports it; the pool makes another one.
-      pool.on('error', ignore);
-      return pool;
-    };
-    this.#feedPool = connections(1);
-    this.#replayPool = connections(REPLAY_CONNECTIONS);
+    this.#access = new PostgresAccessReader(decidesAccess(models), (row) => this.#changeOf(row));
+    this.#feedPool = createLogPool({ url, timeoutMs, max: 1 });
+    this.#replayPool = createLogPool({ url, timeoutMs, max: REPLAY_CONNECTIONS });
   }
 
+  /** Opens the log, and reads its epoch. */
   static async open(options: PostgresLogOptions): Promise<PostgresLog> {
     const log = new PostgresLog(options);
     await log.#identify();
@@ -109,34 +88,33 @@ export class PostgresLog implements ChangeLog {
 
   async begin(): Promise<LogPosition> {
     await this.#identify();
-    await this.#feedPool.query(ENSURE_BEGINNING);
+    await this.#feedPool.query(ENSURE_SENTINEL);
     const { position } = await this.#head();
-    this.#accessReadTo = position.seq;
-    this.#accessReadBeyond.clear();
+    this.#access.reset(position.seq);
     return position;
   }
 
   async poll(request: PollRequest): Promise<Poll> {
     const { after, loads } = request;
     const { position, drawn, isHeldBack } = await this.#head();
-    // A writer that was held up may bring the horizon back to where the log has been read already.
+    // A writer that was delayed may move the horizon back below the position up to which the log was read.
     const head = position.seq > after.seq ? position : after;
     const isIdle = head.seq === after.seq && drawn === this.#drawn && !isHeldBack;
     if (isIdle && loads.length === 0) {
-      return { ...NOTHING_NEW, upTo: head, head };
+      return { ...EMPTY_POLL, upTo: head, head };
     }
     const client = await this.#feedPool.connect();
-    // The query that waits on a connection that breaks fails by itself.
+    // The pending query of a broken connection fails as well.
     client.on('error', ignore);
     let isUsable = false;
     try {
-      const access = await this.#readAccess(client, loads);
+      const access = await this.#access.read(client, loads);
       isUsable = true;
       const heldBackSince = isHeldBack ? await this.#oldestBeyond(client, head) : null;
       if (access.hasMoreAccessChanges) {
         return { ...access, head, heldBackSince, changes: [], upTo: after };
       }
-      this.#forgetAccessUpTo(head.seq);
+      this.#access.advanceTo(head.seq);
       const read = await this.#readHeaders(client, after, head, request);
       this.#drawn = isHeldBack ? 0 : drawn;
       return { ...access, head, heldBackSince, ...read };
@@ -157,8 +135,8 @@ export class PostgresLog implements ChangeLog {
   ): Promise<ReplayBatch> {
     const start = includesFrom ? from.seq - 1 : from.seq;
     const { rows } = await this.#replayPool.query<ReplayRow>(replayQuery(selection, start, until.seq, limits));
-    // Asked afterwards: the oldest changes are removed first, so while this one is there, none was missing behind it.
-    if (!(await this.holds(from))) {
+    // Checked after the read: retention removes the oldest changes first, so while this one exists, no later one was missing.
+    if (!(await this.contains(from))) {
       throw new AppError('RESYNC_REQUIRED');
     }
     const changes = rows.flatMap((row) => {
@@ -171,7 +149,7 @@ export class PostgresLog implements ChangeLog {
     return { changes, upTo: isCut ? positionOf(last) : until };
   }
 
-  async holds(position: LogPosition): Promise<boolean> {
+  async contains(position: LogPosition): Promise<boolean> {
     const { rows } = await this.#replayPool.query<LogHeader>({
       name: 'log-holds',
       text: 'SELECT "seq", "at" FROM "Change" WHERE "seq" = $1',
@@ -203,14 +181,14 @@ export class PostgresLog implements ChangeLog {
     await this.#replayPool.end();
   }
 
-  /** Reads which log this is; another one may have taken its place under the same address. */
+  /** Reads the identity of the log; the database under this address may have been replaced by another one. */
   async #identify(): Promise<void> {
     const { rows } = await this.#feedPool.query<{ epoch: string }>('SELECT "epoch" FROM "ChangeEpoch" WHERE "id" = 1');
     this.#epoch = epochOf(rows[0]?.epoch ?? '', this.#settings);
   }
 
   async #head(): Promise<Head> {
-    // The statement sees rows as they were before the horizon was read, so it may miss the last ones; the next poll reads them.
+    // The statement's snapshot is older than the horizon, so that it may miss the last changes; the next poll reads them.
     const { rows } = await this.#feedPool.query<LogHeader & { horizon: string; drawn: string }>({
       name: 'log-head',
       text: `SELECT h."horizon", h."drawn", c."seq", c."at" FROM tidings_horizon() AS h LEFT JOIN LATERAL
@@ -222,38 +200,7 @@ export class PostgresLog implements ChangeLog {
     return { position: row?.seq == null ? LOG_START : positionOf(row), drawn: Number(row?.drawn ?? 0), isHeldBack };
   }
 
-  /** Reads the access changes that were not reported, and memberships as they are with all of them: both in one snapshot. */
-  async #readAccess(
-    client: pg.PoolClient,
-    loads: readonly MembershipLoad[],
-  ): Promise<Pick<Poll, 'accessChanges' | 'hasMoreAccessChanges' | 'memberships'>> {
-    if (loads.length > 0) {
-      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-    }
-    const { rows } = await client.query<LogHeader & Images>({
-      name: 'log-access',
-      text: `SELECT ${HEADER}, "before", "after" FROM "Change"
-        WHERE "seq" > $1 AND ${this.#decidesAccess} AND "seq" <> ALL ($2::bigint[]) ORDER BY "seq" LIMIT $3`,
-      values: [this.#accessReadTo, [...this.#accessReadBeyond], MAX_ACCESS_CHANGES],
-    });
-    const hasMoreAccessChanges = rows.length === MAX_ACCESS_CHANGES;
-    const memberships: MembershipRow[] = [];
-    if (!hasMoreAccessChanges) {
-      memberships.push(...(await loadMemberships(client, loads)));
-    }
-    if (loads.length > 0) {
-      await client.query('COMMIT');
-    }
-    const accessChanges = rows.flatMap((row) => {
-      this.#accessReadBeyond.add(Number(row.seq));
-      const change = this.#changeOf(row);
-      change?.setImages(row);
-      return change ?? [];
-    });
-    return { accessChanges, hasMoreAccessChanges, memberships };
-  }
-
-  /** When the oldest committed change beyond a position was written. */
+  /** Returns when the oldest committed change after a position was written. */
   async #oldestBeyond(client: Queryable, { seq }: LogPosition): Promise<number | null> {
     const { rows } = await client.query<LogHeader>({
       name: 'log-oldest-beyond',
@@ -261,15 +208,6 @@ export class PostgresLog implements ChangeLog {
       values: [seq],
     });
     return rows[0] ? positionOf(rows[0]).at : null;
-  }
-
-  #forgetAccessUpTo(seq: number): void {
-    this.#accessReadTo = Math.max(this.#accessReadTo, seq);
-    for (const reported of this.#accessReadBeyond) {
-      if (reported <= seq) {
-        this.#accessReadBeyond.delete(reported);
-      }
-    }
   }
 
   async #readHeaders(
@@ -325,14 +263,14 @@ export class PostgresLog implements ChangeLog {
     }
   }
 
-  /** The change of a row; null when it is one of a model that this program does not log. */
+  /** Returns the change of a row; null for a model that this version does not log. */
   #changeOf(row: LogHeader): Change | null {
     const model = this.#models.get(row.model);
     return model ? new Change(row, model, this.#epoch) : null;
   }
 }
 
-const NOTHING_NEW: Omit<Poll, 'upTo' | 'head'> = {
+const EMPTY_POLL: Omit<Poll, 'upTo' | 'head'> = {
   changes: [],
   accessChanges: [],
   hasMoreAccessChanges: false,
@@ -340,11 +278,8 @@ const NOTHING_NEW: Omit<Poll, 'upTo' | 'head'> = {
   heldBackSince: null,
 };
 
-/** Plans are kept, and those that were made while the log was short would read all of it when it is long. */
-const PLANNING = 'SET enable_seqscan = off; SET enable_bitmapscan = off';
-
-/** A log that somebody has emptied gets a change to stand at: one without any would have no position that distinguishes it from others. */
-const ENSURE_BEGINNING = `
+/** Inserts a sentinel row into an empty log: without a row, no position would distinguish it from another log. */
+const ENSURE_SENTINEL = `
   DO $$ BEGIN
     IF NOT EXISTS (SELECT FROM "Change") THEN
       PERFORM tidings_hold_floor();
@@ -353,5 +288,5 @@ const ENSURE_BEGINNING = `
   END $$`;
 
 function ignore(): void {
-  // The query that waits on the connection fails, too.
+  // The pending query of the connection fails with the same error.
 }

@@ -5,7 +5,7 @@ interface MembershipBatch extends Omit<MembershipLoad, 'id'> {
   readonly ids: number[];
 }
 
-/** Loads of the same kind, to be read by one statement. */
+/** Groups loads of the same kind, so that one statement reads them. */
 function batchesOf(loads: readonly MembershipLoad[]): MembershipBatch[] {
   const batches = new Map<string, MembershipBatch>();
   for (const { rule, of, id } of loads) {
@@ -17,7 +17,7 @@ function batchesOf(loads: readonly MembershipLoad[]): MembershipBatch[] {
   return [...batches.values()];
 }
 
-/** Reads memberships, those of a kind by one statement. */
+/** Reads the memberships of the loads, with one statement for each kind and source. */
 export async function loadMemberships(
   client: Pick<pg.ClientBase, 'query'>,
   loads: readonly MembershipLoad[],

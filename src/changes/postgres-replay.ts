@@ -5,7 +5,7 @@ import type { ReadLimits, ReplaySelection } from './log.ts';
 /** The columns of a change without its images. */
 export const HEADER = '"seq", "at", "model", "rowId", "action", "scope", "otherScope"';
 
-/** A change that was selected; `found` is how many there are within the limit of rows. */
+/** A selected change; `found` is the number of selected changes within the limit of rows. */
 export interface ReplayRow extends LogHeader, Images {
   readonly found: string;
 }
@@ -22,7 +22,7 @@ const BY_MODEL = `(
   SELECT hit."seq" FROM unnest($1::text[], $2::text[]) AS wanted("m", "s") CROSS JOIN LATERAL
     (SELECT "seq" FROM "Change" WHERE "model" || '' = wanted."m" AND ${RANGE}) AS hit)`;
 
-/** The query for the first selected changes after `from` up to `until` that fit the limits; at least one, where there is one. */
+/** Returns the query for the first selected changes after `from` up to `until` that fit the limits, or for the first one when none fits. */
 export function replayQuery(
   selection: ReplaySelection,
   from: number,

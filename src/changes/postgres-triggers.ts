@@ -8,10 +8,10 @@ import type { ScopeRule } from './scopes.ts';
 /** The topic on which processes announce their commits to each other. */
 export const CHANGES_TOPIC = 'changes';
 
-/** The high half of the advisory locks that hold the floors of writing transactions; the low half, and its overflow, is the floor. */
+/** The high half of the keys of the advisory locks by which writing transactions publish their floors; the low half, with its overflow, is the floor. */
 const FLOOR_CLASS = 0x5449_4400;
 const FLOOR_BASE = BigInt(FLOOR_CLASS) << 32n;
-/** The range of the high half: floors of up to 2^40. */
+/** The number of values of the high half, for floors of up to 2^40. */
 const FLOOR_CLASSES = 0x100;
 
 /** The condition on `pg_locks AS l` that selects the floors of this database. */
@@ -20,22 +20,21 @@ export const FLOORS = `l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
         AND l.classid::bigint BETWEEN ${FLOOR_CLASS} AND ${FLOOR_CLASS + FLOOR_CLASSES - 1}`;
 
 /**
- * Reading never skips a change although numbers are drawn before their transactions commit:
+ * Returns the SQL functions of the horizon, by which a reader never skips a change although sequence numbers are drawn before their transactions commit:
  *
- * - A writer first reads the last number drawn so far, its floor, then takes a shared lock that carries the floor and lasts until the
- *   transaction is over, and only then draws numbers: all of them lie above its floor.
- * - A reader first reads the last number drawn, then the floors that are held. A transaction that drew a number up to the reader's last number drew it
- *   before that was read, and so had its lock by then: the reader either sees the lock, and stays at or below the floor; or the transaction
- *   was over, and since PostgreSQL makes a transaction visible before it releases its locks, the query that follows sees what it wrote.
+ * - A writer first reads the last number drawn so far, its floor. It then takes a shared advisory lock whose key contains the floor and which lasts until the
+ *   end of the transaction. Only then does it draw numbers, all of which lie above its floor.
+ * - A reader first reads the last number drawn, then the floors of all locks. A transaction that drew a number up to the reader's last number drew it
+ *   before that was read, and so had its lock by then. Either the reader sees the lock, and stays at or below the floor; or the transaction
+ *   has ended, and since PostgreSQL makes a transaction visible before it releases its locks, the reader's next query sees its rows.
  *   A transaction that takes its lock later draws higher numbers only.
  *
- * So up to the smaller of the last number and the lowest floor (the horizon) no change can still appear. The horizon may also go back: a writer that
- * was held up between its first two steps brings an old floor. It draws higher numbers all the same, so a reader that is further already
- * stays where it is. Two changes of one row keep their order, too: the second writer waits for the first one's row lock before its
- * trigger draws a number.
+ * So no change can still appear up to the horizon, which is the smaller of the last number and the lowest floor. The horizon may also move back: a writer that
+ * is delayed between its first two steps publishes an old floor. It still draws higher numbers, so a reader that has passed the floor keeps its position.
+ * Two changes of one row keep their order: the second writer waits for the row lock of the first one before its trigger draws a number.
  *
- * A notification within a writer's transaction makes all commits of the server wait for each other, their writes to the disk included. So
- * processes of ours announce their commits afterwards, many at once, and only for those of other programs the trigger notifies.
+ * A notification in a writer's transaction serialises all commits of the server, including their writes to the disk. Tidings therefore announces its commits
+ * after they have ended, many at once, and the trigger notifies only for commits of other programs.
  */
 function sharedFunctions(schema: string): string {
   return `
@@ -69,7 +68,7 @@ function sharedFunctions(schema: string): string {
   $body$;`;
 }
 
-/** The condition on changes that decide about access, which are few, word by word as their index has it. */
+/** Returns the condition that selects the access changes, which are few, in the exact words of their partial index. */
 export function decidesAccess(models: LoggedModels): string {
   return `"model" IN (${accessModels(models)
     .map((name) => `'${name}'`)
@@ -79,7 +78,7 @@ export function decidesAccess(models: LoggedModels): string {
 const PREFIX = 'tidings_log_';
 const ACCESS_INDEX = 'tidings_access_';
 /**
- * Makes the log's functions, triggers and index agree with the data model, within a transaction of the caller; when they do already, nothing is touched.
+ * Creates or replaces the log's functions, triggers and index, in a transaction of the caller, unless they already match the data model.
  * The triggers also fire for rows that logical replication writes.
  */
 export async function installPostgresTriggers(client: pg.Client, models: LoggedModels): Promise<void> {
@@ -97,8 +96,8 @@ export async function installPostgresTriggers(client: pg.Client, models: LoggedM
      FROM pg_trigger
      WHERE starts_with(tgname, '${PREFIX}') AND tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace)`,
   );
-  const wanted = 2 * models.size;
-  if (present.length === wanted && present.every((trigger) => trigger.enabled && trigger.mark === mark)) {
+  const expected = 2 * models.size;
+  if (present.length === expected && present.every((trigger) => trigger.enabled && trigger.mark === mark)) {
     return;
   }
   const drops = present.map(({ name, table }) => `DROP TRIGGER ${name} ON ${table};`);
@@ -106,7 +105,7 @@ export async function installPostgresTriggers(client: pg.Client, models: LoggedM
   await client.query([...drops, script, comment].join('\n'));
 }
 
-/** Its name carries its condition: one with another condition is dropped. */
+/** Returns the script of the partial index. Its name contains a digest of its condition, so that an index with another condition is found and dropped. */
 function accessIndex(schema: string, models: LoggedModels): string {
   const condition = decidesAccess(models);
   const name = `${ACCESS_INDEX}${digest(condition).slice(0, 8)}`;
@@ -126,43 +125,8 @@ function digest(text: string): string {
 function modelScript(schema: string, model: LoggedModel): string {
   const name = quote(`${PREFIX}${model.name}`);
   const table = `${schema}.${quote(model.name)}`;
-  const columns = [...model.columns.keys()];
-  const write = (...entries: readonly string[]): string =>
-    [`PERFORM ${schema}.tidings_hold_floor();`, ...entries].join('\n        ');
-  const log = (action: ChangeAction, row: 'OLD' | 'NEW', other: string): string => {
-    const before = action === 'INSERT' ? 'NULL' : image('OLD', model.columnsBefore);
-    const after = action === 'DELETE' ? 'NULL' : image('NEW', columns);
-    const values = [`'${model.name}'`, `${row}."id"`, `'${action}'`, scopeSql(model.scope, row), other, before, after];
-    return `INSERT INTO ${schema}."Change" ("model", "rowId", "action", "scope", "otherScope", "before", "after")
-          VALUES (${values.join(', ')});`;
-  };
-  const other = (row: string): string => (model.otherScope ? scopeSql(model.otherScope, row) : 'NULL');
-  const insertion = log('INSERT', 'NEW', other('NEW'));
-  const deletion = log('DELETE', 'OLD', other('OLD'));
-  const update = log('UPDATE', 'NEW', model.otherScope ? other('NEW') : leftScope(model.scope));
-  // The subscribers of the second scope that a row leaves find the update there, too.
-  const rescoped = model.otherScope
-    ? `IF ${other('OLD')} IS DISTINCT FROM ${other('NEW')} THEN ${log('UPDATE', 'NEW', other('OLD'))} END IF;`
-    : '';
-  const changed = model.updatedBy?.map((column) => `OLD.${quote(column)} IS DISTINCT FROM NEW.${quote(column)}`);
-  const same = model.identity.map((column) => `OLD.${quote(column)} = NEW.${quote(column)}`).join(' AND ');
-  const branches: Readonly<Record<ChangeAction, string>> = {
-    INSERT: write(insertion),
-    UPDATE: `${changed ? `IF NOT (${changed.join(' OR ')}) THEN RETURN NULL; END IF;` : ''}
-        ${write(`IF ${same} THEN`, update, rescoped)}
-        ELSE
-          -- A row with another identity is, to everybody who knew it, deleted, and another one is inserted.
-          ${deletion}
-          ${insertion}
-        END IF;`,
-    DELETE: write(deletion),
-  };
-  const truncated = write(
-    `INSERT INTO ${schema}."Change" ("model", "rowId", "action", "scope", "otherScope", "before")
-          SELECT '${model.name}', "id", 'DELETE', ${scopeSql(model.scope, 'gone')}, ${other('gone')}, ${image('gone', model.columnsBefore)}
-          FROM ${table} AS gone ORDER BY "id";`,
-  );
-  // As the owner of the tables, whatever names the caller's search path would find: a writer of a row needs no right to write the log.
+  const branches = actionBranches(schema, model);
+  // It runs as the owner of the tables, since a writer of a row needs no privilege on the log, and with a fixed search path.
   return `
     CREATE OR REPLACE FUNCTION ${schema}.${name}() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
@@ -170,7 +134,7 @@ function modelScript(schema: string, model: LoggedModel): string {
       CASE TG_OP
       ${model.actions.map((action) => `WHEN '${action}' THEN\n        ${branches[action]}`).join('\n      ')}
       WHEN 'TRUNCATE' THEN
-        ${truncated}
+        ${truncateBranch(schema, model)}
       END CASE;
       RETURN NULL;
     END
@@ -183,7 +147,57 @@ function modelScript(schema: string, model: LoggedModel): string {
     ALTER TABLE ${table} ENABLE ALWAYS TRIGGER ${quote(`${PREFIX}${model.name}_truncate`)};`;
 }
 
-/** The scope that an updated row has left, or null when it stays where it was. */
+/** Returns the statements of the trigger function for each action. */
+function actionBranches(schema: string, model: LoggedModel): Readonly<Record<ChangeAction, string>> {
+  const log = (action: ChangeAction, row: 'OLD' | 'NEW', other: string): string => {
+    const before = action === 'INSERT' ? 'NULL' : image('OLD', model.columnsBefore);
+    const after = action === 'DELETE' ? 'NULL' : image('NEW', [...model.columns.keys()]);
+    const values = [`'${model.name}'`, `${row}."id"`, `'${action}'`, scopeSql(model.scope, row), other, before, after];
+    return `INSERT INTO ${schema}."Change" ("model", "rowId", "action", "scope", "otherScope", "before", "after")
+          VALUES (${values.join(', ')});`;
+  };
+  const insertion = log('INSERT', 'NEW', otherScopeSql(model, 'NEW'));
+  const deletion = log('DELETE', 'OLD', otherScopeSql(model, 'OLD'));
+  const update = log('UPDATE', 'NEW', model.otherScope ? otherScopeSql(model, 'NEW') : leftScope(model.scope));
+  // The update is also logged in the second scope that the row leaves, for the subscribers of that scope.
+  const rescoped = model.otherScope
+    ? `IF ${otherScopeSql(model, 'OLD')} IS DISTINCT FROM ${otherScopeSql(model, 'NEW')} THEN ${log('UPDATE', 'NEW', otherScopeSql(model, 'OLD'))} END IF;`
+    : '';
+  const changed = model.updatedBy?.map((column) => `OLD.${quote(column)} IS DISTINCT FROM NEW.${quote(column)}`);
+  const same = model.identity.map((column) => `OLD.${quote(column)} = NEW.${quote(column)}`).join(' AND ');
+  return {
+    INSERT: withFloor(schema, insertion),
+    UPDATE: `${changed ? `IF NOT (${changed.join(' OR ')}) THEN RETURN NULL; END IF;` : ''}
+        ${withFloor(schema, `IF ${same} THEN`, update, rescoped)}
+        ELSE
+          -- A row with another identity is, to everybody who knew it, deleted, and another one is inserted.
+          ${deletion}
+          ${insertion}
+        END IF;`,
+    DELETE: withFloor(schema, deletion),
+  };
+}
+
+/** Returns the statements of the trigger function that log the deletion of all rows. */
+function truncateBranch(schema: string, model: LoggedModel): string {
+  return withFloor(
+    schema,
+    `INSERT INTO ${schema}."Change" ("model", "rowId", "action", "scope", "otherScope", "before")
+          SELECT '${model.name}', "id", 'DELETE', ${scopeSql(model.scope, 'gone')}, ${otherScopeSql(model, 'gone')}, ${image('gone', model.columnsBefore)}
+          FROM ${schema}.${quote(model.name)} AS gone ORDER BY "id";`,
+  );
+}
+
+/** Returns statements that write the log, behind the call that publishes the floor of their transaction. */
+function withFloor(schema: string, ...statements: readonly string[]): string {
+  return [`PERFORM ${schema}.tidings_hold_floor();`, ...statements].join('\n        ');
+}
+
+function otherScopeSql({ otherScope }: LoggedModel, row: string): string {
+  return otherScope ? scopeSql(otherScope, row) : 'NULL';
+}
+
+/** Returns the SQL of the scope that an updated row has left; its value is null when the scope is the same. */
 function leftScope(rule: ScopeRule): string {
   if ('name' in rule) {
     return 'NULL';
@@ -200,7 +214,7 @@ function scopeSql(rule: ScopeRule, row: string): string {
   return rule.whenNull === undefined ? named : `coalesce(${named}, '${rule.whenNull}')`;
 }
 
-/** A row as JSON, of these columns. */
+/** Returns the SQL of a row image: these columns as JSON. */
 function image(row: string, columns: readonly string[]): string {
   const members = columns.map((column) => `'${column}', ${row}.${quote(column)}`);
   return `json_build_object(${members.join(', ')})::text`;

@@ -1,6 +1,6 @@
 import type { LogPosition } from './cursor.ts';
 
-/** How long a caller waits for a log that cannot be read, in milliseconds. */
+/** How long a caller waits for a poll while the log cannot be read, in milliseconds. */
 const TIMEOUT_MS = 60_000;
 
 interface Waiter {
@@ -8,16 +8,16 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
-/** Callers who wait for the next poll of the log. */
+/** The callers that wait for the next poll of the log. */
 export class Refreshes {
   #waiting = new Set<Waiter>();
 
-  /** Waits for a poll that is not running yet. */
+  /** Waits for the next poll that begins; returns the end of the log at that poll. */
   add(): Promise<LogPosition> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(waiter);
-        reject(new Error('The change log cannot be read.'));
+        reject(new Error(`The change log could not be read within ${TIMEOUT_MS} ms.`));
       }, TIMEOUT_MS).unref();
       const waiter: Waiter = {
         resolve: (head) => {
@@ -33,8 +33,8 @@ export class Refreshes {
     });
   }
 
-  /** Takes those who wait, for a poll that begins now. */
-  take(): { resolve: (head: LogPosition) => void; putBack: () => void } {
+  /** Removes the waiting callers, for a poll that begins now; `requeue` adds them again when the poll fails. */
+  take(): { resolve: (head: LogPosition) => void; requeue: () => void } {
     const taken = this.#waiting;
     this.#waiting = new Set();
     return {
@@ -43,7 +43,7 @@ export class Refreshes {
           waiter.resolve(head);
         }
       },
-      putBack: () => {
+      requeue: () => {
         for (const waiter of taken) {
           this.#waiting.add(waiter);
         }

@@ -6,15 +6,15 @@ import type { ChangeLog, ReadLimits, ReplayBatch, ReplaySelection } from './log.
 import { Segments } from './segments.ts';
 import type { Stream } from './stream.ts';
 
-/** How much one stream reads in its turn: little enough that requests hardly notice. */
-const TURN: ReadLimits = { rows: 250, bytes: 512 * 1024 };
-/** How often a read that failed is tried again, and after which pause in milliseconds: as long as a database may take to come back. */
+/** The limits of one batch of a stream, small enough that it hardly delays requests. */
+const BATCH_LIMITS: ReadLimits = { rows: 250, bytes: 512 * 1024 };
+/** The number of retries of a failed read and the delay between them in milliseconds; together they outlast a restart of the database. */
 const MAX_RETRIES = 240;
 const RETRY_DELAY_MS = 250;
 
 /**
- * Lets streams catch up with the log: a few at a time, a batch each in turn, so that live events, requests and new connections get theirs. Streams
- * that read the same changes share the reading of them.
+ * The queue of streams that catch up with the log. A few streams read at a time, one batch each in turn, so that live events, requests and new connections
+ * are not blocked. Streams that need the same changes share one read of them.
  */
 export class Replays {
   readonly #log: ChangeLog;
@@ -26,22 +26,22 @@ export class Replays {
   readonly #segments = new Segments();
   #running = 0;
   #isScheduled = false;
-  /** How many batches were read, and how many of them another stream had read before. */
+  /** The number of batches that streams took, and how many of them another stream had read before. */
   readonly counts = { batches: 0, shared: 0 };
 
-  /** `until` is the position up to which the log can be read; `onUnreadable` is called for a change that one of them came to. */
+  /** `until` returns the position up to which the log can be read; `onUnreadable` is called for an unreadable change that a stream has reached. */
   constructor(log: ChangeLog, until: () => LogPosition, onUnreadable: (change: Change, stream: Stream) => void) {
     this.#log = log;
     this.#until = until;
     this.#onUnreadable = onUnreadable;
   }
 
-  /** How many streams wait for their turn, or read. */
+  /** The number of streams that are queued or read. */
   get size(): number {
     return this.#queue.length + this.#running;
   }
 
-  /** Gives the stream a turn. */
+  /** Queues the stream for its next batch. */
   request(stream: Stream): void {
     if (!this.#queued.has(stream)) {
       this.#queued.add(stream);
@@ -50,7 +50,7 @@ export class Replays {
     }
   }
 
-  /** Forgets what was read: the log is another one. */
+  /** Clears the batches that were read, since the log is another one. */
   clear(): void {
     this.#segments.clear();
   }
@@ -58,7 +58,7 @@ export class Replays {
   #schedule(): void {
     if (!this.#isScheduled && this.#queue.length > 0 && this.#running < this.#log.replayConcurrency) {
       this.#isScheduled = true;
-      // A turn of the event loop for each: reads of SQLite would keep everybody else waiting.
+      // A turn of the event loop for each read, since reads of SQLite block the process.
       setImmediate(() => {
         this.#isScheduled = false;
         const stream = this.#queue.shift();
@@ -105,16 +105,16 @@ export class Replays {
     this.counts.batches += 1;
     const interests = stream.filter.interests();
     const key = keyOf(interests);
-    const known = this.#segments.find(key, from);
-    if (known) {
+    const cached = this.#segments.find(key, from);
+    if (cached) {
       this.counts.shared += 1;
-      return known;
+      return cached;
     }
     const until = this.#until();
     if (interests.length === 0) {
       return { changes: [], upTo: until };
     }
-    const batch = await this.#log.replay(selectionOf(interests), { from, until }, TURN);
+    const batch = await this.#log.replay(selectionOf(interests), { from, until }, BATCH_LIMITS);
     this.#segments.add(key, from, batch);
     return batch;
   }

@@ -1,13 +1,12 @@
 import type { Viewer, ViewerReads } from '../viewer.ts';
 import type { LogPosition } from './cursor.ts';
 import type { StreamEvent } from './filter.ts';
-import type { ResultGroup } from './results.ts';
 
-/** What a result takes in memory for each character: as text, and as the bytes that are sent. */
+/** The memory that a result takes for each character, in bytes: as text, and as the encoded frame. */
 const BYTES_PER_CHARACTER = 3;
 const OVERHEAD_BYTES = 200;
 
-/** The text of an event, shared by the viewers whom its rendering could not tell apart. */
+/** The rendered text of an event, shared by all viewers for whom the rendering read the same values. */
 export class Result {
   readonly text: string | null;
   readonly reads: ViewerReads;
@@ -18,7 +17,7 @@ export class Result {
     this.reads = reads;
   }
 
-  /** The bytes that a transport sends for the text, made once for each format. */
+  /** Returns the bytes that a transport sends for the text, encoded once for each format. */
   encode(format: string, encode: (text: string) => string): Buffer {
     let bytes = this.#encoded.get(format);
     if (!bytes) {
@@ -29,29 +28,35 @@ export class Result {
   }
 }
 
-/** Where the event of an item comes from. */
+/** The position and the size of an item's change. */
 export interface ItemOrigin {
   /** The position of its change. */
   readonly position: LogPosition;
-  /** A position before it, after which no other change lies that concerns the subscription. */
+  /** A position before it, such that no change in between concerns the subscription: a replay from there delivers the item next. */
   readonly previous: LogPosition;
-  /** About how much memory the event takes while it waits, in bytes. */
+  /** The approximate memory that the event takes while it is queued, in bytes. */
   readonly size: number;
 }
 
-/** An event on its way to the subscriptions that share its results. */
+/** The group of subscriptions that share the results of an item. */
+export interface ItemGroup {
+  /** Drops the results of an item that the result cache evicted. */
+  evict(item: Item): void;
+}
+
+/** An event in the queues of the subscriptions that share its results. */
 export class Item {
   readonly event: StreamEvent;
   readonly position: LogPosition;
   readonly previous: LogPosition;
   readonly size: number;
-  readonly group: ResultGroup;
-  /** How many subscriptions have it in their queue. */
+  readonly group: ItemGroup;
+  /** The number of subscriptions that have the item in their queue. */
   waiting = 0;
   #shared: Result[] = [];
   #personal: Map<number, Result> | null = null;
 
-  constructor(group: ResultGroup, event: StreamEvent, { position, previous, size }: ItemOrigin) {
+  constructor(group: ItemGroup, event: StreamEvent, { position, previous, size }: ItemOrigin) {
     this.group = group;
     this.event = event;
     this.position = position;
@@ -59,7 +64,7 @@ export class Item {
     this.size = size;
   }
 
-  /** The result for a viewer, once it is rendered. */
+  /** Returns the result for a viewer; null when it is not rendered yet. */
   find(viewer: Viewer): Result | null {
     for (const result of this.#shared) {
       if (result.reads.fits(viewer)) {
@@ -88,7 +93,7 @@ export class Item {
     return this.#shared.length > 0 || this.#personal !== null;
   }
 
-  /** What it takes in memory with its results, in bytes. */
+  /** The approximate memory that the item takes with its results, in bytes. */
   get bytes(): number {
     let { size: bytes } = this;
     for (const { text } of [...this.#shared, ...(this.#personal?.values() ?? [])]) {

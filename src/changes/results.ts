@@ -3,34 +3,34 @@ import { type Viewer, ViewerReads } from '../viewer.ts';
 import type { StreamEvent } from './filter.ts';
 import { Item, type ItemOrigin, Result } from './result.ts';
 
-/** How many batches of events are rendered at the same time. */
-const MAX_RENDERING = 8;
-/** How long results are kept after the last subscription has caught up, in milliseconds: after an outage the next one is soon there. */
-const KEEP_MS = 5_000;
+/** The number of batches of events that are rendered at the same time. */
+const MAX_CONCURRENT_RENDERINGS = 8;
+/** How long results stay cached after the last subscription has caught up, in milliseconds: after an outage, others resume soon after it. */
+const RESULT_RETENTION_MS = 5_000;
 
 /** Makes the texts that are sent for events. */
 export interface Renderer<Event extends StreamEvent = StreamEvent> {
-  /** Renderers of equal keys make the same texts of the same events, for viewers for whom they read the same. */
+  /** Renderers with equal keys return the same texts for the same events and for viewers of whom they read the same values. */
   readonly key: string;
   /**
-   * Makes the text of each event; null where nothing is sent for it. Everything that depends on who receives it is read from `viewer`, so that the
-   * text can be shared with the viewers for whom these reads give the same.
+   * Returns the text of each event; null for an event that is not sent. Everything that depends on the receiver has to be read from `viewer`: the reads
+   * decide with which other viewers the text is shared.
    */
   render(events: readonly Event[], viewer: Viewer): Promise<readonly (string | null)[]>;
 }
 
-/** A rendering that runs, and who waits for it. */
+/** A rendering in progress, with the callbacks of the deliveries that wait for it. */
 interface Rendering {
   readonly waiters: ((error: Error | null) => void)[];
 }
 
-/** The subscriptions that share results, and the events that wait for them. */
+/** The subscriptions that share results, and the items in their queues. */
 export class ResultGroup {
   readonly #store: ResultStore;
   readonly #renderer: Renderer;
   readonly #items = new Map<string, Item>();
   readonly #renderings = new Map<string, Rendering>();
-  /** What the last rendering read: viewers for whom it would read the same are expected to share the next result. */
+  /** The reads of the last rendering: viewers for whom they give the same values probably share the next result, too. */
   #lastReads: ViewerReads | null = null;
   #members = 0;
   #catchingUp = 0;
@@ -59,7 +59,7 @@ export class ResultGroup {
     }
   }
 
-  /** Keeps results that were taken by everybody who waited: a subscription that catches up may come to them later. */
+  /** Counts a subscription that catches up. While there is one, results stay cached after all queues have sent them, since its replay may reach them later. */
   beginCatchingUp(): void {
     this.#catchingUp += 1;
   }
@@ -67,16 +67,16 @@ export class ResultGroup {
   endCatchingUp(): void {
     this.#catchingUp -= 1;
     if (this.#catchingUp === 0 && this.#items.size > 0) {
-      this.#sweepTimer ??= setTimeout(() => this.#sweep(), KEEP_MS).unref();
+      this.#sweepTimer ??= setTimeout(() => this.#sweep(), RESULT_RETENTION_MS).unref();
     }
   }
 
-  /** The item of an event: the one that other subscriptions of the group wait for or have taken, where there is one. */
+  /** Returns the item of an event: the one that other subscriptions of the group have queued or sent, if it is still cached. */
   item(event: StreamEvent, origin: ItemOrigin): Item {
     return this.#items.get(event.key) ?? new Item(this, event, origin);
   }
 
-  /** Counts one more subscription that has the item in its queue. */
+  /** Counts a subscription that queues the item. */
   retain(item: Item): void {
     if (item.waiting === 0) {
       this.#store.addWaiting(item.size);
@@ -85,7 +85,7 @@ export class ResultGroup {
     item.waiting += 1;
   }
 
-  /** Counts one less, and forgets what nobody waits for any more. */
+  /** Counts a subscription that no longer has the item queued, and drops an item that no queue and no replay needs. */
   release(item: Item): void {
     item.waiting -= 1;
     if (item.waiting > 0) {
@@ -98,7 +98,7 @@ export class ResultGroup {
     }
   }
 
-  /** Forgets the results of an item for which there is no room; they are rendered anew for whoever still needs them. */
+  /** Drops the results of an item that the cache evicted; they are rendered again for the queues that still hold it. */
   evict(item: Item): void {
     item.clear();
     if (item.waiting === 0) {
@@ -106,7 +106,7 @@ export class ResultGroup {
     }
   }
 
-  /** Has the items rendered that a viewer needs, and calls back when it is worth looking again. */
+  /** Renders the items that have no result for the viewer yet, and calls back when that, or an equal rendering in progress, has ended. */
   request(items: readonly Item[], viewer: Viewer, onDone: (error: Error | null) => void): void {
     const viewers = this.#lastReads?.classOf(viewer) ?? '';
     const running = this.#renderings.get(viewers);
@@ -118,7 +118,7 @@ export class ResultGroup {
     this.#renderings.set(viewers, rendering);
     const missing = items.filter((item) => !item.find(viewer));
     this.#store
-      .whenFree(() => this.#render(missing, viewer))
+      .runRendering(() => this.#render(missing, viewer))
       .then(
         () => null,
         (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
@@ -131,7 +131,7 @@ export class ResultGroup {
       });
   }
 
-  /** Forgets the results that nobody waits for, when no subscription has caught up for a while. */
+  /** Drops the items that are in no queue, unless a subscription has begun to catch up since. */
   #sweep(): void {
     this.#sweepTimer = null;
     if (this.#catchingUp > 0) {
@@ -154,22 +154,22 @@ export class ResultGroup {
     this.#lastReads = tracking.reads;
     for (const [index, item] of items.entries()) {
       item.add(new Result(texts[index] ?? null, tracking.reads), viewer);
-      this.#store.keep(item);
+      this.#store.cache(item);
     }
   }
 }
 
-/** The results of all groups of this process, bounded in bytes. */
+/** The result cache of this process: the results of all groups, bounded in bytes. */
 export class ResultStore {
   readonly #groups = new Map<string, ResultGroup>();
   readonly #cache: LRUCache<Item, true>;
   readonly #queue: (() => void)[] = [];
   #rendering = 0;
   #waitingBytes = 0;
-  /** How many events were rendered. */
+  /** The number of events that were rendered. */
   rendered = 0;
 
-  /** `maxBytes` bounds the results; the events that wait in queues are only counted here. */
+  /** `maxBytes` bounds the cached results; queued events are only counted here. */
   constructor(maxBytes: number) {
     this.#cache = new LRUCache<Item, true>({
       maxSize: maxBytes,
@@ -181,17 +181,17 @@ export class ResultStore {
     });
   }
 
-  /** The bytes of the events that wait for subscriptions; one that waits for many counts once. */
+  /** The bytes of queued events; an event in several queues counts once. */
   get waitingBytes(): number {
     return this.#waitingBytes;
   }
 
-  /** The bytes of the results that are kept. */
+  /** The bytes of the cached results. */
   get resultBytes(): number {
     return this.#cache.calculatedSize;
   }
 
-  /** The group of all subscriptions with an equal renderer. */
+  /** Returns the group of all subscriptions whose renderers have an equal key. */
   group(renderer: Renderer): ResultGroup {
     const group = this.#groups.get(renderer.key) ?? new ResultGroup(this, renderer);
     this.#groups.set(renderer.key, group);
@@ -206,9 +206,9 @@ export class ResultStore {
     this.#waitingBytes += bytes;
   }
 
-  keep(item: Item): void {
+  cache(item: Item): void {
     this.rendered += 1;
-    // One that is larger than the bound is not taken: it stays with its item until those who wait have it.
+    // The cache does not take an item that is larger than its bound. Its results stay with the item until all queues have sent it.
     this.#cache.set(item, true, { size: item.bytes });
   }
 
@@ -216,15 +216,15 @@ export class ResultStore {
     this.#cache.delete(item);
   }
 
-  /** Starts the work as soon as fewer than the allowed number of renderings run. */
-  async whenFree<Value>(work: () => Promise<Value>): Promise<Value> {
-    if (this.#rendering >= MAX_RENDERING) {
+  /** Runs the rendering once fewer than {@link MAX_CONCURRENT_RENDERINGS} run. */
+  async runRendering<Value>(render: () => Promise<Value>): Promise<Value> {
+    if (this.#rendering >= MAX_CONCURRENT_RENDERINGS) {
       await new Promise<void>((resolve) => this.#queue.push(resolve));
     } else {
       this.#rendering += 1;
     }
     try {
-      return await work();
+      return await render();
     } finally {
       const next = this.#queue.shift();
       if (next) {

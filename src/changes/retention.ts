@@ -1,46 +1,46 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { repeat } from '../database/housekeeping.ts';
-import { workIfLeaseIsFree } from '../database/lease.ts';
-import type { Database } from '../database/open.ts';
-import { LOG_BEGINNING } from './change.ts';
+import type { Database } from '../database/client.ts';
+import { runPeriodically } from '../database/housekeeping.ts';
+import { tryRunUnderLease } from '../database/lease.ts';
+import { SENTINEL_MODEL } from './change.ts';
 import { LogSize } from './log-size.ts';
 
 export interface Retention {
-  /** How long a change is kept, in seconds. */
+  /** The age up to which changes are kept, in seconds. */
   readonly ageS: number;
-  /** How many bytes the log may have. */
+  /** The size up to which changes are kept, in bytes. */
   readonly bytes: number;
 }
 
-/** How often the log is looked at, in milliseconds: often where it may soon have too many bytes. */
+/** The intervals of the checks, in milliseconds: the shorter one applies while the log is near its maximum size. */
 const INTERVAL_MS = 30_000;
 const NEAR_INTERVAL_MS = 2_000;
-/** The part of the allowed bytes from which on it is looked at often. */
-const NEAR = 0.5;
-/** How many changes one transaction removes: few enough that writers hardly wait, and enough to keep up with the fastest writer. */
+/** The fraction of the maximum size from which on the shorter interval applies. */
+const NEAR_RATIO = 0.5;
+/** The number of changes that one transaction removes: few enough that writers hardly wait, and enough to keep up with the fastest writer. */
 const BATCH = 1_000;
 const PAUSE_MS = 5;
 const LEASE = 'changes:retention';
 
-/** Removes the oldest changes beyond the bounds in small transactions, in one process at a time; returns the function that stops it. */
-export function retainChanges(
+/** Starts to remove the oldest changes beyond the bounds periodically, in small transactions and in one process at a time; returns the function that stops it. */
+export function startRetention(
   database: Database,
   retention: Retention,
   onFailure: (error: unknown) => void,
 ): () => Promise<void> {
   const size = new LogSize(database);
-  let nextLookAt = 0;
-  return repeat({
+  let nextCheckAt = 0;
+  return runPeriodically({
     intervalMs: NEAR_INTERVAL_MS,
     work: async (stopping) => {
-      if (performance.now() < nextLookAt) {
+      if (performance.now() < nextCheckAt) {
         return;
       }
-      const state = await look(database, retention, size);
-      nextLookAt = state === 'within' ? performance.now() + INTERVAL_MS : 0;
+      const state = await checkBounds(database, retention, size);
+      nextCheckAt = state === 'within' ? performance.now() + INTERVAL_MS : 0;
       if (state === 'over') {
-        await workIfLeaseIsFree({ database, name: LEASE, onFailure }, stopping, ({ signal }) =>
-          sweepWhileOver(database, retention, signal, size),
+        await tryRunUnderLease({ database, name: LEASE, onFailure }, stopping, ({ signal }) =>
+          sweepUntilWithin(database, retention, signal, size),
         );
       }
     },
@@ -48,20 +48,20 @@ export function retainChanges(
   });
 }
 
-/** The process that has measured the log goes on, so that no other one has to measure it. */
-async function sweepWhileOver(
+/** Sweeps repeatedly under one lease: the process has measured the log, and another one would have to measure it again. */
+async function sweepUntilWithin(
   database: Database,
   retention: Retention,
   stopping: AbortSignal,
   size: LogSize,
 ): Promise<void> {
-  while (!stopping.aborted && (await look(database, retention, size)) === 'over') {
+  while (!stopping.aborted && (await checkBounds(database, retention, size)) === 'over') {
     await sweep(database, retention, stopping, size);
     await pause(NEAR_INTERVAL_MS, undefined, { signal: stopping, ref: false }).catch(() => undefined);
   }
 }
 
-/** Removes all changes beyond the bounds. The newest one always stays: cursors at the end of the log are compared with it. */
+/** Removes all changes beyond the bounds, except the newest one, with which cursors at the end of the log are compared. */
 export async function sweep(
   database: Database,
   { ageS, bytes }: Retention,
@@ -82,7 +82,7 @@ export async function sweep(
       select: { seq: true, at: true, model: true },
     });
     const last = oldest
-      .filter(({ seq, at, model }) => (at < tooOld && model !== LOG_BEGINNING) || seq <= excess)
+      .filter(({ seq, at, model }) => (at < tooOld && model !== SENTINEL_MODEL) || seq <= excess)
       .at(-1);
     if (!last || stopping.aborted) {
       return;
@@ -92,14 +92,14 @@ export async function sweep(
   }
 }
 
-/** Where the log is with respect to its bounds, as far as can be known without measuring it: within them, near them, or maybe over them. */
-async function look(
+/** Returns whether the log is within its bounds, near them, or possibly over them, by an estimate that does not measure the log. */
+async function checkBounds(
   database: Database,
   { ageS, bytes }: Retention,
   size: LogSize,
 ): Promise<'within' | 'near' | 'over'> {
   const oldest = await database.change.findFirst({
-    where: { model: { not: LOG_BEGINNING } },
+    where: { model: { not: SENTINEL_MODEL } },
     orderBy: { seq: 'asc' },
     select: { at: true },
   });
@@ -107,5 +107,5 @@ async function look(
   if (oldest && (oldest.at.getTime() < Date.now() - ageS * 1000 || upperBound > bytes)) {
     return 'over';
   }
-  return upperBound > NEAR * bytes ? 'near' : 'within';
+  return upperBound > NEAR_RATIO * bytes ? 'near' : 'within';
 }

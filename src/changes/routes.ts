@@ -6,7 +6,7 @@ interface Bucket<Target> {
   readonly byColumn: Map<string, Map<unknown, Set<Target>>>;
 }
 
-/** Finds the targets that a change may concern by its scopes, its model and the values of its columns, without asking all of them. */
+/** An index of targets by model, scope and column value, which finds the targets that a change may concern. */
 export class Routes<Target> {
   readonly #buckets = new Map<string, Bucket<Target>>();
 
@@ -52,20 +52,20 @@ export class Routes<Target> {
     }
   }
 
-  /** Whether the change may concern anybody, as far as its scopes and its model say. */
+  /** Whether any target has an interest in the scopes and the model of the change. */
   has(change: Change): boolean {
     return this.#bucketsOf(change).length > 0;
   }
 
   /**
-   * Every target that the change may concern, once.
+   * Returns every target that the change may concern, once.
    *
    * @throws {UnreadableChangeError} when a column has to be compared and the change cannot be read
    */
   find(change: Change): ReadonlySet<Target> {
     const [bucket, ...more] = this.#bucketsOf(change);
     if (!bucket) {
-      return NOBODY;
+      return NO_TARGETS;
     }
     if (more.length === 0 && bucket.byColumn.size === 0) {
       return bucket.all;
@@ -81,7 +81,7 @@ export class Routes<Target> {
     return found;
   }
 
-  /** Every target within the scopes and the model of the change, whatever its columns hold. */
+  /** Returns every target for the scopes and the model of the change, whatever the values of its columns. */
   findByScope(change: Change): ReadonlySet<Target> {
     const found = new Set<Target>();
     for (const { all, byColumn } of this.#bucketsOf(change)) {
@@ -110,7 +110,7 @@ export class Routes<Target> {
   }
 }
 
-const NOBODY: ReadonlySet<never> = new Set();
+const NO_TARGETS: ReadonlySet<never> = new Set();
 
 function keyOf(model: string, scope: string | null): string {
   return scope === null ? model : `${model} ${scope}`;

@@ -12,47 +12,51 @@ export interface RowFilter<Model extends ModelName> {
   readonly scopes: readonly string[] | null;
   /** The policy of the model for this viewer. */
   readonly policy: RowPolicy<Model>;
-  /** The columns that the subscriber asked for, and their values. */
-  readonly wanted: Readonly<Record<string, number>>;
-  /** Reads rows as they are at present. */
+  /** The values that the subscriber asked for, by column. */
+  readonly where: Readonly<Record<string, number>>;
+  /** Reads the current state of rows. */
   readonly find: (ids: number[]) => PromiseLike<readonly RowImage[]>;
 }
 
-/** The changes of rows, relative to what the viewer may see and asked for. */
+/** Returns a filter that makes events of the rows that the viewer may see and asked for. */
 export function rowFilter<Model extends ModelName>({
   viewer,
   model,
   scopes,
   policy,
-  wanted,
+  where,
   find,
 }: RowFilter<Model>): SubscriptionFilter {
   const fulfils = (condition: RowCondition<Model>, row: RowImage): boolean =>
-    // An image has the columns of its model's row.
+    // A row image has all columns of its model.
     matches(condition, row as unknown as RowOf<Model>);
   const visible = (row: RowImage): boolean => fulfils(policy, row);
   const has = (row: RowImage | null): row is RowImage =>
-    row !== null && fulfils(wanted as RowCondition<Model>, row) && visible(row);
-  const [first] = Object.entries(wanted);
-  const where = first && { column: first[0], value: first[1] };
-  const interests: readonly Interest[] = (scopes ?? [null]).map((scope) => ({ model, scope, ...(where && { where }) }));
+    row !== null && fulfils(where as RowCondition<Model>, row) && visible(row);
+  const [first] = Object.entries(where);
+  const indexed = first && { column: first[0], value: first[1] };
+  const interests: readonly Interest[] = (scopes ?? [null]).map((scope) => ({
+    model,
+    scope,
+    ...(indexed && { where: indexed }),
+  }));
   return {
     viewer,
-    key: JSON.stringify([model, scopes, policy, wanted]),
+    key: JSON.stringify([model, scopes, policy, where]),
     interests: () => interests,
     toEvent: (change) => {
       const { before, after, rowId: id } = change;
       if (has(after)) {
         return changeEvent(change, { action: has(before) ? 'UPDATED' : 'CREATED', id, row: after });
       }
-      const isRightLost = after !== null && !visible(after);
-      return has(before) ? changeEvent(change, { action: 'DELETED', id, row: null, isRightLost }) : null;
+      const isRevoked = after !== null && !visible(after);
+      return has(before) ? changeEvent(change, { action: 'DELETED', id, row: null, isRevoked }) : null;
     },
     accessScopes: [],
     hasAccess: () => true,
     mayReceive: () => true,
     ...(Object.keys(policy).length > 0 && {
-      hiddenNow: async (ids: readonly number[]) => {
+      findHidden: async (ids: readonly number[]) => {
         const rows = await find([...ids]);
         return new Set(rows.filter((row) => !visible(row)).map(({ id }) => id));
       },

@@ -2,30 +2,30 @@ import { LRUCache } from 'lru-cache';
 import type { LogPosition } from './cursor.ts';
 import type { ReplayBatch } from './log.ts';
 
-/** The bytes and the number of the segments that are kept, and for how long after their last use, in milliseconds. */
+/** The bounds of the cache in bytes and segments, and the time to live of a segment after its last use in milliseconds. */
 const MAX_BYTES = 8 * 1024 * 1024;
 const MAX_SEGMENTS = 1_000;
-const LIFE_MS = 5_000;
+const TTL_MS = 5_000;
 
-/** A part of the log as one selection sees it: every change after `from` up to `upTo`. */
+/** The changes of one selection after `from` up to `upTo`. */
 interface Segment extends ReplayBatch {
   readonly selection: string;
   readonly from: LogPosition;
 }
 
-/** Parts of the log that were read lately, for others who catch up on the same. */
+/** A cache of log segments that were read recently, for streams that replay the same changes. */
 export class Segments {
   readonly #bySelection = new Map<string, Set<Segment>>();
   readonly #cache = new LRUCache<Segment, true>({
     max: MAX_SEGMENTS,
     maxSize: MAX_BYTES,
-    ttl: LIFE_MS,
+    ttl: TTL_MS,
     ttlAutopurge: true,
     updateAgeOnGet: true,
     dispose: (_value, segment) => this.#remove(segment),
   });
 
-  /** What was read of a selection right after a position; null when nothing was. */
+  /** Returns the cached changes of a selection that directly follow a position; null when there are none. */
   find(selection: string, from: LogPosition): ReplayBatch | null {
     for (const segment of this.#bySelection.get(selection) ?? []) {
       if (segment.from.seq <= from.seq && segment.upTo.seq > from.seq) {

@@ -5,13 +5,13 @@ import type { ResultGroup } from './results.ts';
 import { Routes } from './routes.ts';
 import type { Stream } from './stream.ts';
 
-/** Streams that a change concerned and that could not take it. */
-export interface OfferFailure {
+/** An error of a filter, with the streams that use the filter. */
+export interface DispatchFailure {
   readonly streams: readonly Stream[];
   readonly error: unknown;
 }
 
-/** The streams whose filters make the same events of the same changes. */
+/** The streams whose filters have an equal key, and so make the same events of the same changes. */
 class SharedFilter {
   readonly filter: SubscriptionFilter;
   interests: readonly Interest[];
@@ -52,21 +52,21 @@ class SharedFilter {
     }
   }
 
-  offer(event: ChangeEvent, change: Change, previous: LogPosition): void {
+  dispatch(event: ChangeEvent, change: Change, previous: LogPosition): void {
     for (const stream of this.catchingUp) {
-      alone(stream, () => stream.pass(event, change.size));
+      runIsolated(stream, () => stream.skip(event, change.size));
     }
     for (const [group, streams] of this.live) {
       const item = group.item(event, { position: change, previous, size: change.size });
       for (const stream of streams) {
-        alone(stream, () => stream.push(item));
+        runIsolated(stream, () => stream.push(item));
       }
     }
   }
 }
 
-/** Lets a stream that fails end without harm to the others. */
-function alone(stream: Stream, call: () => void): void {
+/** Ends a stream whose call throws, so that the other streams are called all the same. */
+function runIsolated(stream: Stream, call: () => void): void {
   try {
     call();
   } catch (error) {
@@ -74,7 +74,7 @@ function alone(stream: Stream, call: () => void): void {
   }
 }
 
-/** The streams that are attached to the feed, found by what they are interested in; streams with equal filters are asked once. */
+/** The streams that are attached to the feed, indexed by their interests; a filter that several streams share is evaluated once for a change. */
 export class SharedFilters {
   readonly #routes = new Routes<SharedFilter>();
   readonly #listeners = new Routes<(change: RowChange) => void>();
@@ -115,10 +115,10 @@ export class SharedFilters {
     this.#byStream.get(stream)?.setLive(stream, isLive);
   }
 
-  /** Looks again where the changes of a stream are found: its viewer may belong to other groups than before. */
+  /** Updates the index for a stream whose interests may have changed with the group memberships of its viewer. */
   reroute(stream: Stream): void {
     const shared = this.#byStream.get(stream);
-    // A filter that others share depends on nothing but its key.
+    // The interests of a filter with a key never change.
     if (!shared || shared.filter.key !== null) {
       return;
     }
@@ -131,27 +131,27 @@ export class SharedFilters {
     }
   }
 
-  /** Calls back for the changes that an interest selects, until the function that it returns is called. */
+  /** Calls back for the changes that an interest selects; returns the function that removes the listener. */
   listen(interest: Interest, listener: (change: RowChange) => void): () => void {
     const own = (change: RowChange): void => listener(change);
     this.#listeners.add(interest, own);
     return () => this.#listeners.remove(interest, own);
   }
 
-  /** Whether the change may concern anybody, as far as its scopes and its model say. */
-  concerns(change: Change): boolean {
+  /** Whether a stream or listener has an interest in the scopes and the model of the change. */
+  hasTargets(change: Change): boolean {
     return this.#routes.has(change) || this.#listeners.has(change);
   }
 
-  /** Offers a change to all streams that it may concern; `previous` is the position before it. Returns those that could not take it. */
-  offer(change: Change, previous: LogPosition): OfferFailure[] {
+  /** Dispatches a change to all streams and listeners that it may concern; `previous` is the position before it. Returns the errors. */
+  dispatch(change: Change, previous: LogPosition): DispatchFailure[] {
     let found: ReadonlySet<SharedFilter>;
     try {
       found = this.#routes.find(change);
     } catch (error) {
       return [{ streams: [...this.#routes.findByScope(change)].flatMap(({ streams }) => streams), error }];
     }
-    const failures: OfferFailure[] = [];
+    const failures: DispatchFailure[] = [];
     for (const listener of [...this.#listeners.find(change)]) {
       try {
         listener(change);
@@ -163,7 +163,7 @@ export class SharedFilters {
       try {
         const event = shared.filter.toEvent(change);
         if (event) {
-          shared.offer(event, change, previous);
+          shared.dispatch(event, change, previous);
         }
       } catch (error) {
         failures.push({ streams: shared.streams, error });

@@ -7,7 +7,7 @@ import type { Renderer } from './results.ts';
 
 const SIGNAL_BYTES = 200;
 
-/** A subscription to signals, which the log does not hold: of those that a slow reader has not taken only the last one is sent. */
+/** A subscription to signals, which are not in the log. A slow reader receives only the latest signal. */
 export class SignalStream implements EventStream {
   readonly #loop: DeliveryLoop;
   readonly #viewer: Viewer;
@@ -16,10 +16,10 @@ export class SignalStream implements EventStream {
   #delivery: Delivery | null = null;
   #onEnded: () => void = () => undefined;
   #ended: StreamEnd | null = null;
-  /** A signal that came before the stream was started. */
-  #early: StreamEvent | null = null;
+  /** The latest signal that arrived before the stream was started. */
+  #pending: StreamEvent | null = null;
 
-  /** `hasAccess` says whether the viewer may still receive them; `onEnd` is called once. */
+  /** `hasAccess` returns whether the viewer may still receive signals; `onEnd` is called once. */
   constructor(loop: DeliveryLoop, viewer: Viewer, hasAccess: () => boolean, onEnd: () => void) {
     this.#loop = loop;
     this.#viewer = viewer;
@@ -43,22 +43,22 @@ export class SignalStream implements EventStream {
       onShed: () => this.#delivery?.clear(),
     };
     this.#delivery = new Delivery(this.#loop, owner, group, sink);
-    if (this.#early) {
-      this.push(this.#early);
+    if (this.#pending) {
+      this.push(this.#pending);
     }
   }
 
   push(signal: StreamEvent): void {
     const delivery = this.#delivery;
     if (!delivery) {
-      this.#early = signal;
+      this.#pending = signal;
     } else {
       delivery.clear();
       delivery.push(delivery.group.item(signal, { position: LOG_START, previous: LOG_START, size: SIGNAL_BYTES }));
     }
   }
 
-  /** Ends the stream when its viewer has no access to it any more. */
+  /** Ends the stream when its viewer no longer has access to it. */
   checkAccess(): void {
     if (!this.#hasAccess()) {
       this.close();

@@ -16,24 +16,24 @@ import type {
 import { accessModels, type LoggedModels } from './logged-models.ts';
 import type { MembershipLoad, MembershipRow } from './memberships.ts';
 
-/** How often the database is asked whether another connection wrote, in milliseconds; asking takes about two microseconds. */
+/** The interval of checking whether another connection wrote, in milliseconds; one check takes about two microseconds. */
 const WAKE_INTERVAL_MS = 20;
-/** The pause between two polls, in milliseconds: a process that writes all the time would spend a tenth of it on reading the log. */
+/** The shortest time between two polls, in milliseconds: without it, a process that writes continuously spends a tenth of its time on polls. */
 const MIN_POLL_INTERVAL_MS = 2;
-/** How many access changes one poll returns. */
+/** The number of access changes that one poll returns. */
 const MAX_ACCESS_CHANGES = 1_000;
 const HEADER = '"seq", "at", "model", "rowId", "action", "scope", "otherScope"';
 
 export interface SqliteLogOptions {
   readonly path: string;
-  /** The settings that decide who sees what: a cursor that was made under others is not continued. */
+  /** The settings that decide which rows viewers see: cursors that were issued under other settings are refused. */
   readonly settings: string;
   readonly models: LoggedModels;
 }
 
-/** The change log of a SQLite file, over a connection of its own. SQLite commits one writer at a time, so `seq` is the order of commits. */
+/** The change log of a SQLite file, read over a separate connection. SQLite runs one writer at a time, so `seq` is the order of commits. */
 export class SqliteLog implements ChangeLog {
-  /** Reads block the process, so a second one at the same time would gain nothing. */
+  /** Reads block the process, so concurrent replays would gain nothing. */
   readonly replayConcurrency = 1;
   readonly minPollIntervalMs = MIN_POLL_INTERVAL_MS;
   readonly #database: Sqlite.Database;
@@ -83,7 +83,7 @@ export class SqliteLog implements ChangeLog {
     limits: ReadLimits,
   ): Promise<ReplayBatch> {
     return this.#database.transaction(() => {
-      this.#expect(from);
+      this.#requirePosition(from);
       const seqs = this.#select(selection, includesFrom ? from.seq - 1 : from.seq, until.seq, limits.rows);
       const changes: Change[] = [];
       let bytes = 0;
@@ -106,8 +106,8 @@ export class SqliteLog implements ChangeLog {
     })();
   }
 
-  async holds(position: LogPosition): Promise<boolean> {
-    return this.#holds(position);
+  async contains(position: LogPosition): Promise<boolean> {
+    return this.#contains(position);
   }
 
   async findHorizonHolder(): Promise<HorizonHolder | null> {
@@ -129,7 +129,7 @@ export class SqliteLog implements ChangeLog {
   }
 
   announce(): void {
-    // The other processes see it in the file itself.
+    // The other processes detect commits by the data version of the file.
   }
 
   async close(): Promise<void> {
@@ -140,7 +140,7 @@ export class SqliteLog implements ChangeLog {
   }
 
   #poll({ after, limits, needsImages, loads }: PollRequest): Poll {
-    this.#expect(after);
+    this.#requirePosition(after);
     const head = this.#head();
     const accessRows = this.#all<LogHeader>(
       `SELECT ${HEADER} FROM "Change" WHERE "model" IN (${this.#accessModels}) AND "seq" > ? ORDER BY "seq" LIMIT ?`,
@@ -194,7 +194,7 @@ export class SqliteLog implements ChangeLog {
     return { changes, upTo: last && rows.length === limits.rows ? positionOf(last) : head };
   }
 
-  /** The numbers of the selected changes, in order, at most `limit` of them. */
+  /** Returns the sequence numbers of the selected changes, in order, at most `limit` of them. */
   #select(selection: ReplaySelection, from: number, until: number, limit: number): number[] {
     if ('models' in selection) {
       const seqs = selection.models.flatMap((model) => this.#seqs('"model" = ?', [model], from, until, limit));
@@ -227,13 +227,13 @@ export class SqliteLog implements ChangeLog {
     );
   }
 
-  #expect(position: LogPosition): void {
-    if (!this.#holds(position)) {
+  #requirePosition(position: LogPosition): void {
+    if (!this.#contains(position)) {
       throw new AppError('RESYNC_REQUIRED');
     }
   }
 
-  #holds(position: LogPosition): boolean {
+  #contains(position: LogPosition): boolean {
     if (position.seq === 0) {
       const first = this.#one<{ seq: number | null }>('SELECT min("seq") AS "seq" FROM "Change"')?.seq ?? null;
       return first === null || first === 1;
@@ -252,7 +252,7 @@ export class SqliteLog implements ChangeLog {
     this.#epoch = epochOf(row?.epoch ?? '', this.#settings);
   }
 
-  /** The change of a row; null when it is one of a model that this program does not log. */
+  /** Returns the change of a row; null for a model that this version does not log. */
   #changeOf(row: LogHeader): Change | null {
     const model = this.#models.get(row.model);
     return model ? new Change(row, model, this.#epoch) : null;

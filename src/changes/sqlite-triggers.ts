@@ -11,9 +11,9 @@ type Row = 'OLD' | 'NEW';
 
 const PREFIX = 'tidings_log_';
 
-/** Makes the log's triggers agree with the data model, within a transaction of the caller; when they do already, nothing is touched. */
+/** Creates or replaces the log's triggers, in a transaction of the caller, unless they already match the data model. */
 export function installSqliteTriggers(database: Sqlite.Database, models: LoggedModels): void {
-  const wanted = new Map([...models.values()].flatMap(triggersOf).map((trigger) => [trigger.name, trigger.sql]));
+  const expected = new Map([...models.values()].flatMap(triggersOf).map((trigger) => [trigger.name, trigger.sql]));
   const present = new Map(
     database
       .prepare<[string], Trigger>(
@@ -22,13 +22,13 @@ export function installSqliteTriggers(database: Sqlite.Database, models: LoggedM
       .all(`${PREFIX}%`)
       .map(({ name, sql }) => [name, sql]),
   );
-  if (present.size === wanted.size && [...wanted].every(([name, sql]) => present.get(name) === sql)) {
+  if (present.size === expected.size && [...expected].every(([name, sql]) => present.get(name) === sql)) {
     return;
   }
   for (const name of present.keys()) {
     database.exec(`DROP TRIGGER ${quote(name)}`);
   }
-  for (const sql of wanted.values()) {
+  for (const sql of expected.values()) {
     database.exec(sql);
   }
 }
@@ -51,10 +51,10 @@ function triggersOf(model: LoggedModel): Trigger[] {
     const event = columns ? `UPDATE OF ${columns.join(', ')}` : 'UPDATE';
     const same = model.identity.map((column) => `OLD.${quote(column)} IS NEW.${quote(column)}`).join(' AND ');
     add('update', event, same, update(model, model.otherScope ? scopeSql(model.otherScope, 'NEW') : leftScope(model)));
-    // A row with another identity is, to everybody who knew it, deleted, and another one is inserted.
+    // For subscribers, an update of the identity deletes the row and inserts another one.
     add('rekey', 'UPDATE', `NOT (${same})`, deletion(model), insertion(model));
     if (model.otherScope) {
-      // The subscribers of the second scope that the row leaves find the update there, too.
+      // The update is also logged in the second scope that the row leaves, for the subscribers of that scope.
       const left = scopeSql(model.otherScope, 'OLD');
       add('rescope', event, `${same} AND ${left} IS NOT ${scopeSql(model.otherScope, 'NEW')}`, update(model, left));
     }
@@ -109,7 +109,7 @@ function otherScopeSql({ otherScope }: LoggedModel, row: Row): string {
   return otherScope ? scopeSql(otherScope, row) : 'NULL';
 }
 
-/** The scope that an updated row has left, or null when it stays where it was. */
+/** Returns the SQL of the scope that an updated row has left; its value is null when the scope is the same. */
 function leftScope({ scope }: LoggedModel): string {
   if ('name' in scope) {
     return 'NULL';
@@ -128,8 +128,9 @@ function scopeSql(rule: ScopeRule, row: Row): string {
 }
 
 /**
- * A row as JSON. SQLite stores values of any type in any column, and `json_object` fails on some of them and makes invalid JSON of others. Such a
- * value is logged as one that its column cannot have, so that the change is recognised as unreadable: a number for a text, a text for the rest.
+ * Returns the SQL of a row image: these columns as JSON. SQLite stores values of any type in any column, and `json_object` fails on some of them and returns
+ * invalid JSON for others. The image then has a value of a type that the column cannot have, so that the change is recognised as unreadable: a number in
+ * place of a text, a text in place of other types.
  */
 function image(model: LoggedModel, row: Row, columns: readonly string[]): string {
   const members = columns.map((name) => {

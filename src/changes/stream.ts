@@ -4,84 +4,71 @@ import type { LogPosition } from './cursor.ts';
 import { Delivery, type EventStream, type Sink, type StreamEnd } from './delivery.ts';
 import type { DeliveryLoop } from './delivery-loop.ts';
 import type { ChangeEvent, SubscriptionFilter } from './filter.ts';
+import type { ReplayBatch } from './log.ts';
+import { findHiddenRows, replayedEvents, trackRevoked } from './replayed-events.ts';
 import type { Item } from './result.ts';
 import type { Renderer, ResultGroup } from './results.ts';
+import { exceedsLimits, StallDetector, type StreamLimits } from './stream-limits.ts';
 
-export interface StreamLimits {
-  /** How many events may wait for a slow reader. */
-  readonly maxEvents: number;
-  /** How many bytes of them, about. */
-  readonly maxBytes: number;
-}
-
-/** How long a reader may take nothing while more passes than may wait for it, in milliseconds. */
-const STALL_TIMEOUT_MS = 2_000;
-
-/** What a stream needs of the feed that it belongs to. */
+/** The part of the feed that a stream uses. */
 export interface StreamSource {
   readonly limits: StreamLimits;
   readonly loop: DeliveryLoop;
-  /** The position up to which every change was offered to the streams that are live. */
+  /** The position up to which every change was dispatched to the live streams. */
   readonly position: LogPosition;
-  /** Offers the events of all changes from now on, to be pushed to a live stream and passed to one that catches up. */
+  /** Dispatches the events of all later changes to the stream: {@link Stream.push} while it is live, {@link Stream.skip} while it catches up. */
   attach(stream: Stream): void;
-  /** Forgets a stream that has ended. */
+  /** Stops dispatching to a stream that has ended. */
   detach(stream: Stream): void;
-  /** Takes note that an attached stream is live now, or catches up again. */
+  /** Records whether an attached stream is live or catches up. */
   setLive(stream: Stream, isLive: boolean): void;
-  /** Reads the next batch from the log for the stream, in its turn. */
+  /** Queues the stream for reading its next batch from the log. */
   requestReplay(stream: Stream): void;
 }
 
-/** What passed a reader that took nothing, since its queue was full. */
-interface Passed {
-  events: number;
-  bytes: number;
-}
-
 /**
- * One subscription to changes. It first catches up from its position, batch by batch as its reader takes them, and goes live in the
- * turn in which it has reached the feed: so nothing falls between, and nothing has to be buffered while it catches up. Live events wait in a
- * bounded queue. When that is full, or the process holds too much, what follows is left in the log and read from there later: one write of a hundred
- * thousand rows is no reader's fault. A reader that takes nothing for a while, while as much again passes, is too slow and ends with `RESYNC_REQUIRED`.
+ * One subscription to changes. It first catches up from its position, batch by batch as its reader takes them, and goes live in the same turn of the event
+ * loop in which it reaches the feed's position, so that no change is lost between the two and nothing is buffered while it catches up. Live events wait in a
+ * bounded queue. When the queue is full, or the process sheds load, later events stay in the log and are read from there, so that one write of a
+ * hundred thousand rows does not end a subscription. A reader that takes nothing for a while, while as many events again are skipped, is too slow: its
+ * stream ends with `RESYNC_REQUIRED`.
  */
 export class Stream implements EventStream {
   readonly filter: SubscriptionFilter;
   readonly #source: StreamSource;
-  /** Changes up to here are not taken from the feed: the subscription began after them, or has read them from the log. */
+  readonly #stall: StallDetector;
+  /** Changes up to this number are not taken from the feed: the subscription began after them, or has read them from the log. */
   #startsAfter: number;
-  /** How far it is in the log while it catches up; null when it is live. */
-  #readTo: LogPosition | null;
+  /** The position up to which it has read the log while it catches up; null while it is live. */
+  #replayedTo: LogPosition | null;
   /** The position of the last event that was sent. */
   #sentTo: LogPosition;
   #delivery: Delivery | null = null;
   #isReading = false;
   #ended: StreamEnd | null = null;
-  /** Rows to which the viewer lost the right, by what the feed has read, while older changes are replayed. */
-  readonly #lostRows = new Set<number>();
-  readonly #passed: Passed = { events: 0, bytes: 0 };
-  #stallTimer: NodeJS.Timeout | null = null;
+  /** Rows that the feed has already reported as revoked while older changes are replayed. */
+  readonly #revokedRows = new Set<number>();
   #onEnded: () => void = () => undefined;
 
-  /** Begins after a position, once it is started. */
+  /** The stream begins after the position `after`, once it is started. */
   constructor(source: StreamSource, filter: SubscriptionFilter, after: LogPosition) {
     this.#source = source;
     this.filter = filter;
+    this.#stall = new StallDetector(source.limits, () => this.fail(new AppError('RESYNC_REQUIRED'), true));
     this.#startsAfter = after.seq;
-    this.#readTo = after;
+    this.#replayedTo = after;
     this.#sentTo = after;
   }
 
   get isLive(): boolean {
-    return this.#readTo === null;
+    return this.#replayedTo === null;
   }
 
-  /** The subscriptions that it shares its results with, once it is started. */
+  /** The subscriptions with which it shares results; null before it is started. */
   get group(): ResultGroup | null {
     return this.#delivery?.group ?? null;
   }
 
-  /** Starts to send events to the sink, each with the text that the renderer makes. */
   start(renderer: Renderer, sink: Sink): void {
     if (this.#ended) {
       sink.end(this.#ended);
@@ -95,50 +82,47 @@ export class Stream implements EventStream {
         mayReceive: (event) => filter.mayReceive(event as ChangeEvent),
         onProgress: ({ position }) => {
           this.#sentTo = position;
-          this.#resetStall();
+          this.#stall.reset();
         },
         onDrained: () => this.#onDrained(),
         onLast: () => this.end({ kind: 'complete' }),
         onFailure: (error) => this.fail(error),
-        onShed: () => this.#leaveToLog(this.#delivery?.clear()?.previous),
+        onShed: () => this.#skipToLog(this.#delivery?.clear()?.previous),
       },
       this.#source.loop.results.group(renderer),
       sink,
     );
     this.#delivery.group.beginCatchingUp();
     this.#source.attach(this);
-    this.#onReadTo(this.#readTo ?? this.#source.position);
+    this.#onReplayedTo(this.#replayedTo ?? this.#source.position);
   }
 
-  /** Takes an event that the feed has just read, while the stream is live. */
+  /** Queues an event that the feed has just read; called while the stream is live. */
   push(item: Item): void {
     const delivery = this.#delivery;
     if (!delivery || item.position.seq <= this.#startsAfter) {
       return;
     }
-    this.#takeBackLost(delivery, item.event as ChangeEvent);
-    if (delivery.length > 0 && this.#isOver(delivery.length + 1, delivery.bytes + item.size)) {
-      this.#leaveToLog(item.previous);
-      this.#countPassed(item.size);
+    this.#withdrawRevoked(delivery, item.event as ChangeEvent);
+    const { limits } = this.#source;
+    if (delivery.length > 0 && exceedsLimits(limits, delivery.length + 1, delivery.bytes + item.size)) {
+      this.#skipToLog(item.previous);
+      this.#stall.countSkipped(item.size);
     } else {
       delivery.push(item);
     }
   }
 
-  /** Takes note of an event that the feed has just read, while the stream catches up and will come to it later. */
-  pass(event: ChangeEvent, size: number): void {
-    if (event.isRightLost) {
-      this.#lostRows.add(event.id);
-    } else if (event.row !== null) {
-      this.#lostRows.delete(event.id);
-    }
+  /** Records an event that the feed has just read; called while the stream catches up, which replays the event later. */
+  skip(event: ChangeEvent, size: number): void {
+    trackRevoked(this.#revokedRows, event);
     if (this.#delivery) {
-      this.#takeBackLost(this.#delivery, event);
+      this.#withdrawRevoked(this.#delivery, event);
     }
-    this.#countPassed(size);
+    this.#stall.countSkipped(size);
   }
 
-  /** Applies a change that decides about access, as soon as it is committed; null for one that cannot be read. */
+  /** Applies an access change as soon as it is committed; null stands for a change that cannot be read. */
   onAccessChange(change: Change | null): void {
     const { barrier, isBarrier } = this.filter;
     if (change === null || (change.model === barrier?.model && isBarrier?.(change))) {
@@ -155,30 +139,29 @@ export class Stream implements EventStream {
     }
   }
 
-  /** Whether it wants to read on from the log now: it is behind, and its reader has taken what was read before. */
+  /** Whether the stream should read the log now: it is behind, and its reader has taken the events that were read before. */
   get wantsReplay(): boolean {
-    return !this.#ended && this.#readTo !== null && !this.#isReading && this.#delivery?.isIdle === true;
+    return !this.#ended && this.#replayedTo !== null && !this.#isReading && this.#delivery?.isIdle === true;
   }
 
-  /** Reads on from the log with the given function. */
-  async replay(read: (from: LogPosition) => Promise<{ changes: readonly Change[]; upTo: LogPosition }>): Promise<void> {
-    const from = this.#readTo;
+  /** Queues the next batch that the function reads from the log. */
+  async replay(read: (from: LogPosition) => Promise<ReplayBatch>): Promise<void> {
+    const from = this.#replayedTo;
     if (from === null || this.#ended) {
       return;
     }
     this.#isReading = true;
     try {
-      // The reader waits for the stream meanwhile, however long the search takes.
-      this.#resetStall();
-      const { changes, upTo } = await read(from);
-      await this.#take(changes, upTo);
+      // While the log is read, the reader waits for the stream and not the other way round.
+      this.#stall.reset();
+      await this.#enqueueReplayed(await read(from));
     } finally {
       this.#isReading = false;
     }
-    this.#readOn();
+    this.#requestReplay();
   }
 
-  /** Ends the stream with an error; what waits is dropped. */
+  /** Ends the stream with an error; queued events are dropped. */
   fail(error: Error, isTooSlow = false): void {
     this.end({ kind: 'error', error, isTooSlow });
   }
@@ -188,9 +171,9 @@ export class Stream implements EventStream {
       return;
     }
     this.#ended = end;
-    this.#resetStall();
+    this.#stall.reset();
     this.#source.detach(this);
-    if (this.#readTo !== null) {
+    if (this.#replayedTo !== null) {
       this.#delivery?.group.endCatchingUp();
     }
     this.filter.release();
@@ -198,7 +181,6 @@ export class Stream implements EventStream {
     this.#delivery?.close(end);
   }
 
-  /** Ends the stream since nobody wants it any more. */
   close(): void {
     this.end({ kind: 'complete' });
   }
@@ -211,30 +193,16 @@ export class Stream implements EventStream {
     }
   }
 
-  async #take(changes: readonly Change[], upTo: LogPosition): Promise<void> {
-    const found: { event: ChangeEvent; change: Change; previous: LogPosition }[] = [];
-    const lost = new Set<number>();
-    let previous = this.#readTo ?? upTo;
-    for (const change of changes) {
-      const event = change.seq > this.#startsAfter ? eventOf(change, this.filter) : null;
-      if (event) {
-        if (event.isRightLost) {
-          lost.add(event.id);
-        } else if (event.row !== null) {
-          lost.delete(event.id);
-        }
-        found.push({ event, change, previous });
-      }
-      previous = change;
-    }
-    const hidden = await this.#hiddenNow(found.map(({ event }) => event));
+  async #enqueueReplayed({ changes, upTo }: ReplayBatch): Promise<void> {
+    const { events, revoked } = replayedEvents(changes, this.filter, this.#replayedTo ?? upTo, this.#startsAfter);
+    const hidden = await findHiddenRows(this.filter, events);
     const delivery = this.#delivery;
     if (this.#ended || !delivery) {
       return;
     }
     const isHidden = ({ id, row }: ChangeEvent): boolean =>
-      row !== null && (hidden.has(id) || lost.has(id) || this.#lostRows.has(id));
-    for (const { event, change, previous } of found) {
+      row !== null && (hidden.has(id) || revoked.has(id) || this.#revokedRows.has(id));
+    for (const { event, change, previous } of events) {
       if (!isHidden(event)) {
         delivery.push(delivery.group.item(event, { position: change, previous, size: change.size }));
       }
@@ -242,53 +210,47 @@ export class Stream implements EventStream {
         break;
       }
     }
-    this.#onReadTo(upTo);
+    this.#onReplayedTo(upTo);
   }
 
-  async #hiddenNow(events: readonly ChangeEvent[]): Promise<ReadonlySet<number>> {
-    const ids = events.flatMap(({ id, row }) => (row === null ? [] : [id]));
-    return ids.length === 0 || !this.filter.hiddenNow ? NO_ROWS : this.filter.hiddenNow([...new Set(ids)]);
-  }
-
-  /** Goes live where there is nothing left to read, in the same turn in which that is known. */
-  #onReadTo(position: LogPosition): void {
+  /** Goes live when the position is that of the feed, in the same turn of the event loop; continues the replay otherwise. */
+  #onReplayedTo(position: LogPosition): void {
     if (position.seq < this.#source.position.seq) {
-      this.#readTo = position;
-      this.#readOn();
+      this.#replayedTo = position;
+      this.#requestReplay();
       return;
     }
-    this.#readTo = null;
-    // A feed that is behind comes to changes later that were read from the log already.
+    this.#replayedTo = null;
+    // A feed that lags behind the log still dispatches changes that the replay has already delivered.
     this.#startsAfter = Math.max(this.#startsAfter, position.seq);
-    this.#lostRows.clear();
+    this.#revokedRows.clear();
     this.#source.setLive(this, true);
     this.#delivery?.group.endCatchingUp();
     this.#delivery?.wake();
   }
 
   #onDrained(): void {
-    if (this.#readTo === null && this.filter.endsWhenCaughtUp) {
+    if (this.#replayedTo === null && this.filter.endsWhenCaughtUp) {
       this.end({ kind: 'complete' });
     } else {
-      this.#readOn();
+      this.#requestReplay();
     }
   }
 
-  /** Reads on from the log, if it is behind and its reader takes more. */
-  #readOn(): void {
+  #requestReplay(): void {
     if (this.wantsReplay) {
       this.#source.requestReplay(this);
     }
   }
 
-  /** Reads from the log again what follows a position, once its reader has taken what waits. */
-  #leaveToLog(position: LogPosition | undefined): void {
+  /** Leaves the events after a position in the log, to be replayed once the reader has taken the queued ones. */
+  #skipToLog(position: LogPosition | undefined): void {
     if (!position || this.#ended) {
       return;
     }
-    const wasLive = this.#readTo === null;
-    // What another stream of the group had read before the item may lie before what this one has sent.
-    this.#readTo = position.seq < this.#sentTo.seq ? this.#sentTo : position;
+    const wasLive = this.#replayedTo === null;
+    // An item carries the position that the first stream of its group had read, which may lie before the last event sent here.
+    this.#replayedTo = position.seq < this.#sentTo.seq ? this.#sentTo : position;
     if (wasLive) {
       this.#source.setLive(this, false);
       this.#delivery?.group.beginCatchingUp();
@@ -296,54 +258,13 @@ export class Stream implements EventStream {
     this.#delivery?.wake();
   }
 
-  #takeBackLost(delivery: Delivery, { id, isRightLost }: ChangeEvent): void {
-    if (isRightLost) {
+  /** Removes the queued events of a row that the viewer may no longer see. */
+  #withdrawRevoked(delivery: Delivery, { id, isRevoked }: ChangeEvent): void {
+    if (isRevoked) {
       delivery.removeWhere((event) => {
-        const waiting = event as ChangeEvent;
-        return waiting.id === id && waiting.row !== null;
+        const queued = event as ChangeEvent;
+        return queued.id === id && queued.row !== null;
       });
     }
   }
-
-  #countPassed(bytes: number): void {
-    this.#passed.events += 1;
-    this.#passed.bytes += bytes;
-    if (this.#isOver(this.#passed.events, this.#passed.bytes)) {
-      this.#stallTimer ??= setTimeout(() => this.fail(new AppError('RESYNC_REQUIRED'), true), STALL_TIMEOUT_MS).unref();
-    }
-  }
-
-  /** The reader takes something, and so is not too slow. */
-  #resetStall(): void {
-    this.#passed.events = 0;
-    this.#passed.bytes = 0;
-    if (this.#stallTimer) {
-      clearTimeout(this.#stallTimer);
-      this.#stallTimer = null;
-    }
-  }
-
-  #isOver(events: number, bytes: number): boolean {
-    const { maxEvents, maxBytes } = this.#source.limits;
-    return events > maxEvents || bytes > maxBytes;
-  }
-}
-
-const NO_ROWS: ReadonlySet<number> = new Set();
-
-/** The events that filters with a key have made of changes, which streams that catch up together share. */
-const eventsOf = new WeakMap<Change, { readonly key: string; readonly event: ChangeEvent | null }>();
-
-function eventOf(change: Change, filter: SubscriptionFilter): ChangeEvent | null {
-  const { key } = filter;
-  if (key === null) {
-    return filter.toEvent(change);
-  }
-  const known = eventsOf.get(change);
-  if (known?.key === key) {
-    return known.event;
-  }
-  const event = filter.toEvent(change);
-  eventsOf.set(change, { key, event });
-  return event;
 }

@@ -1,16 +1,17 @@
-import { loadUser } from '../accounts/service.ts';
 import type { ChatMessage, ChatSession } from '../generated/client/client.ts';
-import { byId, legacyModel } from '../legacy-socket/model.ts';
+import { loadUser } from '../identity/named-users.ts';
+import { idParameter, legacyModel } from '../legacy-socket/model.ts';
 import { messageBody, participantBody } from './bodies.ts';
 import { findMessage } from './messages.ts';
 import { findChatById, loadChat } from './service.ts';
-import { watchChatsById, watchMessagesById } from './watch.ts';
+import { watchChatsById } from './watch.ts';
+import { watchMessagesById } from './watch-messages.ts';
 
-/** Chats and what is said in them, as clients of `/ws/subscribe/` know them. */
+/** The models of chats and messages for clients of `/ws/subscribe/`. */
 export const chatLegacyModels = [
   legacyModel<ChatSession>({
     name: 'chat.ChatSession',
-    of: 'ChatSession',
+    source: 'ChatSession',
     parameters: {},
     groups: [],
     watch: watchChatsById,
@@ -35,8 +36,8 @@ export const chatLegacyModels = [
   }),
   legacyModel<ChatMessage>({
     name: 'chat.ChatSessionMessage',
-    of: 'ChatMessage',
-    parameters: { chat_session: byId('chatSessionId'), chat_session_id: byId('chatSessionId') },
+    source: 'ChatMessage',
+    parameters: { chat_session: idParameter('chatSessionId'), chat_session_id: idParameter('chatSessionId') },
     groups: ['chat_session_id'],
     watch: watchMessagesById,
     find: findMessage,

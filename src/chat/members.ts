@@ -1,33 +1,35 @@
-import { permit, signedIn } from '../accounts/policy.ts';
-import { usernameKey } from '../accounts/usernames.ts';
 import type { Context } from '../context.ts';
+import type { Transaction } from '../database/client.ts';
 import type { Condition } from '../database/condition.ts';
-import { orGone } from '../database/failures.ts';
+import { orMissingReference } from '../database/failures.ts';
 import { findIds, findLocked, findRow, findRows } from '../database/rows.ts';
-import { inTransaction, type Transaction } from '../database/transactions.ts';
+import { inTransaction } from '../database/transactions.ts';
 import { ConflictError, NotFoundError, ValidationError } from '../errors.ts';
 import type { ChatSession, User } from '../generated/client/client.ts';
+import { requirePermission, requireUser } from '../identity/rights.ts';
+import { usernameKey } from '../identity/usernames.ts';
 import type { Viewer } from '../viewer.ts';
 import { addableUsers, canManageChat, joinableChats, visibleChats } from './policy.ts';
-import { participatedChat } from './service.ts';
+import { requireChat } from './service.ts';
 
 /** How many users one call may add. */
 const MAX_ADDED = 100;
-/** How many members a chat has room for, its owner not counted. */
+/** How many members a chat may have, in addition to its owner. */
 const MAX_MEMBERS = 1000;
 
 const UNKNOWN = 'User does not exist.';
 const NOT_ADDABLE = 'This user can be added only by people who share a chat with them.';
 
 /**
- * Makes the viewer a member of the chat whose uri they hold; doing it again changes nothing.
+ * Makes the viewer a member of the chat with this uri; for a participant it changes nothing.
  *
+ * @throws {UnauthenticatedError} for anonymous callers
  * @throws {NotFoundError} when there is no such chat, and when the viewer was removed from it
  * @throws {ConflictError} when it is full
  */
 export function joinChat(context: Context, uri: string): Promise<ChatSession> {
   const { viewer } = context;
-  const { id } = signedIn(viewer);
+  const { id } = requireUser(viewer);
   return changeMembers(context, { AND: [{ uri }, joinableChats(viewer)] }, async (transaction, chat) => {
     await insertMembers(transaction, chat, [id]);
     return chat;
@@ -35,11 +37,12 @@ export function joinChat(context: Context, uri: string): Promise<ChatSession> {
 }
 
 /**
- * Makes other users members, also those who were removed; those who take part already stay as they are.
+ * Makes other users members, also users who were removed before; for participants it changes nothing.
  *
- * @throws {NotFoundError} when the viewer takes part in no such chat
+ * @throws {UnauthenticatedError} for anonymous callers
+ * @throws {NotFoundError} when there is no such chat in which the viewer participates
  * @throws {ValidationError} naming every user who does not exist, is not active or may not be added by the viewer
- * @throws {ConflictError} when the chat would be too full; then nobody is added
+ * @throws {ConflictError} when the chat would have too many members; then nobody is added
  */
 export async function addChatMembers(
   context: Context,
@@ -50,23 +53,24 @@ export async function addChatMembers(
   return chat;
 }
 
-/** The same for one user, whom it returns. */
+/** Makes another user a member, as {@link addChatMembers} does. Returns that user. */
 export async function addChatMember(context: Context, uri: string, username: string): Promise<User> {
   const { users } = await addUsers(context, uri, [username], () => 'username');
   return users[0] as User;
 }
 
 /**
- * Takes another user out of the chat, and keeps them from joining by its uri until somebody adds them again; also a user who is no member, so that nobody
- * escapes it by leaving first. Taking oneself out is leaving.
+ * Removes another user from the chat and keeps them from joining by its uri until a participant adds them again. It works for users who are not members, too,
+ * so that nobody avoids it by leaving first. Removing oneself is the same as leaving.
  *
- * @throws {NotFoundError} when the viewer takes part in no such chat, or nobody has that name
+ * @throws {UnauthenticatedError} for anonymous callers
+ * @throws {NotFoundError} when there is no such chat in which the viewer participates, or no user with that name
  * @throws {AppError} `FORBIDDEN` unless the viewer owns the chat or is that user
  * @throws {ConflictError} for the owner of the chat
  */
 export async function removeChatMember(context: Context, uri: string, username: string): Promise<ChatSession> {
-  const viewer = signedIn(context.viewer);
-  const chat = await participatedChat(context, uri);
+  const viewer = requireUser(context.viewer);
+  const chat = await requireChat(context, uri);
   const user = await findRow(context.database, 'User', { usernameKey: usernameKey(username) });
   if (!user) {
     throw new NotFoundError();
@@ -74,7 +78,7 @@ export async function removeChatMember(context: Context, uri: string, username: 
   if (user.id === viewer.id) {
     return leaveChat(context, uri);
   }
-  permit(canManageChat(viewer, chat));
+  requirePermission(canManageChat(viewer, chat));
   return changeMembers(context, { id: chat.id }, async ({ chatMember, chatRemoval }, found) => {
     const removal = { chatSessionId: found.id, userId: user.id };
     await chatMember.deleteMany({ where: removal });
@@ -84,14 +88,15 @@ export async function removeChatMember(context: Context, uri: string, username: 
 }
 
 /**
- * Ends the viewer's membership; they may join again.
+ * Ends the membership of the viewer, who may join again.
  *
- * @throws {NotFoundError} when the viewer takes part in no such chat
- * @throws {ConflictError} for the owner, who stays as long as the chat does
+ * @throws {UnauthenticatedError} for anonymous callers
+ * @throws {NotFoundError} when there is no such chat in which the viewer participates
+ * @throws {ConflictError} for the owner, who cannot leave
  */
 export async function leaveChat(context: Context, uri: string): Promise<ChatSession> {
-  const { id } = signedIn(context.viewer);
-  const chat = await participatedChat(context, uri);
+  const { id } = requireUser(context.viewer);
+  const chat = await requireChat(context, uri);
   if (chat.ownerId === id) {
     throw new ConflictError('The owner of a chat cannot leave it.');
   }
@@ -106,7 +111,7 @@ async function addUsers(
   pathOf: (index: number) => string,
 ): Promise<{ chat: ChatSession; users: readonly User[] }> {
   const { viewer } = context;
-  signedIn(viewer);
+  requireUser(viewer);
   return changeMembers(context, { AND: [{ uri }, visibleChats(viewer)] }, async (transaction, chat) => {
     const users = await findAddable(transaction, viewer, usernames, pathOf);
     const ids = users.map(({ id }) => id);
@@ -145,17 +150,17 @@ async function findAddable(
 }
 
 /**
- * Changes the members of the chat that fulfils a condition, in one transaction at a time for each chat: who joins and who is removed at the same moment do so
- * one after the other, and each finds what the other has done.
+ * Changes the members of the chat that fulfils a condition. The transactions for one chat run one after the other, so that each sees the result of the
+ * one before.
  *
- * @throws {NotFoundError} when no chat does, or when a user or the chat is deleted meanwhile
+ * @throws {NotFoundError} when there is no such chat, or when a user or the chat is deleted at the same time
  */
 async function changeMembers<Result>(
   { database }: Context,
   where: Condition<'ChatSession'>,
   change: (transaction: Transaction, chat: ChatSession) => Promise<Result>,
 ): Promise<Result> {
-  // First without a transaction, for which all other writers wait on SQLite.
+  // First without a transaction, which would block all other writers on SQLite.
   if (!(await findRow(database, 'ChatSession', where))) {
     throw new NotFoundError();
   }
@@ -166,16 +171,16 @@ async function changeMembers<Result>(
     }
     return change(transaction, chat);
   });
-  return orGone(changing, () => new NotFoundError());
+  return orMissingReference(changing, () => new NotFoundError());
 }
 
-/** @throws {ConflictError} when there is no room for all of them */
+/** @throws {ConflictError} when the chat would have too many members */
 async function insertMembers({ chatMember }: Transaction, chat: ChatSession, userIds: readonly number[]) {
   const members = await chatMember.findMany({ where: { chatSessionId: chat.id }, select: { userId: true } });
   const present = new Set([chat.ownerId, ...members.map(({ userId }) => userId)]);
   const joining = [...new Set(userIds)].filter((id) => !present.has(id));
   if (members.length + joining.length > MAX_MEMBERS) {
-    throw new ConflictError(`A chat has room for ${MAX_MEMBERS} members.`);
+    throw new ConflictError(`A chat can have at most ${MAX_MEMBERS} members.`);
   }
   if (joining.length > 0) {
     await chatMember.createMany({ data: joining.map((userId) => ({ chatSessionId: chat.id, userId })) });

@@ -1,19 +1,20 @@
 import { z } from 'zod';
-import { signedIn } from '../accounts/policy.ts';
 import type { Context } from '../context.ts';
-import { findBatched } from '../database/batch.ts';
 import { readChildPage } from '../database/child-pages.ts';
-import { orGone } from '../database/failures.ts';
+import { orMissingReference } from '../database/failures.ts';
 import { jsonOfRows } from '../database/json-rows.ts';
 import type { JsonLayout, JsonShape } from '../database/json-sql.ts';
 import type { Order, OrderColumns, Page, PageArguments } from '../database/page.ts';
-import { findIds, findRows, insertRow, insertRowIf } from '../database/rows.ts';
+import { findIds, insertRow, insertRowIf } from '../database/rows.ts';
 import type { RowQuery } from '../database/select-sql.ts';
 import { NotFoundError } from '../errors.ts';
 import type { ChatMessage, ChatSession } from '../generated/client/client.ts';
+import { requireUser } from '../identity/rights.ts';
+import { findVisible } from '../identity/visible-rows.ts';
 import { text, validate } from '../validation.ts';
 import { visibleMessages } from './policy.ts';
-import { findChatById, participatedChat } from './service.ts';
+import { findChatById, requireChat } from './service.ts';
+import { typingSignals } from './typing.ts';
 
 const MAX_MESSAGE = 2000;
 
@@ -22,23 +23,23 @@ export const MESSAGE_ORDERS = { id: 'number' } as const satisfies OrderColumns;
 export const newMessage = z.object({ message: text(MAX_MESSAGE, { trim: false }) });
 
 /**
- * Says something in a chat.
+ * Sends a message to a chat.
  *
- * @throws {NotFoundError} when the viewer takes part in no such chat
+ * @throws {UnauthenticatedError} for anonymous callers
+ * @throws {NotFoundError} when there is no such chat in which the viewer participates
  * @throws {ValidationError} when the message is empty or too long
  */
 export async function sendMessage(context: Context, uri: string, text: string): Promise<ChatMessage> {
-  const { id } = signedIn(context.viewer);
-  const chat = await participatedChat(context, uri);
-  const values = validate(newMessage, { message: text });
-  const said = { ...values, chatSessionId: chat.id, userId: id };
-  // The owner stays as long as the chat does; a member may be removed at this very moment.
+  const { id } = requireUser(context.viewer);
+  const chat = await requireChat(context, uri);
+  const data = { ...validate(newMessage, { message: text }), chatSessionId: chat.id, userId: id };
+  // An owner never leaves, but a member may be removed before the message is inserted.
   const membership = { model: 'ChatMember', where: { chatSessionId: chat.id, userId: id } } as const;
-  const made =
+  const inserting =
     chat.ownerId === id
-      ? insertRow(context.database, 'ChatMessage', said)
-      : insertRowIf(context.database, 'ChatMessage', said, membership);
-  const message = await orGone(made, () => new NotFoundError());
+      ? insertRow(context.database, 'ChatMessage', data)
+      : insertRowIf(context.database, 'ChatMessage', data, membership);
+  const message = await orMissingReference(inserting, () => new NotFoundError());
   if (!message) {
     throw new NotFoundError();
   }
@@ -46,17 +47,18 @@ export async function sendMessage(context: Context, uri: string, text: string): 
 }
 
 /**
- * Tells a chat that the viewer is typing.
+ * Signals to a chat that the viewer is typing.
  *
- * @throws {NotFoundError} when the viewer takes part in no such chat
+ * @throws {UnauthenticatedError} for anonymous callers
+ * @throws {NotFoundError} when there is no such chat in which the viewer participates
  */
 export async function setTyping(context: Context, uri: string): Promise<void> {
-  const { id } = signedIn(context.viewer);
-  const chat = await participatedChat(context, uri);
-  context.typing.signal(chat.id, id);
+  const { id } = requireUser(context.viewer);
+  const chat = await requireChat(context, uri);
+  typingSignals(context).signal(chat.id, id);
 }
 
-/** One page of what was said in a chat; empty when the viewer does not take part in it. Pages of many chats are read together. */
+/** Returns one page of the messages of a chat; empty when the viewer does not participate in it. The pages of several chats are read together. */
 export async function listMessages(
   context: Context,
   { id }: ChatSession,
@@ -64,32 +66,27 @@ export async function listMessages(
   page: PageArguments,
 ): Promise<Page<ChatMessage>> {
   const visible = context.delivery ?? (await findChatById(context, id));
-  return readChildPage(
-    context,
-    {
-      relation: { child: 'ChatMessage', parent: 'ChatSession', column: 'chatSessionId' },
-      where: visible ? {} : { id: { in: [] } },
-      columns: MESSAGE_ORDERS,
-    },
-    id,
-    page,
-    order,
-  );
+  const listing = {
+    relation: { child: 'ChatMessage', parent: 'ChatSession', column: 'chatSessionId' },
+    where: visible ? {} : { id: { in: [] } },
+    columns: MESSAGE_ORDERS,
+  } as const;
+  return readChildPage(context, listing, id, page, order);
 }
 
-/** Which messages of a chat: those with an id above this one, oldest first, and how many of them. */
+/** Selects messages of a chat: those with an id above `afterId`, oldest first; at most `take`. */
 export interface MessageRun {
   readonly chatId: number;
   readonly afterId: number;
   readonly take?: number;
 }
 
-/** The ids of messages; none when the viewer does not take part in the chat. */
+/** Returns the ids of messages; none when the viewer does not participate in the chat. */
 export function findMessageIds(context: Context, { take = 0, ...run }: MessageRun): Promise<number[]> {
   return findIds(context.database, 'ChatMessage', { ...messagesAfter(context, run), take });
 }
 
-/** Messages as JSON, see {@link jsonOfRows}; none when the viewer does not take part in the chat. */
+/** Returns messages as JSON; none when the viewer does not participate in the chat. See {@link jsonOfRows}. */
 export function messagesAsJson(
   context: Context,
   { take, ...run }: MessageRun,
@@ -109,10 +106,7 @@ function messagesAfter({ viewer }: Context, { chatId, afterId }: MessageRun): Ro
   };
 }
 
-/** The message with this id, when the viewer takes part in its chat; batched. */
+/** Returns the message with this id if the viewer participates in its chat; batched. */
 export function findMessage(context: Context, id: string | number): Promise<ChatMessage | undefined> {
-  const { database, viewer } = context;
-  return findBatched(context, 'ChatMessage', id, (ids) =>
-    findRows(database, 'ChatMessage', { where: { AND: [{ id: { in: ids } }, visibleMessages(viewer)] } }),
-  );
+  return findVisible(context, 'ChatMessage', id, visibleMessages(context.viewer));
 }

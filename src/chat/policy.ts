@@ -1,26 +1,26 @@
 import type { Condition } from '../database/condition.ts';
 import { isViewer, type Viewer } from '../viewer.ts';
 
-/** The chats that the viewer takes part in, as owner or member: those whose members and messages they see. Staff have no key to others. */
+/** Returns the policy of chats: the viewer may see those in which they participate, as owner or member, with their members and messages. Staff may see no others. */
 export function visibleChats(viewer: Viewer): Condition<'ChatSession'> {
   return viewer.kind === 'user'
     ? { OR: [{ ownerId: viewer.id }, { members: { some: { userId: viewer.id } } }] }
     : { id: { in: [] } };
 }
 
-/** The chats that a viewer who holds their uri may know of, and join: all but those that they were removed from. */
+/** Returns the condition of the chats that a viewer with their uri may join: all but those from which the viewer was removed. */
 export function joinableChats(viewer: Viewer): Condition<'ChatSession'> {
   return viewer.kind === 'user'
     ? { OR: [visibleChats(viewer), { NOT: { removals: { some: { userId: viewer.id } } } }] }
     : { id: { in: [] } };
 }
 
-/** The messages that the viewer sees: those of the chats that they see. */
+/** Returns the policy of messages: the viewer may see those of the chats that they may see. */
 export function visibleMessages(viewer: Viewer): Condition<'ChatMessage'> {
   return { chatSession: visibleChats(viewer) };
 }
 
-/** The users whom the viewer may add to a chat: those who let everybody, and those with whom the viewer shares a chat at present. */
+/** Returns the condition of the users whom the viewer may add to a chat: those who let everybody add them, and those who share a chat with the viewer. */
 export function addableUsers(viewer: Viewer): Condition<'User'> {
   const shared = visibleChats(viewer);
   return {
@@ -32,7 +32,7 @@ export function addableUsers(viewer: Viewer): Condition<'User'> {
   };
 }
 
-/** Whether the viewer may take other users out of the chat and renew its uri: its owner may. */
+/** Returns whether the viewer may remove members of the chat and renew its uri: only its owner may. */
 export function canManageChat(viewer: Viewer, chat: { readonly ownerId: number }): boolean {
   return isViewer(viewer, chat.ownerId);
 }

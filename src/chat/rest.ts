@@ -1,31 +1,31 @@
 import { z } from 'zod';
-import { permit, signedIn } from '../accounts/policy.ts';
-import { viewerRow } from '../accounts/service.ts';
-import { usernameKey } from '../accounts/usernames.ts';
 import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
 import type { ChatSession, User } from '../generated/client/client.ts';
+import { requirePermission, requireUser } from '../identity/rights.ts';
+import { usernameKey } from '../identity/usernames.ts';
+import { viewerRow } from '../identity/viewer-row.ts';
 import { DJANGO } from '../rest/dialect.ts';
 import { textField } from '../rest/fields.ts';
-import { cursorOf, limitOf, nextLink } from '../rest/paging.ts';
+import { afterIdOf, limitOf, nextLink } from '../rest/paging.ts';
 import { type Operation, operation, type Resource } from '../rest/resource.ts';
 import { text } from '../validation.ts';
 import { LISTED_MESSAGE, participantBody } from './bodies.ts';
 import { addChatMember, joinChat } from './members.ts';
 import { findMessageIds, messagesAsJson, newMessage, sendMessage } from './messages.ts';
-import { createChat, heldChat, listParticipants } from './service.ts';
+import { createChat, isParticipant, listParticipants, requireChat } from './service.ts';
 
 const MAX_USERNAME = 150;
 
 const shared = { tag: 'Chat', dialect: DJANGO, access: 'signedIn', challenge: 'Token' } as const;
 const ANSWERS = {
-  401: 'No credential, or one that is refused.',
-  403: 'The caller holds the uri, but does not take part in the chat.',
+  401: 'No credential, or a rejected one.',
+  403: 'The caller has the uri, but does not participate in the chat.',
   404: 'There is no such chat, or the caller was removed from it.',
 };
 
-const opening: Operation = {
-  summary: 'Opens a chat; a body is not looked at',
+const creation: Operation = {
+  summary: 'Creates a chat; a body is ignored',
   answers: { 200: 'The uri of the chat: 15 hexadecimal digits, its invitation.', 401: ANSWERS[401] },
   handle: async ({ context }) => {
     const { uri } = await createChat(context);
@@ -34,17 +34,17 @@ const opening: Operation = {
 };
 
 const joining = operation({
-  summary: 'Makes a user a member: oneself with the uri alone, others as one who takes part',
+  summary: 'Makes a user a member: the caller by the uri alone, another user as a participant',
   body: z.object({ username: textField(text(MAX_USERNAME)) }),
-  guard: ({ context, params }) => heldChat(context, params['uri'] ?? ''),
+  guard: ({ context, params }) => requireChat(context, params['uri'] ?? '', { role: 'invited' }),
   answers: {
-    200: 'Everybody who takes part, the owner first.',
-    400: 'There is no such active user, or only people who share a chat with the user can add them.',
+    200: 'All participants, the owner first.',
+    400: 'There is no such active user, or the user can be added only by users with whom they share a chat.',
     ...ANSWERS,
   },
   handle: async ({ context, params, body }) => {
-    const { chat, takesPart } = await heldChat(context, params['uri'] ?? '');
-    const user = await addedUser(context, chat, takesPart, body.username);
+    const chat = await requireChat(context, params['uri'] ?? '', { role: 'invited' });
+    const user = await addMember(context, chat, body.username);
     const members = await listParticipants(context, chat);
     return {
       status: 200,
@@ -58,33 +58,39 @@ const joining = operation({
   },
 });
 
-async function addedUser(context: Context, chat: ChatSession, takesPart: boolean, username: string): Promise<User> {
-  const viewer = signedIn(context.viewer);
+async function addMember(context: Context, chat: ChatSession, username: string): Promise<User> {
+  const viewer = requireUser(context.viewer);
   if (usernameKey(username) === usernameKey(viewer.username)) {
     await joinChat(context, chat.uri);
     return viewerRow(context);
   }
-  permit(takesPart);
+  requirePermission(await isParticipant(context, chat));
   return addChatMember(context, chat.uri, username);
 }
 
-async function joinedChat(context: Context, uri: string): Promise<ChatSession> {
-  const { chat, takesPart } = await heldChat(context, uri);
-  permit(takesPart);
+/**
+ * Returns the chat with this uri, in which the viewer participates.
+ *
+ * @throws {NotFoundError} when there is no such chat, and when the viewer was removed from it
+ * @throws {AppError} `FORBIDDEN` when the viewer only has the uri
+ */
+async function requireChatOfParticipant(context: Context, uri: string): Promise<ChatSession> {
+  const chat = await requireChat(context, uri, { role: 'invited' });
+  requirePermission(await isParticipant(context, chat));
   return chat;
 }
 
 const history: Operation = {
-  summary: 'Reads what was said, oldest first',
+  summary: 'Lists the messages, oldest first',
   query: {
-    limit: 'How many, 1 to 1000; the next page is in the `Link` header. All of it without.',
-    cursor: 'Where the page starts, out of a `Link` header.',
+    limit: 'The number of messages, 1 to 1000; the `Link` header has the next page. Without it, all messages.',
+    cursor: 'The start of the page, from a `Link` header.',
   },
   answers: { 200: 'The messages.', ...ANSWERS },
   handle: async ({ context, params, url }) => {
-    const { id, uri } = await joinedChat(context, params['uri'] ?? '');
+    const { id, uri } = await requireChatOfParticipant(context, params['uri'] ?? '');
     const limit = limitOf(url);
-    const start = { chatId: id, afterId: cursorOf(url) ?? 0 };
+    const start = { chatId: id, afterId: afterIdOf(url) ?? 0 };
     const run = limit === null ? start : { ...start, take: limit };
     const ids = limit === null ? [] : await findMessageIds(context, { ...start, take: limit + 1 });
     return {
@@ -99,11 +105,11 @@ const history: Operation = {
   },
 };
 
-const speaking = operation({
-  summary: 'Says something',
+const sending = operation({
+  summary: 'Sends a message',
   body: z.object({ message: textField(newMessage.shape.message) }),
-  guard: ({ context, params }) => joinedChat(context, params['uri'] ?? ''),
-  answers: { 200: 'What was said, and by whom.', 400: 'A message that is empty or too long.', ...ANSWERS },
+  guard: ({ context, params }) => requireChatOfParticipant(context, params['uri'] ?? ''),
+  answers: { 200: 'The message and its author.', 400: 'The message is empty or too long.', ...ANSWERS },
   handle: async ({ context, params, body }) => {
     const uri = params['uri'] ?? '';
     const { message } = await sendMessage(context, uri, body.message);
@@ -114,7 +120,7 @@ const speaking = operation({
   },
 });
 
-/** The chat app's paths. */
+/** The documented paths of the chat application. */
 export const CHAT_RESOURCES: readonly Resource[] = [
   {
     ...shared,
@@ -122,9 +128,9 @@ export const CHAT_RESOURCES: readonly Resource[] = [
     name: 'Chat Session',
     description: 'Manage chat sessions.',
     methods: {
-      POST: opening,
+      POST: creation,
       PATCH: {
-        summary: 'Nothing to be joined without a uri',
+        summary: 'Joins no chat, since the path has no uri',
         answers: { 404: 'Always.' },
         handle: async () => {
           throw new NotFoundError();
@@ -144,6 +150,6 @@ export const CHAT_RESOURCES: readonly Resource[] = [
     path: '/api/chats/:uri/messages',
     name: 'Chat Session Message',
     description: 'Create and read messages of a chat session.',
-    methods: { GET: history, POST: speaking },
+    methods: { GET: history, POST: sending },
   },
 ];

@@ -1,59 +1,53 @@
 import { randomUUID } from 'node:crypto';
-import { permit, signedIn } from '../accounts/policy.ts';
 import type { Context } from '../context.ts';
-import { byId, findBatched, loadBatched, loadRelated } from '../database/batch.ts';
+import { byId, loadBatched, loadRelated } from '../database/batch.ts';
 import type { Condition } from '../database/condition.ts';
 import { orNotFound } from '../database/failures.ts';
-import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
+import type { ListArguments } from '../database/list-filters.ts';
+import { type OrderColumns, type Page, readPage } from '../database/page.ts';
 import { findRow, findRows } from '../database/rows.ts';
 import { NotFoundError } from '../errors.ts';
 import type { ChatSession, User } from '../generated/client/client.ts';
+import { requirePermission, requireUser } from '../identity/rights.ts';
+import { findVisible } from '../identity/visible-rows.ts';
+import { isViewer } from '../viewer.ts';
 import { canManageChat, joinableChats, visibleChats } from './policy.ts';
 
 const URI_LENGTH = 15;
 
 export const CHAT_ORDERS = { id: 'number', createdAt: 'date', updatedAt: 'date' } as const satisfies OrderColumns;
 
+/** The conditions on a list of chats; a condition that is left out or null does not apply. */
+export interface ChatFilter {
+  readonly ownedByMe?: boolean | null | undefined;
+}
+
 /**
- * One page of the chats that the viewer takes part in.
+ * Returns one page of the chats in which the viewer participates; see {@link readPage} for its other errors.
  *
  * @throws {UnauthenticatedError} for anonymous callers
  */
 export async function listChats(
   context: Context,
-  filter: { readonly ownedByMe?: boolean | null | undefined } | null | undefined,
-  order: Order<keyof typeof CHAT_ORDERS>,
-  page: PageArguments,
+  { filter, order, page }: ListArguments<ChatFilter, typeof CHAT_ORDERS>,
 ): Promise<Page<ChatSession>> {
-  const { id } = signedIn(context.viewer);
+  const { id } = requireUser(context.viewer);
   const owned = filter?.ownedByMe == null ? {} : { ownerId: filter.ownedByMe ? id : { not: id } };
-  return readPage(
-    context,
-    {
-      model: 'ChatSession',
-      where: visibleChats(context.viewer),
-      filter: owned,
-      columns: CHAT_ORDERS,
-    },
-    page,
-    order,
-  );
+  const where = visibleChats(context.viewer);
+  return readPage(context, { model: 'ChatSession', where, filter: owned, columns: CHAT_ORDERS }, page, order);
 }
 
-/** The chat with this uri, when the viewer takes part in it. */
+/** Returns the chat with this uri if the viewer participates in it. */
 export function findChat({ database, viewer }: Context, uri: string): Promise<ChatSession | undefined> {
   return findRow(database, 'ChatSession', { AND: [{ uri }, visibleChats(viewer)] });
 }
 
-/** The chat with this id, when the viewer takes part in it; batched. */
+/** Returns the chat with this id if the viewer participates in it; batched. */
 export function findChatById(context: Context, id: string | number): Promise<ChatSession | undefined> {
-  const { database, viewer } = context;
-  return findBatched(context, 'ChatSession', id, (ids) =>
-    findRows(database, 'ChatSession', { where: { AND: [{ id: { in: ids } }, visibleChats(viewer)] } }),
-  );
+  return findVisible(context, 'ChatSession', id, visibleChats(context.viewer));
 }
 
-/** The chat of a message that the viewer sees; batched. */
+/** Returns the chat of a message that the viewer may see; batched. */
 export function loadChat(context: Context, id: number): Promise<ChatSession | undefined> {
   const { database } = context;
   return loadRelated(context, 'ChatSession', id, (ids) =>
@@ -61,35 +55,39 @@ export function loadChat(context: Context, id: number): Promise<ChatSession | un
   );
 }
 
-/** The chats whose members and messages may be read: in a delivery those of the event, which was checked, otherwise those of the viewer. */
-export function readableChats({ viewer, delivery }: Context): Condition<'ChatSession'> {
+/** Returns the condition of the chats whose participants may be read. In a delivery the access to the chat of the event was checked before. */
+function readableChats({ viewer, delivery }: Context): Condition<'ChatSession'> {
   return delivery ? {} : visibleChats(viewer);
 }
 
-/** Opens a chat that the viewer owns. */
+/**
+ * Creates a chat that the viewer owns.
+ *
+ * @throws {UnauthenticatedError} for anonymous callers
+ */
 export async function createChat({ database, viewer }: Context): Promise<ChatSession> {
-  const { id } = signedIn(viewer);
+  const { id } = requireUser(viewer);
   return database.chatSession.create({ data: { uri: newChatUri(), ownerId: id } });
 }
 
-/** A new uri: as many random bits as an invitation needs that nobody can guess. */
+/** Returns a new uri. It has enough random bits to be an invitation that nobody can guess. */
 export function newChatUri(): string {
   return randomUUID().replaceAll('-', '').slice(0, URI_LENGTH);
 }
 
 /**
- * Gives a chat another uri. The old one is dead at once; whoever takes part stays.
+ * Gives a chat a new uri. The old uri is invalid at once; the participants stay.
  *
- * @throws {NotFoundError} when the viewer takes part in no such chat
+ * @throws {NotFoundError} when there is no such chat in which the viewer participates
  * @throws {AppError} `FORBIDDEN` unless the viewer owns it
  */
 export async function renewChatUri(context: Context, uri: string): Promise<ChatSession> {
-  permit(canManageChat(context.viewer, await participatedChat(context, uri)));
-  // Of two renewals at the same moment, the second one finds no chat of that uri any more.
+  requirePermission(canManageChat(context.viewer, await requireChat(context, uri)));
+  // Of two concurrent renewals, the second one finds no chat with the old uri.
   return orNotFound(context.database.chatSession.update({ where: { uri }, data: { uri: newChatUri() } }));
 }
 
-/** Who takes part in a chat that the viewer sees: the owner first, then the members in the order of joining; batched. */
+/** Returns the participants of a chat that the viewer may see: the owner, then the members in the order in which they joined; batched. */
 export async function listParticipants(context: Context, chat: ChatSession): Promise<readonly User[]> {
   const { database } = context;
   const participants = await loadBatched(context, 'ChatSession.members', chat.id, async (ids) => {
@@ -113,29 +111,30 @@ export async function listParticipants(context: Context, chat: ChatSession): Pro
   return participants ?? [];
 }
 
+/** How the viewer may use a chat: as its owner or a member, or as a user who has its uri and was not removed from it. */
+export type ChatRole = 'participant' | 'invited';
+
 /**
- * The chat with this uri, in which the viewer takes part.
+ * Returns the chat with this uri, in which the viewer has the role.
  *
- * @throws {NotFoundError} when there is none
+ * @throws {UnauthenticatedError} for anonymous callers
+ * @throws {NotFoundError} when there is no such chat
  */
-export async function participatedChat(context: Context, uri: string): Promise<ChatSession> {
-  const chat = await findChat(context, uri);
+export async function requireChat(
+  { database, viewer }: Context,
+  uri: string,
+  { role = 'participant' }: { readonly role?: ChatRole } = {},
+): Promise<ChatSession> {
+  const user = requireUser(viewer);
+  const policy = role === 'participant' ? visibleChats(user) : joinableChats(user);
+  const chat = await findRow(database, 'ChatSession', { AND: [{ uri }, policy] });
   if (!chat) {
     throw new NotFoundError();
   }
   return chat;
 }
 
-/**
- * The chat whose uri the caller holds, with whether they take part in it.
- *
- * @throws {NotFoundError} when there is none, and when the caller was removed from it
- */
-export async function heldChat(context: Context, uri: string): Promise<{ chat: ChatSession; takesPart: boolean }> {
-  const { id } = signedIn(context.viewer);
-  const chat = await findRow(context.database, 'ChatSession', { AND: [{ uri }, joinableChats(context.viewer)] });
-  if (!chat) {
-    throw new NotFoundError();
-  }
-  return { chat, takesPart: chat.ownerId === id || (await findChat(context, uri)) !== undefined };
+/** Returns whether the viewer is the owner or a member of the chat. */
+export async function isParticipant(context: Context, chat: ChatSession): Promise<boolean> {
+  return isViewer(context.viewer, chat.ownerId) || (await findChat(context, chat.uri)) !== undefined;
 }

@@ -1,19 +1,20 @@
-import { scopeOfUser } from '../accounts/scopes.ts';
-import { scopeName } from '../changes/scopes.ts';
+import { scopeOfUser } from '../identity/scopes.ts';
 import type { Slice } from '../slice.ts';
-
-/** The prefix of the scopes of chats, and the name of their memberships. */
-export const CHAT = 'chat';
-
-/** The scope of everything that belongs to a chat. */
-export function chatScope(chatId: number): string {
-  return scopeName(CHAT, chatId);
-}
+import { startBroker } from './broker/broker.ts';
+import { chatLegacyModels } from './legacy-socket.ts';
+import { defineMessages } from './messages-schema.ts';
+import { defineChatMutations } from './mutations-schema.ts';
+import { CHAT_RESOURCES } from './rest.ts';
+import { defineChats } from './schema.ts';
+import { CHAT } from './scopes.ts';
+import { registerChatSocket } from './socket.ts';
+import { defineChatSubscriptions } from './subscriptions.ts';
 
 const scopeOfChat = (column: string) => ({ prefix: CHAT, column });
 
+/** Chats with their members and messages, and their connection with RabbitMQ. */
 export const chat: Slice = {
-  log: {
+  models: {
     ChatSession: { scope: scopeOfChat('id'), otherScope: scopeOfUser('ownerId'), decidesAccess: true },
     ChatMember: {
       scope: scopeOfChat('chatSessionId'),
@@ -22,6 +23,8 @@ export const chat: Slice = {
       decidesAccess: true,
     },
     ChatMessage: { scope: scopeOfChat('chatSessionId'), unfiltered: ['message'] },
+    ChatRemoval: null,
+    InboundMessage: null,
   },
   memberships: [
     {
@@ -32,4 +35,10 @@ export const chat: Slice = {
       ],
     },
   ],
+  schema: [defineChats, defineChatMutations, defineMessages, defineChatSubscriptions],
+  rest: () => CHAT_RESOURCES,
+  legacyModels: chatLegacyModels,
+  mountSockets: registerChatSocket,
+  start: async ({ config, ...server }) =>
+    config.broker ? startBroker({ ...config.broker, ...server }) : async () => undefined,
 };

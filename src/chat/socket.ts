@@ -1,30 +1,30 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { WebSocket } from 'ws';
-import { signedIn } from '../accounts/policy.ts';
-import { loadUser } from '../accounts/service.ts';
 import type { Sink, StreamEnd } from '../changes/delivery.ts';
 import type { ChangeEvent, StreamEvent } from '../changes/filter.ts';
 import type { Result } from '../changes/result.ts';
 import type { Renderer } from '../changes/results.ts';
 import type { Context } from '../context.ts';
-import { acrossOutages } from '../database/outages.ts';
+import { retryDuringOutage } from '../database/outages.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import type { ChatMessage } from '../generated/client/client.ts';
+import { loadUser } from '../identity/named-users.ts';
+import { requireUser } from '../identity/rights.ts';
 import { CloseCode } from '../sockets/close-codes.ts';
 import { authenticateSocket, type SocketTransport, targetOf } from '../sockets/handshake.ts';
 import { SocketWriter } from '../sockets/socket-writer.ts';
 import { closeSockets, createWebSocketServer, keepAlive, whenClosed } from '../sockets/web-sockets.ts';
 import { messageBody } from './bodies.ts';
-import { watchNewMessages } from './watch.ts';
+import { watchMessages } from './watch-messages.ts';
 
-/** Logged by a server that is started with `CHAT_SOCKET_OPEN`. */
-export const OPEN_CHAT_WARNING =
-  'CHAT_SOCKET_OPEN is set: whoever knows the uri of a chat reads along on its socket, without credentials and without being a member.';
+/** Logged at the start of a server with `CHAT_SOCKET_OPEN`. */
+const OPEN_CHAT_WARNING =
+  'CHAT_SOCKET_OPEN is set: everybody who knows the uri of a chat can read its messages on the chat socket, without a credential and without being a member. Unset it unless older clients need it.';
 
 const PATH = /^\/(?:ws\/chats\/([^/]+)|([0-9a-f]{12}4[0-9a-f]{2}))\/?$/;
 
-/** How a socket is closed whose caller has no access, or none any more. */
+/** The close codes for callers without access, and for those who lose it. */
 const CLOSE_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
   UNAUTHENTICATED: CloseCode.unauthorized,
   NOT_FOUND: CloseCode.forbidden,
@@ -36,11 +36,14 @@ const CLOSE_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
 };
 
 /**
- * Mounts the socket that sends the messages of a chat, which older clients open at `/ws/chats/<uri>/` or `/<uri>` and send nothing to. Returns the
+ * Mounts the chat socket, which sends the new messages of a chat and expects none. Older clients open it at `/ws/chats/<uri>/` or `/<uri>`. Returns the
  * function that closes its sockets.
  */
 export function registerChatSocket(transport: SocketTransport): () => Promise<void> {
-  const { upgrades, sockets, report } = transport;
+  const { upgrades, sockets, report, warn } = transport;
+  if (sockets.chatOpen) {
+    warn(OPEN_CHAT_WARNING);
+  }
   const server = createWebSocketServer(sockets);
   server.on('connection', (socket, request) => {
     keepAlive(socket, sockets.keepAliveMs);
@@ -80,12 +83,15 @@ async function serve(
   if (!context) {
     return;
   }
-  // An empty one begins now, as none does, but with cursors: so a client gets its first one.
+  // An empty `after` starts now, like none, but adds cursors to the frames, so that a client obtains its first cursor.
   const after = query.get('after');
-  const stream = await transport.peers.subscribe(
+  const stream = await transport.peers.acquireSubscription(
     context.address,
     async () => {
-      const filter = await watchNewMessages(context, named ?? bare ?? '', transport.sockets.chatOpen);
+      const filter = await watchMessages(context, named ?? bare ?? '', {
+        byUri: transport.sockets.chatOpen,
+        skipsDeleted: true,
+      });
       return context.feed.open(filter, after || null, context.cursor);
     },
     (opened) => opened,
@@ -100,7 +106,7 @@ async function authenticate(
   request: IncomingMessage,
 ): Promise<Context | null> {
   if (transport.sockets.chatOpen) {
-    // As in the original, nobody asks who the caller is: not even a refused credential matters.
+    // As in the original, the caller is not authenticated, so that an invalid credential does not matter either.
     return transport.contextOf({
       authorization: undefined,
       requestId: randomUUID(),
@@ -109,12 +115,12 @@ async function authenticate(
   }
   const caller = await authenticateSocket(transport, socket, request);
   if (caller) {
-    signedIn(caller.context.viewer);
+    requireUser(caller.context.viewer);
   }
   return caller?.context ?? null;
 }
 
-/** Makes the frames of new messages. */
+/** Renders new messages as frames. */
 class MessageRenderer implements Renderer<ChangeEvent> {
   readonly key = '/ws/chats/';
   readonly #context: Context;
@@ -124,18 +130,18 @@ class MessageRenderer implements Renderer<ChangeEvent> {
   }
 
   render(events: readonly ChangeEvent[]): Promise<(string | null)[]> {
-    const context = { ...this.#context, delivery: this.#context.feed.loop.wave };
+    const context = { ...this.#context, delivery: this.#context.feed.loop.loaderScope };
     return Promise.all(events.map((event) => (event.action === 'CREATED' ? textOf(context, event) : null)));
   }
 }
 
 async function textOf(context: Context, { row }: ChangeEvent): Promise<string | null> {
   const { userId, message } = row as unknown as ChatMessage;
-  const author = await acrossOutages(context.database, () => loadUser(context, userId));
+  const author = await retryDuringOutage(context.database, () => loadUser(context, userId));
   return author ? JSON.stringify(messageBody(author, message)) : null;
 }
 
-/** Writes the frames of one socket. */
+/** Writes frames to one socket. */
 class MessageSink implements Sink {
   readonly #writer: SocketWriter;
   readonly #withCursors: boolean;

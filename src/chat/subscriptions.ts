@@ -1,12 +1,14 @@
-import { loadUser } from '../accounts/service.ts';
 import type { Builder } from '../graphql/builder.ts';
-import { AFTER, defineChange, follow, resumeAfter, SubscriptionSource } from '../graphql/subscriptions.ts';
+import { AFTER, defineChange, resumeCursor, SubscriptionSource, subscribeToChanges } from '../graphql/subscriptions.ts';
+import { loadUser } from '../identity/named-users.ts';
 import { setTyping } from './messages.ts';
 import { loadChat } from './service.ts';
 import type { TypingSignal } from './typing.ts';
-import { watchChats, watchMessages, watchTyping } from './watch.ts';
+import { watchChats } from './watch.ts';
+import { watchMessages } from './watch-messages.ts';
+import { watchTyping } from './watch-typing.ts';
 
-/** Adds the live side of chats. */
+/** Defines the subscriptions to chats, messages and typing, and the mutation that signals typing. */
 export function defineChatSubscriptions(builder: Builder): void {
   const chatChange = defineChange(
     builder,
@@ -16,11 +18,12 @@ export function defineChatSubscriptions(builder: Builder): void {
   );
   const messageChange = defineChange(builder, 'ChatMessage', 'chatMessage');
   const typing = builder.objectRef<TypingSignal>('ChatTyping').implement({
-    description: 'Who is typing in a chat at this moment.',
+    description: 'An event of `chatTyping`: the users who are typing in a chat at this moment.',
     fields: (t) => ({
       users: t.field({
         type: ['User'],
-        description: 'All who are, the first to begin first; empty when the last one has stopped.',
+        description:
+          'All users who are typing, in the order in which they began; empty when the last one has stopped. The viewer is included.',
         resolve: async ({ userIds }, _args, context) => {
           const users = await Promise.all(userIds.map((id) => loadUser(context, id)));
           return users.flatMap((user) => user ?? []);
@@ -34,30 +37,37 @@ export function defineChatSubscriptions(builder: Builder): void {
       type: chatChange,
       authScopes: { signedIn: true },
       description:
-        'The changes of the chats that the viewer takes part in. Members who join or leave are an UPDATED; joining oneself is a CREATED, and ceasing to take part a DELETED.',
+        'Sends an event for each change of the chats of which the viewer is the owner or a member. The chat is CREATED when the viewer creates or joins it, UPDATED when other users join or leave or its `uri` is renewed, and DELETED when the viewer is no longer a participant. `UNAUTHENTICATED` without a credential, `NOT_FOUND` for the `uri` of a chat in which the viewer does not take part.',
       args: {
         uri: t.arg.string({
-          description: 'Only of this chat; the stream ends when the viewer no longer takes part in it.',
+          description:
+            'Sends only the changes of the chat with this `uri`. The subscription completes when the viewer is no longer a participant.',
         }),
         after: t.arg.string(AFTER),
       },
       subscribe: async (_root, { uri, after }, context) =>
-        follow(context, after, await watchChats(context, uri, resumeAfter(context, after) !== null)),
+        subscribeToChanges(context, after, await watchChats(context, uri, resumeCursor(context, after) !== null)),
       resolve: (event) => event,
     }),
     chatMessageChanged: t.field({
       type: messageChange,
       authScopes: { signedIn: true },
-      description: 'What is said in a chat. The stream ends when the viewer no longer takes part in it.',
-      args: { uri: t.arg.string({ required: true, description: 'The chat.' }), after: t.arg.string(AFTER) },
-      subscribe: async (_root, { uri, after }, context) => follow(context, after, await watchMessages(context, uri)),
+      description:
+        'Sends an event for each message of a chat: a message that is sent is CREATED. The subscription completes when the viewer is no longer a participant. `UNAUTHENTICATED` without a credential, `NOT_FOUND` when the viewer is not a participant.',
+      args: {
+        uri: t.arg.string({ required: true, description: 'The `uri` of the chat: 15 hexadecimal digits.' }),
+        after: t.arg.string(AFTER),
+      },
+      subscribe: async (_root, { uri, after }, context) =>
+        subscribeToChanges(context, after, await watchMessages(context, uri)),
       resolve: (event) => event,
     }),
     chatTyping: t.field({
       type: typing,
       authScopes: { signedIn: true },
-      description: 'Who is typing in a chat, at every change; not kept, so nothing of it can be caught up on.',
-      args: { uri: t.arg.string({ required: true, description: 'The chat.' }) },
+      description:
+        'Sends the users who are typing in a chat whenever one begins or stops, starting with the current ones if there are any. The events are not stored and have no cursor; after a reconnection only the current state is sent. The subscription completes when the viewer is no longer a participant. `UNAUTHENTICATED` without a credential, `NOT_FOUND` when the viewer is not a participant.',
+      args: { uri: t.arg.string({ required: true, description: 'The `uri` of the chat: 15 hexadecimal digits.' }) },
       subscribe: async (_root, { uri }, context) => new SubscriptionSource(await watchTyping(context, uri)),
       resolve: (event) => event,
     }),
@@ -66,8 +76,8 @@ export function defineChatSubscriptions(builder: Builder): void {
     t.boolean({
       authScopes: { signedIn: true },
       description:
-        'Tells a chat that the viewer is typing; that ends by itself after five seconds without another call. Always true.',
-      args: { uri: t.arg.string({ required: true, description: 'The chat, in which the viewer takes part.' }) },
+        'Shows the other participants of a chat, by `chatTyping`, that the viewer is typing. The signal ends after five seconds, or with a message of the viewer: call it every few seconds while the user types. Always returns true; `NOT_FOUND` when the viewer is not a participant.',
+      args: { uri: t.arg.string({ required: true, description: 'The `uri` of the chat: 15 hexadecimal digits.' }) },
       resolve: async (_root, { uri }, context) => {
         await setTyping(context, uri);
         return true;

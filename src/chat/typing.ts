@@ -1,147 +1,152 @@
 import { z } from 'zod';
+import type { Feed } from '../changes/feed.ts';
 import type { StreamEvent } from '../changes/filter.ts';
+import type { Signals } from '../changes/signals.ts';
+import type { Services } from '../context.ts';
+import { chatScope } from './scopes.ts';
 
-/** How long somebody counts as typing after the last signal, in milliseconds. */
+/** How long a user counts as typing after the last signal, in milliseconds. */
 const TYPING_LIFE_MS = 5_000;
-/** How often other processes are notified that somebody still is, in milliseconds. */
-const PASS_INTERVAL_MS = 2_000;
+/** How often the signal of a user is sent to other processes, in milliseconds. */
+const SEND_INTERVAL_MS = 2_000;
 
-/** Who is typing in a chat at this moment, in the order in which they began. */
+/** The users who are typing in a chat, in the order in which they began. */
 export interface TypingSignal extends StreamEvent {
   readonly userIds: readonly number[];
 }
 
 type Listener = (signal: TypingSignal) => void;
 
-/** How many topics the chats share: a node listens only to those of its chats. */
+/** How many topics the chats share. A process listens only to the topics of its chats. */
 const TOPICS = 64;
 
-/** The topic on which nodes exchange the signals of a chat. */
-export function typingTopic(chatId: number): string {
+/** Returns the topic on which processes exchange the signals of a chat. */
+function topicOf(chatId: number): string {
   return `typing_${chatId % TOPICS}`;
 }
 
-/** What a room needs while somebody listens: resolves when that is in place, with the function that ends it. */
-type OpenRoom = (chatId: number) => Promise<() => void>;
-
-interface Typist {
-  /** Ends the typing when no signal follows. */
+interface TypingUser {
+  /** Ends the typing when no other signal follows. */
   readonly timer: NodeJS.Timeout;
-  /** When the other processes were notified, in milliseconds of the monotonic clock. */
-  readonly passedAt: number;
+  /** When the signal was last sent to other processes, in milliseconds of the monotonic clock. */
+  readonly sentAt: number;
 }
 
 interface Room {
-  readonly typists: Map<number, Typist>;
+  readonly typing: Map<number, TypingUser>;
   readonly listeners: Set<Listener>;
-  /** Present while somebody listens. */
-  opened: Promise<(() => void)[]> | null;
+  /** Present while there are listeners: the functions that end the subscriptions of this process. */
+  subscriptions: Promise<(() => void)[]> | null;
 }
 
-/** That somebody is typing in a chat. */
-const passedSignal = z.object({ chatId: z.int(), userId: z.int() });
+/** The signal that a user is typing in a chat, as processes send it to each other. */
+const sentSignal = z.object({ chatId: z.int(), userId: z.int() });
 
-/** Who is typing in which chat: sent to those who listen, in this process and the others that it passes signals to, and never stored. */
+const signalsOf = new WeakMap<Signals, TypingSignals>();
+
+/** Returns the typing signals of a server. */
+export function typingSignals({ signals, feed }: Pick<Services, 'signals' | 'feed'>): TypingSignals {
+  const known = signalsOf.get(signals) ?? new TypingSignals(signals, feed);
+  signalsOf.set(signals, known);
+  return known;
+}
+
+/** Records who is typing in which chat, and sends it to the listeners in this and in other processes. It is never stored. */
 export class TypingSignals {
   readonly #rooms = new Map<number, Room>();
-  readonly #passOn: ((chatId: number, message: string) => void)[] = [];
-  readonly #openRoom: OpenRoom[] = [];
-  #signals = 0;
+  readonly #signals: Signals;
+  readonly #feed: Feed;
+  #count = 0;
 
-  /** Passes the signals of this process on to others, as lines of text; what they pass on is given to {@link receive}. */
-  passTo(passOn: (chatId: number, message: string) => void): void {
-    this.#passOn.push(passOn);
+  constructor(signals: Signals, feed: Feed) {
+    this.#signals = signals;
+    this.#feed = feed;
   }
 
-  /** Has something done for each chat as long as somebody here listens to it. */
-  whileListening(open: OpenRoom): void {
-    this.#openRoom.push(open);
-  }
-
-  /** Takes a signal that another process passed on, where somebody here listens; anything else is ignored. */
-  receive(message: unknown): void {
-    const { data } = passedSignal.safeParse(parseJson(message));
-    if (data && this.#rooms.get(data.chatId)?.opened) {
-      this.#begin(data.chatId, data.userId, performance.now());
-    }
-  }
-
-  /** Says that a user is typing; saying it again only prolongs it, and notifies no listener. */
+  /** Records that a user is typing. A repeated call prolongs it without notifying listeners. */
   signal(chatId: number, userId: number): void {
     const now = performance.now();
-    const { passedAt = Number.NEGATIVE_INFINITY } = this.#rooms.get(chatId)?.typists.get(userId) ?? {};
-    const isDue = now - passedAt >= PASS_INTERVAL_MS;
-    this.#begin(chatId, userId, isDue ? now : passedAt);
+    const { sentAt = Number.NEGATIVE_INFINITY } = this.#rooms.get(chatId)?.typing.get(userId) ?? {};
+    const isDue = now - sentAt >= SEND_INTERVAL_MS;
+    this.#begin(chatId, userId, isDue ? now : sentAt);
     if (isDue) {
-      const message = JSON.stringify({ chatId, userId });
-      for (const passOn of this.#passOn) {
-        passOn(chatId, message);
-      }
+      this.#signals.send(topicOf(chatId), JSON.stringify({ chatId, userId }));
     }
   }
 
-  /** Says that a user is no longer typing, to those who listen in this process. */
+  /** Records that a user is no longer typing, and notifies the listeners in this process. */
   stop(chatId: number, userId: number): void {
     const room = this.#rooms.get(chatId);
-    clearTimeout(room?.typists.get(userId)?.timer);
-    if (room?.typists.delete(userId)) {
+    clearTimeout(room?.typing.get(userId)?.timer);
+    if (room?.typing.delete(userId)) {
       this.#notify(room);
       this.#forget(chatId, room);
     }
   }
 
-  /** Calls back with everybody who types, now if somebody does and at every change, until the function that it returns is called. */
+  /** Calls the listener with all users who are typing: now, if there are any, and at every change. Returns the function that stops it. */
   async listen(chatId: number, listener: Listener): Promise<() => void> {
     const room = this.#room(chatId);
     room.listeners.add(listener);
-    room.opened ??= Promise.all(this.#openRoom.map((open) => open(chatId)));
-    await room.opened;
-    if (room.typists.size > 0) {
+    room.subscriptions ??= this.#subscribe(chatId);
+    await room.subscriptions;
+    if (room.typing.size > 0) {
       listener(this.#signalOf(room));
     }
     return () => {
       room.listeners.delete(listener);
       if (room.listeners.size === 0) {
-        room.opened?.then((closes) => {
-          for (const close of closes) {
-            close();
+        room.subscriptions?.then((ends) => {
+          for (const end of ends) {
+            end();
           }
         });
-        room.opened = null;
+        room.subscriptions = null;
         this.#forget(chatId, room);
       }
     };
   }
 
-  close(): void {
-    for (const room of this.#rooms.values()) {
-      for (const { timer } of room.typists.values()) {
-        clearTimeout(timer);
-      }
-    }
-    this.#rooms.clear();
+  /** Subscribes to the messages of a chat, which end the typing of their authors, and to the signals of other processes. */
+  #subscribe(chatId: number): Promise<(() => void)[]> {
+    return Promise.all([
+      this.#feed.onChangeOf({ model: 'ChatMessage', scope: chatScope(chatId) }, ({ before, after }) => {
+        if (before === null && after !== null) {
+          this.stop(chatId, after['userId'] as number);
+        }
+      }),
+      this.#signals.listen(topicOf(chatId), (message) => this.#receive(message)),
+    ]);
   }
 
-  #begin(chatId: number, userId: number, passedAt: number): void {
+  /** Applies a signal of another process if there are listeners for its chat in this process. */
+  #receive(message: string): void {
+    const { data } = sentSignal.safeParse(parseJson(message));
+    if (data && this.#rooms.get(data.chatId)?.subscriptions) {
+      this.#begin(data.chatId, data.userId, performance.now());
+    }
+  }
+
+  #begin(chatId: number, userId: number, sentAt: number): void {
     const room = this.#room(chatId);
-    const running = room.typists.get(userId);
+    const running = room.typing.get(userId);
     clearTimeout(running?.timer);
     const timer = setTimeout(() => this.stop(chatId, userId), TYPING_LIFE_MS).unref();
-    room.typists.set(userId, { timer, passedAt });
+    room.typing.set(userId, { timer, sentAt });
     if (!running) {
       this.#notify(room);
     }
   }
 
   #room(chatId: number): Room {
-    const room = this.#rooms.get(chatId) ?? { typists: new Map(), listeners: new Set(), opened: null };
+    const room = this.#rooms.get(chatId) ?? { typing: new Map(), listeners: new Set(), subscriptions: null };
     this.#rooms.set(chatId, room);
     return room;
   }
 
-  #signalOf({ typists }: Room): TypingSignal {
-    this.#signals += 1;
-    return { key: `typing ${this.#signals}`, cursor: null, userIds: [...typists.keys()] };
+  #signalOf({ typing }: Room): TypingSignal {
+    this.#count += 1;
+    return { key: `typing ${this.#count}`, cursor: null, userIds: [...typing.keys()] };
   }
 
   #notify(room: Room): void {
@@ -152,15 +157,15 @@ export class TypingSignals {
   }
 
   #forget(chatId: number, room: Room): void {
-    if (room.typists.size === 0 && room.listeners.size === 0) {
+    if (room.typing.size === 0 && room.listeners.size === 0) {
       this.#rooms.delete(chatId);
     }
   }
 }
 
-function parseJson(message: unknown): unknown {
+function parseJson(message: string): unknown {
   try {
-    return JSON.parse(String(message));
+    return JSON.parse(message);
   } catch {
     return null;
   }

@@ -6,47 +6,34 @@ import Sqlite from 'better-sqlite3';
 import pg from 'pg';
 import { loggedModels } from '../changes/logged-models.ts';
 import { installSqliteTriggers } from '../changes/sqlite-triggers.ts';
+import { type ColumnKind, columnsOf, modelsByReference, primaryKeyOf } from '../database/columns.ts';
 import { migratePostgres } from '../database/migrate-postgres.ts';
 import { migrateSqlite } from '../database/migrate-sqlite.ts';
 import { AppError } from '../errors.ts';
-import { getDatamodel } from '../generated/pothos.ts';
-import { SLICES } from '../slices.ts';
+import type { Command } from '../slice.ts';
+import { MODELS } from '../slices.ts';
 
-/** Every table that moves, each after those that it refers to. Leases stay: they belong to processes. */
-const TABLES = [
-  'User',
-  'AuthToken',
-  'Session',
-  'RefreshToken',
-  'TodoList',
-  'Todo',
-  'Post',
-  'ChatSession',
-  'ChatMember',
-  'ChatRemoval',
-  'ChatMessage',
-  'Note',
-  'AuditEntry',
-  'Change',
-  'ChangeEpoch',
-  'IdempotencyKey',
-  'LogPosition',
-  'InboundMessage',
-  'RateLimit',
-] as const;
+/** The models whose rows belong to running processes and are not copied. */
+const NOT_COPIED: ReadonlySet<string> = new Set(['Lease']);
 
 const BATCH = 1000;
 
-type Kind = 'Int' | 'BigInt' | 'String' | 'Boolean' | 'DateTime' | 'Bytes';
 type Value = string | number | boolean | null;
 
 interface Table {
   readonly name: string;
   readonly key: string;
-  readonly columns: ReadonlyMap<string, Kind>;
+  readonly columns: ReadonlyMap<string, ColumnKind>;
 }
 
-const POSTGRES_TYPES: Readonly<Record<Kind, string>> = {
+/** Returns the tables to copy, each after the tables that it refers to. */
+function tablesToCopy(): Table[] {
+  return modelsByReference()
+    .filter((name) => !NOT_COPIED.has(name))
+    .map((name) => ({ name, key: primaryKeyOf(name), columns: columnsOf(name) }));
+}
+
+const POSTGRES_TYPES: Readonly<Record<ColumnKind, string>> = {
   Int: 'integer',
   BigInt: 'bigint',
   String: 'text',
@@ -56,15 +43,15 @@ const POSTGRES_TYPES: Readonly<Record<Kind, string>> = {
 };
 
 /**
- * Copies a SQLite installation to an empty PostgreSQL database: ids, credentials and the change log included, so that clients go on with the
- * cursors that they hold. Readers of the SQLite file are not disturbed; its writers wait, and once all is copied and verified the file takes
- * no more writes, so that none can get lost on the way. All of it happens, or nothing does.
+ * Copies a SQLite database to an empty PostgreSQL database, including ids, credentials and the change log, so that the cursors of clients stay valid. Meanwhile
+ * the SQLite file can be read, and its writers wait. After the copy is verified the file rejects all writes, so that no write is lost. The copy is
+ * all or nothing.
  *
- * @throws {AppError} `CONFLICT` when the target is not empty, or does not hold afterwards what the source holds
+ * @throws {AppError} `CONFLICT` when the target is not empty, or when its rows differ from the source after the copy
  */
-export async function move(args: readonly string[], output: { write(text: string): unknown }): Promise<void> {
+async function moveDatabase(args: readonly string[], output: { write(text: string): unknown }): Promise<void> {
   const { from, to } = readArguments(args);
-  const models = loggedModels(Object.assign({}, ...SLICES.map(({ log }) => log)));
+  const models = loggedModels(MODELS);
   migrateSqlite(from, (file) => installSqliteTriggers(file, models));
   await migratePostgres(to);
   const source = new Sqlite(from, { timeout: 60_000 });
@@ -73,24 +60,35 @@ export async function move(args: readonly string[], output: { write(text: string
     await target.connect();
     source.exec('BEGIN IMMEDIATE');
     await target.query('BEGIN');
-    await refuseUnlessEmpty(target);
+    await requireEmptyTarget(target);
     await target.query('DELETE FROM "Change"; DELETE FROM "ChangeEpoch"');
-    for (const table of tables()) {
+    for (const table of tablesToCopy()) {
       await copyTable(source, target, table, output);
     }
-    await adoptBeginning(source, target);
-    for (const table of tables()) {
-      await continueNumbers(source, target, table);
+    await markBeginning(source, target);
+    for (const table of tablesToCopy()) {
+      await continueSequence(source, target, table);
     }
     await target.query('COMMIT');
-    refuseWrites(source);
+    rejectWrites(source);
     source.exec('COMMIT');
-    output.write(`Moved. ${from} takes no more writes: start the server with DATABASE_URL set to the new database.\n`);
+    output.write(
+      `Moved. ${from} now rejects all writes. Start the server with DATABASE_URL set to the new database.\n`,
+    );
   } finally {
     source.close();
     await target.end();
   }
 }
+
+export const move: Command = {
+  synopsis: 'move --from F --to T',
+  summary: 'copies the SQLite file of the URL F to the empty PostgreSQL database of the URL T',
+  run: async ({ args, terminal }) => {
+    await moveDatabase(args, terminal.stdout);
+    return 0;
+  },
+};
 
 function readArguments(args: readonly string[]): { from: string; to: string } {
   const { values } = parseArgs({
@@ -109,23 +107,13 @@ function readArguments(args: readonly string[]): { from: string; to: string } {
   return { from: path, to };
 }
 
-function tables(): Table[] {
-  const { models } = getDatamodel().datamodel as {
-    models: Record<string, { fields: readonly { name: string; kind: string; type: string; isId: boolean }[] }>;
-  };
-  return TABLES.map((name) => {
-    const scalars = (models[name]?.fields ?? []).filter(({ kind }) => kind === 'scalar');
-    const key = scalars.find(({ isId }) => isId)?.name ?? 'id';
-    return { name, key, columns: new Map(scalars.map(({ name, type }) => [name, type as Kind])) };
-  });
-}
-
-async function refuseUnlessEmpty(target: pg.Client): Promise<void> {
-  for (const name of TABLES) {
+/** @throws {AppError} `CONFLICT` when a table to copy has rows */
+async function requireEmptyTarget(target: pg.Client): Promise<void> {
+  for (const { name } of tablesToCopy()) {
     const own = name === 'ChangeEpoch' ? 'false' : name === 'Change' ? `"model" <> 'Beginning'` : 'true';
     const { rows } = await target.query(`SELECT 1 FROM "${name}" WHERE ${own} LIMIT 1`);
     if (rows.length > 0) {
-      throw new AppError('CONFLICT', `The target is not empty: it has rows in "${name}".`);
+      throw new AppError('CONFLICT', `The target is not empty: it has rows in "${name}". Use a new database.`);
     }
   }
 }
@@ -147,7 +135,7 @@ async function copyTable(
     batch = [];
     output.write(`${name}: ${count} of ${total}\n`);
   };
-  // A captured change must not be captured again.
+  // The log is copied, so the triggers must not log the copied rows again.
   await target.query(`ALTER TABLE "${name}" DISABLE TRIGGER USER`);
   for (const row of source
     .prepare<[], Record<string, unknown>>(`SELECT * FROM "${name}" ORDER BY "${key}"`)
@@ -183,6 +171,7 @@ async function insert(
   );
 }
 
+/** @throws {AppError} `CONFLICT` when the rows of the target differ from those that were copied */
 async function verify(
   target: pg.Client,
   { name, key, columns }: Table,
@@ -206,12 +195,15 @@ async function verify(
     }
   }
   if (count !== expected.count || found.digest('hex') !== expected.checksum) {
-    throw new AppError('CONFLICT', `"${name}" did not arrive as it was: ${count} of ${expected.count} rows.`);
+    throw new AppError(
+      'CONFLICT',
+      `The copy of "${name}" differs from the source: it has ${count} rows, and the source has ${expected.count}. Nothing was changed.`,
+    );
   }
 }
 
-/** A value in a form that both databases give it alike. */
-function normalised(value: unknown, kind: Kind): Value {
+/** Returns a value in a form that is the same for both databases. */
+function normalised(value: unknown, kind: ColumnKind): Value {
   if (value === null || value === undefined) {
     return null;
   }
@@ -234,8 +226,8 @@ function digest(hash: Hash, row: Readonly<Record<string, Value>>): void {
   hash.update(JSON.stringify(Object.values(row)));
 }
 
-/** A log that reaches back to its beginning still does: cursors from before the first change go on, too. */
-async function adoptBeginning(source: Sqlite.Database, target: pg.Client): Promise<void> {
+/** Marks the log as complete if it is complete in the source, so that cursors from before its first change stay valid. */
+async function markBeginning(source: Sqlite.Database, target: pg.Client): Promise<void> {
   const first =
     source.prepare<[], { seq: number | null }>('SELECT min("seq") AS "seq" FROM "Change"').get()?.seq ?? null;
   if (first === null || first === 1) {
@@ -245,8 +237,8 @@ async function adoptBeginning(source: Sqlite.Database, target: pg.Client): Promi
   }
 }
 
-/** Goes on numbering where SQLite would have: numbers of rows that are gone are not given again. */
-async function continueNumbers(
+/** Continues the sequence of ids of SQLite, so that the ids of deleted rows are not used again. */
+async function continueSequence(
   source: Sqlite.Database,
   target: pg.Client,
   { name, key, columns }: Table,
@@ -261,12 +253,13 @@ async function continueNumbers(
   }
 }
 
-function refuseWrites(source: Sqlite.Database): void {
-  for (const name of TABLES) {
+/** Adds triggers that reject every write to the SQLite database. */
+function rejectWrites(source: Sqlite.Database): void {
+  for (const { name } of tablesToCopy()) {
     for (const event of ['INSERT', 'UPDATE', 'DELETE']) {
       source.exec(
         `CREATE TRIGGER "tidings_moved_${name}_${event.toLowerCase()}" BEFORE ${event} ON "${name}"
-         BEGIN SELECT RAISE(ABORT, 'This database was moved to PostgreSQL.'); END`,
+         BEGIN SELECT RAISE(ABORT, 'This database was moved to PostgreSQL and rejects writes.'); END`,
       );
     }
   }

@@ -1,10 +1,9 @@
-import { hashPassword } from '../accounts/passwords.ts';
-import { usernameKey, usernameSkeleton } from '../accounts/usernames.ts';
 import { newChatUri } from '../chat/service.ts';
-import type { Config } from '../config.ts';
-import type { Database } from '../database/open.ts';
+import type { Database } from '../database/client.ts';
 import { ConflictError } from '../errors.ts';
-import { openServices } from '../services.ts';
+import { hashPassword } from '../identity/passwords.ts';
+import { usernameKey, usernameSkeleton } from '../identity/usernames.ts';
+import type { Command } from '../slice.ts';
 
 const DEMO_PASSWORD = 'tidings-demo';
 const DEMO_USERS = [
@@ -16,33 +15,34 @@ const ROWS_PER_STATEMENT = 1000;
 const MAX_ROWS = 10_000_000;
 
 /**
- * Fills the database: without a number a small workspace to look around in, with one about that many rows for
- * benchmarks. The demo users share one password, so this is for a machine of one's own.
+ * Fills the database with a small workspace, and for benchmarks with about the given number of rows. The demo users share a public password, so use it only
+ * for development.
  *
  * @throws {ConflictError} when the demo users exist already
  */
-export async function seed(config: Config, rows: string | undefined, output: NodeJS.WritableStream): Promise<void> {
-  const count = rows === undefined ? null : Number(rows);
-  if (count !== null && !(Number.isInteger(count) && count > 0 && count <= MAX_ROWS)) {
-    throw new ConflictError(`The number of rows lies between 1 and ${MAX_ROWS}.`);
-  }
-  const { services, close } = await openServices(config);
-  try {
-    const { database } = services;
-    const users = await seedUsers(database);
-    await seedWorkspace(database, users);
-    if (count !== null) {
-      await seedRows(database, users, count, (done) => output.write(`${done} of ${count} rows\n`));
+export const seed: Command = {
+  synopsis: 'seed [rows]',
+  summary: 'fills the database with a small workspace, or with about this many rows',
+  run: ({ args: [rows], terminal: { stdout }, withServices }) => {
+    const count = rows === undefined ? null : Number(rows);
+    if (count !== null && !(Number.isInteger(count) && count > 0 && count <= MAX_ROWS)) {
+      throw new ConflictError(`The number of rows must be a whole number between 1 and ${MAX_ROWS}.`);
     }
-    output.write(`Seeded. Sign in as ann, ben or cho with the password ${DEMO_PASSWORD}.\n`);
-  } finally {
-    await close();
-  }
-}
+    return withServices(async ({ database }) => {
+      const users = await seedUsers(database);
+      await seedWorkspace(database, users);
+      if (count !== null) {
+        await seedRows(database, users, count, (done) => stdout.write(`${done} of ${count} rows\n`));
+      }
+      stdout.write(`Seeded. Sign in as ann, ben or cho with the password ${DEMO_PASSWORD}.\n`);
+      return 0;
+    });
+  },
+};
 
 async function seedUsers(database: Database): Promise<[number, number, number]> {
   if ((await database.user.count({ where: { usernameKey: { in: DEMO_USERS.map(({ username }) => username) } } })) > 0) {
-    throw new ConflictError('The database holds the demo users already.');
+    throw new ConflictError('The demo users exist already. Use an empty database.');
   }
   const passwordHash = await hashPassword(DEMO_PASSWORD);
   const users = await database.user.createManyAndReturn({
@@ -56,7 +56,7 @@ async function seedUsers(database: Database): Promise<[number, number, number]> 
   });
   const [ann, ben, cho] = users.map(({ id }) => id);
   if (ann === undefined || ben === undefined || cho === undefined) {
-    throw new Error('The demo users were not made.');
+    throw new Error('The demo users were not created.');
   }
   return [ann, ben, cho];
 }
@@ -96,7 +96,7 @@ async function seedWorkspace(database: Database, [ann, ben, cho]: readonly [numb
   });
   await database.note.createMany({
     data: [
-      { title: 'Door code', description: 'Ask Cho', priority: 1, createdAt: '2026-11-20 09:00', createdBy: 'ann' },
+      { title: 'Gate code', description: 'Ask Cho', priority: 1, createdAt: '2026-11-20 09:00', createdBy: 'ann' },
       {
         title: 'Coffee',
         description: 'Beans are in the left cupboard',
@@ -116,14 +116,14 @@ function phrase(number: number): string {
   return `${VERBS[number % VERBS.length]} ${THINGS[number % THINGS.length]} (${number})`;
 }
 
-/** Makes about `count` rows: six in ten are todos, in lists of fifty; the rest posts, messages of one chat, and notes. */
+/** Creates about `count` rows: 60 % todos, in lists of fifty, 20 % messages of one chat, 10 % posts and 10 % notes. */
 async function seedRows(
   database: Database,
   users: readonly [number, number, number],
   count: number,
   progress: (done: number) => void,
 ): Promise<void> {
-  const owner = (number: number): number => users[number % users.length] ?? users[0];
+  const ownerOf = (number: number): number => users[number % users.length] ?? users[0];
   const chat = await database.chatSession.create({
     data: { uri: newChatUri(), ownerId: users[0] },
   });
@@ -132,52 +132,59 @@ async function seedRows(
   while (done < count) {
     const size = Math.min(ROWS_PER_STATEMENT, count - done);
     const numbers = Array.from({ length: size }, (_, index) => done + index);
-    const listOwner = owner(done / ROWS_PER_STATEMENT);
-    const lists = await database.todoList.createManyAndReturn({
-      data: numbers
-        .filter((number) => number % 50 === 0)
-        .map((number) => ({ name: `List ${number}`, ownerId: listOwner })),
-      select: { id: true },
-    });
-    await database.todo.createMany({
-      data: numbers
-        .filter((number) => number % 10 < 6)
-        .map((number, index) => ({
-          title: phrase(number),
-          completed: number % 3 === 0,
-          ownerId: listOwner,
-          listId: lists[index % Math.max(lists.length, 1)]?.id ?? null,
-        })),
-    });
-    await database.post.createMany({
-      data: numbers
-        .filter((number) => number % 10 === 6)
-        .map((number) => ({
-          title: phrase(number),
-          content: `${phrase(number)}. `.repeat(5),
-          authorId: owner(number),
-        })),
-    });
-    await database.chatMessage.createMany({
-      data: numbers
-        .filter((number) => number % 10 === 7 || number % 10 === 8)
-        .map((number) => ({ chatSessionId: chat.id, userId: owner(number), message: phrase(number) })),
-    });
-    await database.note.createMany({
-      data: numbers
-        .filter((number) => number % 10 === 9)
-        .map((number) => ({
-          title: phrase(number),
-          description: '',
-          priority: number % 5,
-          createdAt: '2026-11-20 09:00',
-          createdBy: 'seed',
-          ownerId: owner(number),
-        })),
-    });
+    await seedTodos(database, numbers, ownerOf(done / ROWS_PER_STATEMENT));
+    await seedTexts(database, numbers, ownerOf, chat.id);
     done += size;
     if (done % (ROWS_PER_STATEMENT * 10) === 0 || done === count) {
       progress(done);
     }
   }
+}
+
+/** Creates todos for the numbers that end in 0 to 5, and a list for every fiftieth number. */
+async function seedTodos({ todoList, todo }: Database, numbers: readonly number[], ownerId: number): Promise<void> {
+  const lists = await todoList.createManyAndReturn({
+    data: numbers.filter((number) => number % 50 === 0).map((number) => ({ name: `List ${number}`, ownerId })),
+    select: { id: true },
+  });
+  await todo.createMany({
+    data: numbers
+      .filter((number) => number % 10 < 6)
+      .map((number, index) => ({
+        title: phrase(number),
+        completed: number % 3 === 0,
+        ownerId,
+        listId: lists[index % Math.max(lists.length, 1)]?.id ?? null,
+      })),
+  });
+}
+
+/** Creates posts for the numbers that end in 6, messages for those that end in 7 or 8, and notes for those that end in 9. */
+async function seedTexts(
+  { post, chatMessage, note }: Database,
+  numbers: readonly number[],
+  ownerOf: (number: number) => number,
+  chatSessionId: number,
+): Promise<void> {
+  const endingIn = (...digits: readonly number[]) => numbers.filter((number) => digits.includes(number % 10));
+  await post.createMany({
+    data: endingIn(6).map((number) => ({
+      title: phrase(number),
+      content: `${phrase(number)}. `.repeat(5),
+      authorId: ownerOf(number),
+    })),
+  });
+  await chatMessage.createMany({
+    data: endingIn(7, 8).map((number) => ({ chatSessionId, userId: ownerOf(number), message: phrase(number) })),
+  });
+  await note.createMany({
+    data: endingIn(9).map((number) => ({
+      title: phrase(number),
+      description: '',
+      priority: number % 5,
+      createdAt: '2026-11-20 09:00',
+      createdBy: 'seed',
+      ownerId: ownerOf(number),
+    })),
+  });
 }

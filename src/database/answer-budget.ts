@@ -1,23 +1,17 @@
+import type { AnswerLimits } from '../config/config.ts';
 import { AppError } from '../errors.ts';
 
-/** Shorter texts are counted by their UTF-16 units, which is cheaper. */
+/** Shorter texts are counted in UTF-16 code units, which is cheaper. */
 const MIN_MEASURED_LENGTH = 256;
 
-/** What looking through a list costs: to count its rows, to compare them, and to search their texts, which takes about twice as long. */
+/** The cost of scanning a list: to count its rows, to compare a column, and to search a text, which takes about twice as long. */
 const COUNT_COST = 1;
 const FILTER_COST = 1;
 const TEXT_SEARCH_COST = 2;
 
-export interface AnswerLimits {
-  /** How many bytes of texts may be read, and the answer may have. */
-  readonly maxBytes: number;
-  /** How many lists may be looked through: 1 for a filter or a count, 2 for the search for a text. */
-  readonly maxSearches: number;
-}
-
 /**
- * Bounds how many bytes of texts one operation reads from the database, how many its answer has, and how many lists it looks through. Each is counted as it comes,
- * so that an operation fails before it takes much more than that.
+ * The limits of one operation: the bytes of texts that it reads from the database, the bytes of texts in its answer, and the number of lists that it scans.
+ * Each is counted while the operation runs, so that it fails soon after it exceeds a limit.
  */
 export class AnswerBudget {
   readonly #limits: AnswerLimits;
@@ -32,14 +26,14 @@ export class AnswerBudget {
     this.#limits = limits;
   }
 
-  /** Returns an unused one, for an answer that consists of so many answers. */
+  /** Returns an unused budget for so many answers together, as in a batch. */
   renew(answers = 1): AnswerBudget {
     const { maxBytes, maxSearches } = this.#limits;
     return new AnswerBudget({ maxBytes: maxBytes * answers, maxSearches: maxSearches * answers });
   }
 
   /**
-   * Reads rows when the reads before have ended: those of one operation run one after the other, since only then the limit holds for all of them.
+   * Reads rows after the earlier reads have ended. The reads of one operation run one after the other, since the limit applies to all of them together.
    *
    * @throws {AppError} `COMPLEXITY` when the rows that were read exceed the limit
    */
@@ -65,7 +59,7 @@ export class AnswerBudget {
   }
 
   /**
-   * Counts a text that the answer has.
+   * Counts a text of the answer.
    *
    * @throws {AppError} `COMPLEXITY` when the answer exceeds the limit
    */
@@ -74,16 +68,16 @@ export class AnswerBudget {
     this.#expectWithin(this.#answeredBytes);
   }
 
-  /** The same for the texts of rows, of which the answer may have all. */
+  /** Counts the texts of rows of which the answer may contain all columns; throws as {@link addText} does. */
   addRows(rows: readonly object[]): void {
     this.#answeredBytes += bytesOfRows(rows);
     this.#expectWithin(this.#answeredBytes);
   }
 
   /**
-   * Counts a statement that looks for the rows of a filter, unless it is empty.
+   * Counts a statement that scans a list for the rows of a filter, unless the filter is empty.
    *
-   * @throws {AppError} `COMPLEXITY` when the operation looks through more lists than it may
+   * @throws {AppError} `COMPLEXITY` when the operation scans more lists than the limit
    */
   addSearch(filter: object = {}): void {
     const conditions = Object.values(filter);
@@ -95,7 +89,7 @@ export class AnswerBudget {
   /**
    * Counts a statement that counts the rows of a list.
    *
-   * @throws {AppError} `COMPLEXITY` when the operation looks through more lists than it may
+   * @throws {AppError} `COMPLEXITY` when the operation scans more lists than the limit
    */
   addCount(): void {
     this.#addSearches(COUNT_COST);
@@ -107,7 +101,7 @@ export class AnswerBudget {
     if (this.#searches > maxSearches) {
       this.#failure ??= new AppError(
         'COMPLEXITY',
-        `The operation looks through too many lists: a filter and a totalCount cost 1, a filter by a part of a text 2, together at most ${maxSearches}.`,
+        `The operation searches too many lists: a filter or a totalCount costs 1, a filter by a part of a text 2, and the limit is ${maxSearches}.`,
       );
       throw this.#failure;
     }
@@ -116,10 +110,10 @@ export class AnswerBudget {
   #expectWithin(bytes: number): void {
     const { maxBytes } = this.#limits;
     if (bytes > maxBytes) {
-      // One for all fields that fail: an answer has thousands of them, and only their first errors are shown.
+      // One error object for all fields: thousands may fail, and only the first errors are shown.
       this.#failure ??= new AppError(
         'COMPLEXITY',
-        `The answer takes more than ${maxBytes} bytes of text. Ask for fewer objects at once.`,
+        `The answer would have more than ${maxBytes} bytes of text. Ask for fewer objects at once.`,
       );
       throw this.#failure;
     }

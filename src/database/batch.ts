@@ -1,21 +1,21 @@
 import DataLoader from 'dataloader';
-import type { Context } from '../context.ts';
 import { parseId } from '../validation.ts';
+import type { ReadContext } from './read-context.ts';
 
 const loadersOf = new WeakMap<object, Map<string, unknown>>();
 
-/** How many rows one statement finds by their ids. */
-const MAX_IDS_OF_A_STATEMENT = 100;
+/** The number of ids in one statement. */
+const MAX_IDS_PER_STATEMENT = 100;
 
 type Load<Value> = (keys: readonly number[]) => Promise<ReadonlyMap<number, Value>>;
 
 /**
- * Loads one of many: what a request asks for under the same `name` in one turn of execution reaches `load` as one list of distinct
- * keys, so relations and aliases cost a constant number of statements. Nothing is kept beyond that turn: what a
- * mutation wrote is seen by the next read of the same request.
+ * Loads the value of a key. All keys that a request loads under the same `name` in one turn of execution are passed to `load` as one list of distinct keys, so
+ * that relations and aliases cost a constant number of statements. Nothing is cached beyond that turn, so that the next read of the same request sees
+ * the writes of a mutation.
  */
 export function loadBatched<Value>(
-  context: Context,
+  context: ReadContext,
   name: string,
   key: number,
   load: Load<Value>,
@@ -24,11 +24,11 @@ export function loadBatched<Value>(
 }
 
 /**
- * Loads a row that hangs on an object which the viewer may see, and which everybody may see who sees that object: it is read without regard to the
- * viewer. Executions of one delivery share it.
+ * Loads a row to which a visible object refers. Every viewer who may see the object may see the row, so it is read without a policy. Executions with the same
+ * loader scope share the row.
  */
 export function loadRelated<Row extends { readonly id: number }>(
-  context: Context,
+  context: ReadContext,
   model: string,
   id: number,
   find: (ids: number[]) => PromiseLike<readonly Row[]>,
@@ -45,9 +45,9 @@ export function loadRelated<Row extends { readonly id: number }>(
   });
 }
 
-/** The same for the rows that hang on all objects of a page, by their ids: a page waits once, not once for each of its objects. */
+/** Loads the rows to which the objects of a page refer, as {@link loadRelated} does, with one promise for the page instead of one for each object. */
 export function loadRelatedOfPage<Row extends { readonly id: number }>(
-  context: Context,
+  context: ReadContext,
   model: string,
   ids: readonly number[],
   find: (ids: number[]) => PromiseLike<readonly Row[]>,
@@ -79,7 +79,7 @@ function loaderOf<Value>(
   );
 }
 
-/** The loader of a request or a delivery under a name. */
+/** Returns the loader of a request or a loader scope under a name; creates it at the first use. */
 function cached<Loader>(owner: object, name: string, make: () => Loader): Loader {
   const loaders = loadersOf.get(owner) ?? new Map<string, unknown>();
   loadersOf.set(owner, loaders);
@@ -89,12 +89,12 @@ function cached<Loader>(owner: object, name: string, make: () => Loader): Loader
 }
 
 /**
- * The row with this id among those that `find` gives; what a request asks for of one `model` is found together.
+ * Returns the row with this id that `find` returns; the ids of one `model` that a request asks for in one turn are found together.
  *
- * @throws {AppError} `COMPLEXITY` when the operation has read too much; see {@link AnswerBudget}
+ * @throws {AppError} `COMPLEXITY` when the operation has read more than its limit; see {@link AnswerBudget}
  */
 export async function findBatched<Row extends { readonly id: number }>(
-  context: Context,
+  context: ReadContext,
   model: string,
   id: string | number,
   find: (ids: number[]) => PromiseLike<readonly Row[]>,
@@ -102,13 +102,13 @@ export async function findBatched<Row extends { readonly id: number }>(
   const key = parseId(id);
   const load: Load<Row> = async (ids) =>
     byId(
-      await inParts(ids, MAX_IDS_OF_A_STATEMENT, (part) => context.answer.read(async () => [...(await find(part))])),
+      await inChunks(ids, MAX_IDS_PER_STATEMENT, (part) => context.answer.read(async () => [...(await find(part))])),
     );
   return key === null ? undefined : loadBatched(context, model, key, load);
 }
 
-/** Reads the rows of many keys, of so many keys at a time. */
-export async function inParts<Row>(
+/** Reads the rows of keys, at most `length` keys at a time. */
+export async function inChunks<Row>(
   keys: readonly number[],
   length: number,
   read: (part: number[]) => Promise<readonly Row[]>,
@@ -120,7 +120,7 @@ export async function inParts<Row>(
   return rows;
 }
 
-/** Rows by their id. */
+/** Returns rows by their ids. */
 export function byId<Row extends { readonly id: number }>(rows: readonly Row[]): ReadonlyMap<number, Row> {
   return new Map(rows.map((row) => [row.id, row]));
 }

@@ -1,7 +1,7 @@
-import type { Context } from '../context.ts';
-import { inParts, loadBatched } from './batch.ts';
+import { inChunks, loadBatched } from './batch.ts';
 import type { RowOf } from './columns.ts';
 import {
+  fullCondition,
   type Listing,
   type Order,
   type Page,
@@ -9,22 +9,22 @@ import {
   type PagedModel,
   planPage,
   toPage,
-  wholeOf,
-  within,
+  withBounds,
 } from './page.ts';
+import type { ReadContext } from './read-context.ts';
 import { type ChildRelation, countChildren, findChildren } from './rows.ts';
 
-/** How many rows one statement reads at the most, where the page of one parent has no more. */
-const MAX_ROWS_OF_A_STATEMENT = 5_000;
+/** The largest number of rows that one statement reads, unless the page of a single parent has more. */
+const MAX_ROWS_PER_STATEMENT = 5_000;
 
 /** The children of a row that fulfil a condition. */
 export interface ChildListing<Child extends PagedModel> extends Omit<Listing<Child>, 'model'> {
   readonly relation: ChildRelation<Child>;
 }
 
-/** Reads one page of the children of `parentId`, together with those that the request asks for of other parents. */
+/** Reads one page of the children of `parentId`; the pages of other parents in the same request are read by the same statement. */
 export async function readChildPage<Child extends PagedModel>(
-  context: Context,
+  context: ReadContext,
   listing: ChildListing<Child>,
   parentId: number,
   page: PageArguments,
@@ -32,7 +32,7 @@ export async function readChildPage<Child extends PagedModel>(
 ): Promise<Page<RowOf<Child>>> {
   const { database, answer } = context;
   const { relation, filter, columns } = listing;
-  const where = wholeOf(listing);
+  const where = fullCondition(listing);
   const plan = planPage(page, order, columns);
   const scope = `${relation.child}.${relation.column} ${JSON.stringify(where)}`;
   const rows = await loadBatched(
@@ -41,8 +41,8 @@ export async function readChildPage<Child extends PagedModel>(
     parentId,
     async (ids) => {
       answer.addSearch(filter);
-      const query = { where: within(where, plan), orderBy: plan.orderBy, take: plan.take + 1 };
-      const read = await inParts(ids, Math.ceil(MAX_ROWS_OF_A_STATEMENT / query.take), (part) =>
+      const query = { where: withBounds(where, plan), orderBy: plan.orderBy, take: plan.take + 1 };
+      const read = await inChunks(ids, Math.ceil(MAX_ROWS_PER_STATEMENT / query.take), (part) =>
         answer.read(() => findChildren(database, relation, part, query)),
       );
       const children = new Map<number, RowOf<Child>[]>(ids.map((id) => [id, []]));

@@ -1,17 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** How many rows one statement removes: few enough that writers hardly wait. */
+/** The number of rows that one statement removes: few enough that writers hardly wait. */
 const BATCH = 500;
 const PAUSE_MS = 25;
 
-/** The two calls of a model's client that a clean-up needs. */
+/** The queries of a clean-up. */
 interface Cleanable<Key> {
-  /** Finds the keys of at most so many rows that are due. */
+  /** Finds the keys of expired rows, at most `take` of them. */
   readonly find: (take: number) => PromiseLike<readonly Key[]>;
   readonly remove: (keys: Key[]) => PromiseLike<unknown>;
 }
 
-/** Removes all rows that are due, batch by batch, until the signal is aborted. */
+/** Removes all expired rows, batch by batch, until the signal is aborted. */
 export async function removeInBatches<Key>(
   { find, remove }: Cleanable<Key>,
   stopping: AbortSignal = new AbortController().signal,

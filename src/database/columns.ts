@@ -6,28 +6,30 @@ const MIN_INT = -(2 ** 31);
 
 export type ModelName = Prisma.ModelName;
 
-/** A row of a model, with its own columns only. */
+/** A row of a model, without its related rows. */
 export type RowOf<Model extends ModelName> = Prisma.TypeMap['model'][Model]['payload']['scalars'];
 
-/** The kind of values that a column holds. */
+/** The type of a column in `schema.prisma`. */
 export type ColumnKind = 'Int' | 'BigInt' | 'String' | 'Boolean' | 'DateTime' | 'Bytes';
 
-/** How a model is related to another one by one of its fields. */
+/** A relation of a model to another one. */
 export interface Relation {
   readonly model: string;
   readonly isList: boolean;
-  /** The column of this model, and the one of the other, that have the same value. */
+  /** The column of this model that equals `otherColumn` of the other model. */
   readonly column: string;
   readonly otherColumn: string;
 }
 
 interface ModelFields {
+  /** The column of the primary key. */
+  readonly key: string;
   readonly columns: ReadonlyMap<string, ColumnKind>;
   readonly relations: ReadonlyMap<string, Relation>;
   readonly times: RowTimes;
 }
 
-/** The columns that record when a row was made, and when it was last changed. */
+/** The columns that record when a row was created, and when it was last changed. */
 export interface RowTimes {
   readonly created: readonly string[];
   readonly updated: readonly string[];
@@ -37,6 +39,7 @@ interface DatamodelField {
   readonly name: string;
   readonly kind: string;
   readonly type: string;
+  readonly isId: boolean;
   readonly isList: boolean;
   readonly hasDefaultValue: boolean;
   readonly isUpdatedAt: boolean;
@@ -50,11 +53,12 @@ const MODELS: ReadonlyMap<string, ModelFields> = new Map(
   Object.entries(DATAMODEL).map(([name, { fields }]) => [
     name,
     {
+      key: fields.find(({ isId }) => isId)?.name ?? 'id',
       columns: new Map(
         fields.filter(({ kind }) => kind === 'scalar').map((field) => [field.name, field.type as ColumnKind]),
       ),
       times: {
-        // The only default that a time has is the present.
+        // The only default of a time column in the schema is now().
         created: fields
           .filter(({ type, hasDefaultValue, isUpdatedAt }) => type === 'DateTime' && hasDefaultValue && !isUpdatedAt)
           .map((field) => field.name),
@@ -67,7 +71,7 @@ const MODELS: ReadonlyMap<string, ModelFields> = new Map(
   ]),
 );
 
-/** A relation is held by a column on one of its sides, and refers to the id on the other. */
+/** Returns the relation of a field. A column on one side of it refers to the id on the other side. */
 function relationOf({ type, isList, relationName, relationFromFields: [own] = [] }: DatamodelField): Relation {
   const back = DATAMODEL[type]?.fields.find((field) => field.relationName === relationName);
   return own === undefined
@@ -75,17 +79,49 @@ function relationOf({ type, isList, relationName, relationFromFields: [own] = []
     : { model: type, isList, column: own, otherColumn: 'id' };
 }
 
-/** The columns of a model with the kinds of their values, as `schema.prisma` has them. */
+/** Returns the names of all models, in the order of `schema.prisma`. */
+export function modelNames(): string[] {
+  return [...MODELS.keys()];
+}
+
+/** Returns the columns of a model with their kinds. */
 export function columnsOf(model: string): ReadonlyMap<string, ColumnKind> {
   return fieldsOf(model).columns;
 }
 
-/** The columns of a model that record times. */
+/** Returns the column of a model's primary key. */
+export function primaryKeyOf(model: string): string {
+  return fieldsOf(model).key;
+}
+
+/** Returns the names of all models, each after the models to which its rows refer. */
+export function modelsByReference(): string[] {
+  const sorted: string[] = [];
+  const left = new Set(MODELS.keys());
+  while (left.size > 0) {
+    const next = [...left].filter((name) => parentsOf(name).every((parent) => parent === name || !left.has(parent)));
+    if (next.length === 0) {
+      throw new Error(`The models ${[...left].join(', ')} refer to each other, so that no order of them exists.`);
+    }
+    for (const name of next) {
+      left.delete(name);
+      sorted.push(name);
+    }
+  }
+  return sorted;
+}
+
+/** Returns the models to which the rows of a model refer. */
+function parentsOf(model: string): string[] {
+  return [...fieldsOf(model).relations.values()].filter(({ column }) => column !== 'id').map(({ model }) => model);
+}
+
+/** Returns the columns of a model that record the times of its changes. */
 export function timesOf(model: string): RowTimes {
   return fieldsOf(model).times;
 }
 
-/** The relation that a field of a model is; undefined for a column. */
+/** Returns the relation of a field; undefined for a column. */
 export function relationOfField(model: string, field: string): Relation | undefined {
   return fieldsOf(model).relations.get(field);
 }
@@ -98,7 +134,7 @@ function fieldsOf(model: string): ModelFields {
   return fields;
 }
 
-/** The value of a column as its model has it, of what a driver or JSON gives; undefined when it is none that its kind can have. */
+/** Returns a value of a driver or of JSON in the type of its column; undefined when the column cannot have the value. */
 export function decodeValue(value: unknown, kind: ColumnKind | undefined): unknown {
   if (value === null || value === undefined) {
     return null;

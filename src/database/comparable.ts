@@ -1,10 +1,10 @@
-/** From here to there both databases can hold a time. */
+/** The range of times that both databases can store. */
 const FIRST_INSTANT = new Date('0001-01-01T00:00:00.000Z');
 const LAST_INSTANT = new Date('9999-12-31T23:59:59.999Z');
 
 /**
- * A value to look for that PostgreSQL takes, too, and that compares with what is stored as the given one does: it refuses even to look for a NUL, which
- * no text of ours holds, and for times of the years that it can't write.
+ * Returns a value that PostgreSQL accepts in a comparison and that compares with all stored values as the given value does. PostgreSQL refuses texts with a NUL
+ * character, which no stored text has, and times outside the range that it can store.
  */
 export function comparable(value: unknown): unknown {
   if (typeof value === 'string') {

@@ -1,57 +1,27 @@
 import { isDeepStrictEqual } from 'node:util';
-import {
-  type CompiledQuery,
-  DummyDriver,
-  Kysely,
-  PostgresAdapter,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-  type RawBuilder,
-  SqliteAdapter,
-  SqliteIntrospector,
-  SqliteQueryCompiler,
-  sql,
-} from 'kysely';
+import { type CompiledQuery, type RawBuilder, sql } from 'kysely';
 import { LRUCache } from 'lru-cache';
-import { columnsOf, decodeValue, type ModelName, timesOf } from './columns.ts';
+import { columnsOf, type ModelName } from './columns.ts';
 import type { AnyCondition } from './condition.ts';
 import { conditionSql, type SqlDialect } from './condition-sql.ts';
 import { bytesOfTexts, type JsonQuery, jsonTextSql } from './json-sql.ts';
-import type { WeighedRow } from './rows.ts';
+import { currentTimes, decoderOf, encodeNewRow, encodeValues, parseNumbers } from './row-values.ts';
 import { type Builder, orderKey, type RawRow, type RowQuery, selectSql } from './select-sql.ts';
 
-/** How many statements are kept compiled: more than all shapes of a busy server. */
-const MAX_COMPILED = 1_000;
+/** The bound of the compiled statements in the cache, in bytes: more than the shapes of statements that a busy server uses. */
+const MAX_BYTES = 4 * 1024 * 1024;
+/** The memory of an entry beside its texts, in bytes. */
+const ENTRY_BYTES = 500;
 
-/** How statements reach a database outside of transactions. */
+/** Runs statements on a database outside of transactions. */
 export interface RowConnection {
   readonly dialect: SqlDialect;
-  /** A builder that runs nothing. */
+  /** A builder that has no connection. */
   readonly builder: Builder;
-  /** Runs a statement that only reads what is committed. */
+  /** Runs a statement that reads committed rows. */
   readonly read: (sql: string, values: readonly unknown[]) => Promise<RawRow[]> | RawRow[];
-  /** Runs a statement that writes, in a transaction of its own. */
+  /** Runs a write statement outside of the caller's transactions; it is committed when the promise resolves. */
   readonly write: (sql: string, values: readonly unknown[]) => Promise<RawRow[]>;
-}
-
-/** A builder of SQL for SQLite or PostgreSQL that has no connection. */
-export function sqlBuilder(database: 'sqlite' | 'postgres'): Builder {
-  return new Kysely({
-    dialect:
-      database === 'sqlite'
-        ? {
-            createAdapter: () => new SqliteAdapter(),
-            createDriver: () => new DummyDriver(),
-            createIntrospector: (db) => new SqliteIntrospector(db),
-            createQueryCompiler: () => new SqliteQueryCompiler(),
-          }
-        : {
-            createAdapter: () => new PostgresAdapter(),
-            createDriver: () => new DummyDriver(),
-            createIntrospector: (db) => new PostgresIntrospector(db),
-            createQueryCompiler: () => new PostgresQueryCompiler(),
-          },
-  });
 }
 
 interface CompiledStatement {
@@ -59,10 +29,19 @@ interface CompiledStatement {
   readonly decode: (row: RawRow) => RawRow;
 }
 
-/** Compiles each shape of a statement once, and runs it. */
+/** The id of a row, and the number of bytes of its texts. */
+export interface MeasuredRow {
+  readonly id: number;
+  readonly bytes: number;
+}
+
+/** Runs statements, and compiles each shape of them once. */
 export class CompiledStatements {
   readonly #connection: RowConnection;
-  readonly #statements = new LRUCache<string, CompiledStatement>({ max: MAX_COMPILED });
+  readonly #statements = new LRUCache<string, CompiledStatement>({
+    maxSize: MAX_BYTES,
+    sizeCalculation: ({ sql }, shape) => ENTRY_BYTES + 2 * (shape.length + sql.length),
+  });
 
   constructor(connection: RowConnection) {
     this.#connection = connection;
@@ -76,31 +55,31 @@ export class CompiledStatements {
     return this.#run(`find ${model} ${shape}`, model, values, () => build().compile());
   }
 
-  /** The ids of the rows that {@link find} would find. */
+  /** Returns the ids of the rows that {@link find} would return. */
   findIds(model: string, query: RowQuery<ModelName>): Promise<RawRow[]> {
     const { shape, values, build } = selectSql({ ...this.#connection, model, columns: ['id'] }, query);
     return this.#run(`find ids of ${model} ${shape}`, null, values, () => build().compile());
   }
 
-  /** The ids of the rows that {@link find} would find, with the bytes of their texts: in one row, since many small ones cost much more. */
-  async weigh(model: string, query: RowQuery<ModelName>): Promise<readonly WeighedRow[]> {
+  /** Returns the ids of the rows that {@link find} would return, with the bytes of their texts. The statement returns them in one row, which is faster than many small rows. */
+  async measure(model: string, query: RowQuery<ModelName>): Promise<readonly MeasuredRow[]> {
     const { dialect, builder } = this.#connection;
     const columns = ['id', { name: 'bytes', expression: bytesOfTexts(model) }];
     const { shape, values, build } = selectSql({ dialect, builder, model, columns }, query);
-    const [row] = await this.#run(`weigh ${model} ${shape}`, null, values, () => {
+    const [row] = await this.#run(`measure ${model} ${shape}`, null, values, () => {
       const [ids, bytes] = ['id', 'bytes'].map((name) => dialect.collected(sql.ref(name)));
       return sql`select ${ids} as "ids", ${bytes} as "bytes" from ${build().as('rows')}`.compile(builder);
     });
-    const bytes = listOf(row?.['bytes']);
-    return listOf(row?.['ids']).map((id, index) => ({ id, bytes: bytes[index] ?? 0 }));
+    const bytes = parseNumbers(row?.['bytes']);
+    return parseNumbers(row?.['ids']).map((id, index) => ({ id, bytes: bytes[index] ?? 0 }));
   }
 
-  /** See {@link jsonTextSql}. */
+  /** Returns the JSON of rows; see {@link jsonTextSql}. */
   async jsonText(query: JsonQuery, ids: readonly number[]): Promise<string | null> {
     const { shape, values, build } = jsonTextSql(this.#connection, query, ids);
     const [row] = await this.#run(`json ${shape}`, null, values, build);
     if (row?.['count'] !== row?.['readable']) {
-      throw new Error(`A column of a ${query.model} holds a value of another kind.`);
+      throw new Error(`A row of ${query.model} has a column with a value of another type than the schema declares.`);
     }
     return (row?.['text'] ?? null) as string | null;
   }
@@ -168,7 +147,7 @@ export class CompiledStatements {
 
   update(model: string, where: AnyCondition, data: object): Promise<RawRow[]> {
     const { dialect, builder } = this.#connection;
-    const values = encodeAll(dialect, { ...data, ...present(model, 'updated') });
+    const values = encodeValues(dialect, { ...data, ...currentTimes(model, 'updated') });
     const condition = conditionSql(dialect, model, where);
     const key = `update ${model} ${Object.keys(values).join()} ${condition.shape}`;
     const build = (): CompiledQuery =>
@@ -183,7 +162,7 @@ export class CompiledStatements {
 
   async insert(model: string, data: object): Promise<RawRow> {
     const { dialect, builder } = this.#connection;
-    const values = encodeAll(dialect, { ...data, ...present(model, 'created'), ...present(model, 'updated') });
+    const values = encodeNewRow(dialect, model, data);
     const build = (): CompiledQuery =>
       builder
         .insertInto(model)
@@ -193,15 +172,15 @@ export class CompiledStatements {
     const key = `insert ${model} ${Object.keys(values).join()}`;
     const [row] = await this.#run(key, model, Object.values(values), build, true);
     if (!row) {
-      throw new Error(`A ${model} was inserted, and nothing returned.`);
+      throw new Error(`The insertion of a ${model} returned no row.`);
     }
     return row;
   }
 
-  /** Inserts a row if another one fulfils a condition, which is there until the commit; undefined when none does. */
+  /** Inserts a row if another row fulfils a condition, and locks that row until the commit; returns undefined when no row does. */
   async insertIf(model: string, data: object, other: string, where: AnyCondition): Promise<RawRow | undefined> {
     const { dialect, builder } = this.#connection;
-    const values = encodeAll(dialect, { ...data, ...present(model, 'created'), ...present(model, 'updated') });
+    const values = encodeNewRow(dialect, model, data);
     const condition = conditionSql(dialect, other, where);
     const key = `insert ${model} ${Object.keys(values).join()} if ${other} ${condition.shape}`;
     const [row] = await this.#run(
@@ -225,7 +204,7 @@ export class CompiledStatements {
     return row;
   }
 
-  /** Runs a statement of its own kind that writes rows of a model and returns them. It is compiled each time. */
+  /** Runs a write statement of a caller, which returns rows of a model. It is compiled each time. */
   async write(model: string, statement: (encode: SqlDialect['encode']) => RawBuilder<unknown>): Promise<RawRow[]> {
     const { dialect, builder, write } = this.#connection;
     const { sql: text, parameters } = statement(dialect.encode).compile(builder);
@@ -243,7 +222,7 @@ export class CompiledStatements {
     if (!statement) {
       const query = build();
       if (!isDeepStrictEqual(query.parameters, values)) {
-        throw new Error(`The values of a statement are not in its order: ${query.sql}`);
+        throw new Error(`The values of a statement are not in the order of its parameters: ${query.sql}`);
       }
       statement = { sql: query.sql, decode: model === null ? (row) => row : decoderOf(model) };
       this.#statements.set(key, statement);
@@ -257,43 +236,4 @@ export class CompiledStatements {
   }
 }
 
-function encodeAll({ encode }: SqlDialect, values: object): RawRow {
-  return Object.fromEntries(
-    Object.entries(values)
-      .filter(([, value]) => value !== undefined)
-      .map(([name, value]) => [name, encode(value)]),
-  );
-}
-
-/** The numbers that a database collected. */
-function listOf(collected: unknown): number[] {
-  return (typeof collected === 'string' ? JSON.parse(collected) : (collected ?? [])) as number[];
-}
-
-/** The columns of a model that record when a row was made or last changed, with the present time. */
-function present(model: string, event: 'created' | 'updated'): RawRow {
-  const columns = timesOf(model)[event];
-  const now = new Date();
-  return Object.fromEntries(columns.map((column) => [column, now]));
-}
-
 const COUNT = sql<number | string>`count(*)`.as('count');
-
-/** Gives the values of a row, in place, the form that its model has them in. */
-function decoderOf(model: string): (row: RawRow) => RawRow {
-  const columns = [...columnsOf(model)];
-  return (row) => {
-    for (const [name, kind] of columns) {
-      const value = row[name];
-      if (kind === 'String' ? typeof value === 'string' || value === null : value === null) {
-        continue;
-      }
-      const decoded = decodeValue(value, kind);
-      if (decoded === undefined) {
-        throw new Error(`The column ${name} of a ${model} holds a value of another kind.`);
-      }
-      row[name] = decoded;
-    }
-    return row;
-  };
-}

@@ -4,43 +4,43 @@ import { comparable } from './comparable.ts';
 import {
   type AnyCondition,
   asciiLowerCase,
-  type Choice,
-  choiceOf,
+  type Disjunction,
+  findIndexedDisjunction,
   type Operator,
   type Part,
   partsOf,
 } from './condition.ts';
 
-/** How a database takes values and lists of values. */
+/** The differences between the databases in SQL and in the values of parameters. */
 export interface SqlDialect {
-  /** A value as the driver takes it. */
+  /** Returns a value in the form that the driver accepts. */
   readonly encode: (value: unknown) => unknown;
-  /** A value with the type of a column of this kind, where nothing else in the statement says it. */
+  /** Returns a parameter that is cast to the type of a column kind, for a place where the database cannot infer the type. */
   readonly typed: (value: unknown, kind: ColumnKind) => RawBuilder<unknown>;
-  /** Whether rows that are read can be kept from being deleted until the statement's transaction ends. */
+  /** Whether a select can lock its rows against deletion until the end of the transaction. */
   readonly locksRows: boolean;
-  /** A list of values as one parameter, so that statements do not differ by its length. */
+  /** Returns a list of values as one parameter, so that the SQL does not depend on its length. */
   readonly encodeList: (values: readonly unknown[]) => unknown;
-  /** Whether a column has one of the values of such a parameter. */
+  /** Returns the condition that a column has one of the values of such a parameter. */
   readonly isIn: (column: Expression<unknown>, list: unknown) => Expression<SqlBool>;
-  /** Such a parameter as a table of each `value` with its `place`. */
+  /** Returns such a parameter as a table with the columns `value` and `place`. */
   readonly listed: (list: unknown) => Expression<unknown>;
-  /** Texts one after the other by their places, with a separator between them; null for none. */
+  /** Returns the texts joined in the order of their positions, with a separator; null for no rows. */
   readonly concatenated: (
     text: Expression<unknown>,
     separator: Expression<unknown>,
     place: Expression<unknown>,
   ) => Expression<unknown>;
-  /** The values of a column as a list, in the order in which the rows come: an array, or its JSON; null for none. */
+  /** Returns the values of a column as a list in the order of the rows: an array, or its JSON; null for no rows. */
   readonly collected: (column: Expression<unknown>) => Expression<unknown>;
   /**
-   * The JSON of columns; null for a value that its column cannot have. Times are ISO 8601 in UTC with six digits of fraction, and none when it is zero,
-   * without quotes.
+   * Returns the JSON of a column; null for a value of a type that the column cannot have. Times are ISO 8601 in UTC without quotes, with a fraction of six
+   * digits, which is left out when it is zero.
    */
   readonly json: Readonly<Record<'text' | 'integer' | 'time', (column: Expression<unknown>) => Expression<unknown>>>;
 }
 
-/** Neither database has an escape character unless it is given one; this one hardly ever occurs. */
+/** The escape character of `LIKE` patterns, which hardly ever occurs in texts. */
 const ESCAPE = '\u0001';
 const SPECIAL = new RegExp(`[%_${ESCAPE}]`, 'g');
 
@@ -48,17 +48,17 @@ const SYMBOLS = { equals: '=', not: '<>', gt: '>', gte: '>=', lt: '<', lte: '<='
   Record<Operator, string>
 >;
 
-/** A condition on the rows of a model under an alias, as SQL. */
+/** A condition on the rows of a model, translated to SQL. */
 export interface ConditionSql {
-  /** Equal for conditions that differ in values only: their SQL is the same. */
+  /** Conditions with equal shapes differ in their values only, and have the same SQL. */
   readonly shape: string;
-  /** The values, in the order in which the SQL names them. */
+  /** The values in the order of the SQL parameters. */
   readonly values: readonly unknown[];
-  /** Makes the SQL. */
+  /** Returns the SQL. */
   readonly build: () => Expression<SqlBool>;
 }
 
-/** Translates a condition. Its shape and values cost a walk; the SQL is made when the shape is new. */
+/** Translates a condition. The shape and the values are computed here; the SQL only when `build` is called for a new shape. */
 export function conditionSql(
   dialect: SqlDialect,
   model: string,
@@ -70,9 +70,9 @@ export function conditionSql(
   return { shape, values, build: () => expressionOf(dialect, model, condition, alias, 0) };
 }
 
-/** {@link choiceOf} for the condition of a model. */
-export function choiceOfModel(model: string, condition: AnyCondition): Choice | null {
-  return choiceOf(condition, (field) => relationOfField(model, field) !== undefined);
+/** {@link findIndexedDisjunction} for the condition of a model. */
+export function findIndexedDisjunctionOf(model: string, condition: AnyCondition): Disjunction | null {
+  return findIndexedDisjunction(condition, (field) => relationOfField(model, field) !== undefined);
 }
 
 function partsOfModel(model: string, condition: AnyCondition): Part[] {

@@ -1,7 +1,7 @@
 import type { Prisma } from '../generated/client/client.ts';
 import type { ModelName, RowOf } from './columns.ts';
 
-/** How a column is compared. A string of `contains` is text, in which no character has a meaning of its own; it finds ASCII letters in either case. */
+/** The comparisons of a column. `contains` searches a literal text without wildcards, and ignores the case of ASCII letters. */
 export interface Comparison<Value> {
   equals?: Value;
   not?: Value;
@@ -22,8 +22,8 @@ type Columns<Model extends ModelName> = {
 };
 
 /**
- * A condition on the columns of a row: all of its members hold. It is a subset of Prisma's filters of the model, so it serves writes as well, and it has one
- * meaning in SQL, in Prisma and for a row in memory ({@link matches}).
+ * A condition on the columns of a row, which is the conjunction of its members. It is a subset of Prisma's filters for the model, so writes can use it as well,
+ * and it has the same meaning in SQL, in Prisma and for a row in memory ({@link matches}).
  */
 export type RowCondition<Model extends ModelName> = Columns<Model> & {
   AND?: RowCondition<Model>[];
@@ -31,7 +31,7 @@ export type RowCondition<Model extends ModelName> = Columns<Model> & {
   NOT?: RowCondition<Model>;
 };
 
-/** What decides which rows of a model a viewer sees, where the row itself tells. */
+/** The condition that decides which rows of a model a viewer sees, where the columns of the row are enough to decide. */
 export type RowPolicy<Model extends ModelName> = RowCondition<Model>;
 
 type Objects<Model extends ModelName> = Prisma.TypeMap['model'][Model]['payload']['objects'];
@@ -42,7 +42,7 @@ type Related<Payload> = Payload extends { name: infer Name extends ModelName }[]
     ? Condition<Name>
     : never;
 
-/** A condition on a row and on rows that it is related to. */
+/** A condition on a row and on its related rows. */
 export type Condition<Model extends ModelName> = Columns<Model> & {
   [Field in keyof Objects<Model>]?: Related<Objects<Model>[Field]>;
 } & {
@@ -51,10 +51,10 @@ export type Condition<Model extends ModelName> = Columns<Model> & {
   NOT?: Condition<Model>;
 };
 
-/** A condition of any model, for what interprets conditions. */
+/** A condition of any model, for the functions that interpret conditions. */
 export type AnyCondition = Readonly<Record<string, unknown>>;
 
-/** The parts of a condition, in order: what interprets one has to deal with each kind. */
+/** The parts of a condition; a function that interprets conditions has to handle each kind. */
 export type Part =
   | { readonly kind: 'AND' | 'OR'; readonly parts: readonly AnyCondition[] }
   | { readonly kind: 'NOT'; readonly part: AnyCondition }
@@ -72,7 +72,7 @@ const OPERATORS: Readonly<Record<Operator, true>> = {
   contains: true,
 };
 
-/** Takes a condition apart. `isRelation` says which fields are relations. */
+/** Returns the parts of a condition in order. `isRelation` decides which fields are relations. */
 export function partsOf(condition: AnyCondition, isRelation: (field: string) => boolean): Part[] {
   const parts: Part[] = [];
   for (const [name, value] of Object.entries(condition)) {
@@ -99,35 +99,38 @@ export function partsOf(condition: AnyCondition, isRelation: (field: string) => 
   return parts;
 }
 
-/** A condition as a choice: one of the alternatives holds, and the rest. */
-export interface Choice {
+/** A condition in the form of a disjunction: one of the alternatives and all of the rest must be true. */
+export interface Disjunction {
   readonly alternatives: readonly AnyCondition[];
   readonly rest: readonly AnyCondition[];
 }
 
 /**
- * Takes an `OR` out of a condition of which each alternative demands equality or a related row: rows that an index finds. No index finds those of the whole
- * `OR` in an order.
+ * Returns the `OR` of a condition, if each of its alternatives requires equality or a related row, and so can use an index; null without such an `OR`. A query
+ * for the whole `OR` in an order cannot use an index.
  */
-export function choiceOf(condition: AnyCondition, isRelation: (field: string) => boolean): Choice | null {
+export function findIndexedDisjunction(
+  condition: AnyCondition,
+  isRelation: (field: string) => boolean,
+): Disjunction | null {
   const conjuncts = conjunctsOf(condition);
-  const isFound = (alternative: AnyCondition): boolean =>
+  const isIndexed = (alternative: AnyCondition): boolean =>
     partsOf(alternative, isRelation).every(
       (part) => part.kind === 'relation' || (part.kind === 'column' && part.operator === 'equals'),
     );
-  const choice = conjuncts.find(({ OR: alternatives }) => {
+  const disjunction = conjuncts.find(({ OR: alternatives }) => {
     const all = (alternatives ?? []) as readonly AnyCondition[];
-    return all.length > 0 && all.every(isFound);
+    return all.length > 0 && all.every(isIndexed);
   });
-  return choice
+  return disjunction
     ? {
-        alternatives: choice['OR'] as readonly AnyCondition[],
-        rest: conjuncts.filter((conjunct) => conjunct !== choice),
+        alternatives: disjunction['OR'] as readonly AnyCondition[],
+        rest: conjuncts.filter((conjunct) => conjunct !== disjunction),
       }
     : null;
 }
 
-/** The conditions, each of one member, that hold together when a condition does. */
+/** Returns the conditions of one member each whose conjunction is the given condition. */
 function conjunctsOf(condition: AnyCondition): AnyCondition[] {
   return Object.entries(condition).flatMap(([name, value]) =>
     name === 'AND' ? (value as readonly AnyCondition[]).flatMap(conjunctsOf) : [{ [name]: value }],
@@ -140,12 +143,12 @@ function isComparison(value: unknown): value is Readonly<Record<string, unknown>
 
 function operatorOf(name: string): Operator {
   if (!Object.hasOwn(OPERATORS, name)) {
-    throw new Error(`There is no operator ${name}.`);
+    throw new Error(`There is no operator ${name}; the operators are ${Object.keys(OPERATORS).join(', ')}.`);
   }
   return name as Operator;
 }
 
-/** Whether a value stands in each relation to an operand; null is related to nothing but by `equals` and `not`, as in SQL. */
+/** Returns whether a comparison is true; as in SQL, null compares by `equals` and `not` only. */
 const COMPARE: Readonly<Record<Operator, (value: Value, operand: unknown) => boolean>> = {
   equals: (value, operand) => isEqual(value, operand),
   not: (value, operand) => (operand === null ? value !== null : value !== null && !isEqual(value, operand)),
@@ -162,12 +165,12 @@ function isEqual(value: Value, operand: unknown): boolean {
   return value instanceof Date && operand instanceof Date ? value.getTime() === operand.getTime() : value === operand;
 }
 
-/** As both databases fold letters in columns of ours: those of ASCII only. */
+/** Returns the text with ASCII letters in lower case, as both databases fold the case of the columns. */
 export function asciiLowerCase(text: string): string {
   return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
-/** Whether a row fulfils a condition on its columns. */
+/** Returns whether a row fulfils a condition on its columns. */
 export function matches<Model extends ModelName>(
   condition: RowCondition<Model>,
   row: Readonly<Partial<RowOf<Model>>>,
@@ -190,6 +193,6 @@ function partMatches(part: Part, row: Readonly<Record<string, unknown>>): boolea
     case 'column':
       return COMPARE[part.operator]((row[part.name] ?? null) as Value, part.operand);
     case 'relation':
-      throw new Error(`A row alone does not tell whether its ${part.name} fulfil a condition.`);
+      throw new Error(`A condition on the related ${part.name} cannot be evaluated for a row in memory.`);
   }
 }

@@ -4,29 +4,29 @@ import { Prisma } from '../generated/client/client.ts';
 const UNIQUE_VIOLATION = 'P2002';
 const ROW_NOT_FOUND = 'P2025';
 
-/** Whether a write failed because a row with the same unique value exists. */
+/** Returns whether a write failed because a row with the same unique value exists. */
 export function isUniqueViolation(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === UNIQUE_VIOLATION;
 }
 
-/** How Prisma, SQLite and PostgreSQL name that a row refers to one which is not there. */
+/** The error codes of Prisma, SQLite and PostgreSQL for a reference to a row that does not exist. */
 const FOREIGN_KEY_VIOLATIONS: ReadonlySet<unknown> = new Set(['P2003', 'SQLITE_CONSTRAINT_FOREIGNKEY', '23503']);
 
 /**
- * The result of a write that refers to other rows.
+ * Returns the result of a write that refers to other rows.
  *
- * @throws what `gone` makes when one of these is not there any more
+ * @throws the error that `missing` returns when one of those rows no longer exists
  */
-export async function orGone<Result>(write: PromiseLike<Result>, gone: () => Error): Promise<Result> {
+export async function orMissingReference<Result>(write: PromiseLike<Result>, missing: () => Error): Promise<Result> {
   try {
     return await write;
   } catch (error) {
-    throw FOREIGN_KEY_VIOLATIONS.has((error as { readonly code?: unknown } | null)?.code) ? gone() : error;
+    throw FOREIGN_KEY_VIOLATIONS.has((error as { readonly code?: unknown } | null)?.code) ? missing() : error;
   }
 }
 
 /**
- * The result of a write to one row.
+ * Returns the result of a write to one row.
  *
  * @throws {NotFoundError} when no row matched
  */

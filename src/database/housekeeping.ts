@@ -1,17 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Work in the background that is done again and again. */
-export interface Chore {
-  /** How long it rests between two times, in milliseconds. */
+/** Background work that is repeated. */
+export interface PeriodicTask {
+  /** The pause between two runs, in milliseconds. */
   readonly intervalMs: number;
-  /** Does the work; stops soon after the signal. */
+  /** Does the work; stops soon after the signal is aborted. */
   readonly work: (stopping: AbortSignal) => Promise<void>;
-  /** Takes note of a failure; the next time follows as ever. */
+  /** Called with the error of a run that failed; the next run follows after the usual pause. */
   readonly onFailure: (error: unknown) => void;
 }
 
-/** Does a chore again and again, first after one interval; gives what stops it. */
-export function repeat({ intervalMs, work, onFailure }: Chore): () => Promise<void> {
+/** Runs a task repeatedly, for the first time after one interval; returns the function that stops it. */
+export function runPeriodically({ intervalMs, work, onFailure }: PeriodicTask): () => Promise<void> {
   const stopping = new AbortController();
   const { signal } = stopping;
   const running = (async () => {

@@ -1,22 +1,23 @@
+import type { Database } from './client.ts';
 import type { RowOf } from './columns.ts';
+import type { MeasuredRow } from './compiled-statements.ts';
 import type { AnyCondition, Condition } from './condition.ts';
 import type { JsonLayout, JsonShape } from './json-sql.ts';
-import type { Database } from './open.ts';
 import type { PagedModel } from './page.ts';
-import { findRow, jsonText, type WeighedRow, weighRows } from './rows.ts';
+import { findRow, jsonText, measureRows } from './rows.ts';
 import type { RowQuery } from './select-sql.ts';
 
-/** The bytes of texts that are read at once, unless a single row has more. */
-const MAX_RUN_BYTES = 256 * 1024;
-/** How many rows are weighed at once, before the texts of some of them are read; more where the database may have to sort all rows for it. */
-const WEIGHED_AT_ONCE = 1000;
-const SORTED_AT_ONCE = 10_000;
-/** What a row takes beside its texts, in bytes. */
+/** The bytes of texts that one statement reads, unless a single row has more. */
+const MAX_CHUNK_BYTES = 256 * 1024;
+/** The number of rows that one statement measures before their texts are read; more where the database may have to sort all rows for each statement. */
+const MAX_MEASURED_ROWS = 1000;
+const MAX_SORTED_ROWS = 10_000;
+/** The bytes of a row beside its texts. */
 const ROW_BYTES = 150;
 
 /**
- * The rows of a list as JSON objects, separated by commas, which the database writes itself: in runs of some hundred kilobytes, each when it is asked for.
- * Times are ISO 8601 in UTC with six digits of fraction, and none when it is zero. `queryAfter` gives the query of all rows behind one, or at the start.
+ * Yields the rows of a list as JSON objects, separated by commas, in chunks of some hundred kilobytes that the database encodes and that are read on demand.
+ * Times are ISO 8601 in UTC with a fraction of six digits, which is left out when it is zero. `queryAfter` returns the query of all rows after the given one.
  */
 export async function* jsonOfRows<Model extends PagedModel>(
   database: Database,
@@ -27,13 +28,13 @@ export async function* jsonOfRows<Model extends PagedModel>(
   let left = take;
   for (let last: RowOf<Model> | null = null; left > 0; ) {
     const query = queryAfter(last);
-    const most = Math.min(left, isOrderedById(query) ? WEIGHED_AT_ONCE : SORTED_AT_ONCE);
-    const weighed: readonly WeighedRow[] = await weighRows(database, model, { ...query, take: most });
-    last = weighed.length < most || most === left ? null : await lastOf(database, model, weighed);
+    const most = Math.min(left, isOrderedById(query) ? MAX_MEASURED_ROWS : MAX_SORTED_ROWS);
+    const measured: readonly MeasuredRow[] = await measureRows(database, model, { ...query, take: most });
+    last = measured.length < most || most === left ? null : await lastOf(database, model, measured);
     left = last ? left - most : 0;
-    for (const ids of runsOf(weighed)) {
+    for (const ids of chunksOf(measured)) {
       const text = await jsonText(database, { model, shape, layout, where: visible as AnyCondition }, ids);
-      // All of them may be gone by now, or not to be seen any more.
+      // All of them may have been deleted or hidden since they were measured.
       if (text !== null) {
         yield text;
       }
@@ -41,11 +42,11 @@ export async function* jsonOfRows<Model extends PagedModel>(
   }
 }
 
-/** The last of some rows that is still there. */
+/** Returns the last of the rows that still exists; null when none does. */
 async function lastOf<Model extends PagedModel>(
   database: Database,
   model: Model,
-  rows: readonly WeighedRow[],
+  rows: readonly MeasuredRow[],
 ): Promise<RowOf<Model> | null> {
   for (const { id } of rows.toReversed()) {
     const row = await findRow(database, model, { id } as Condition<Model>);
@@ -59,9 +60,9 @@ async function lastOf<Model extends PagedModel>(
 export interface JsonRows<Model extends PagedModel> {
   readonly model: Model;
   readonly shape: JsonShape;
-  /** Which rows the reader sees: a slow one may have lost a right since the list began. */
+  /** The condition on visible rows, checked again for each chunk, since the reader's access may be revoked while a long list is sent. */
   readonly visible: Condition<Model>;
-  /** How many rows at the most; all when left out. */
+  /** The largest number of rows; all when left out. */
   readonly take?: number;
 }
 
@@ -69,11 +70,11 @@ function isOrderedById({ orderBy: [first = {}] = [] }: Pick<RowQuery<PagedModel>
   return 'id' in first;
 }
 
-function* runsOf(rows: readonly WeighedRow[]): Generator<number[]> {
+function* chunksOf(rows: readonly MeasuredRow[]): Generator<number[]> {
   let ids: number[] = [];
   let bytes = 0;
   for (const row of rows) {
-    if (ids.length > 0 && bytes + row.bytes > MAX_RUN_BYTES) {
+    if (ids.length > 0 && bytes + row.bytes > MAX_CHUNK_BYTES) {
       yield ids;
       ids = [];
       bytes = 0;

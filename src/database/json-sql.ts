@@ -4,18 +4,18 @@ import type { AnyCondition } from './condition.ts';
 import { conditionSql, type SqlDialect } from './condition-sql.ts';
 import type { Builder, Statement } from './select-sql.ts';
 
-/** The members of a JSON object: each a column, or the object of a row that this one refers to. */
+/** The members of a JSON object: each is a column, or the object of a row to which this row refers. */
 export interface JsonShape {
   readonly [member: string]: string | { readonly relation: string; readonly shape: JsonShape };
 }
 
-/** How JSON is laid out: what stands before each object, and how much deeper its members stand; both empty for JSON without white space. */
+/** The white space of JSON: the text before each object, and the additional indentation of its members; both are empty for compact JSON. */
 export interface JsonLayout {
   readonly lineBreak: string;
   readonly indent: string;
 }
 
-/** An expression for the bytes of a row's texts. */
+/** Returns the SQL of the number of bytes of a row's texts. */
 export function bytesOfTexts(model: string): RawBuilder<number> {
   const texts = [...columnsOf(model)].flatMap(([name, kind]) =>
     kind === 'String' ? [sql`coalesce(octet_length(${sql.ref(name)}), 0)`] : [],
@@ -30,7 +30,7 @@ export interface JsonQuery {
   readonly where: AnyCondition;
 }
 
-/** Reads rows by their ids, in the order of these, as one `text`, with how many they are (`count`) and how many of them could be written (`readable`). */
+/** Returns the statement that reads rows in the order of their ids as one `text` of JSON, with their number (`count`) and the number of them that could be encoded (`readable`). */
 export function jsonTextSql(
   { dialect, builder }: { readonly dialect: SqlDialect; readonly builder: Builder },
   { model, shape, layout, where }: JsonQuery,
@@ -89,7 +89,9 @@ function columnSql({ json }: SqlDialect, { model, alias }: JsonSource, name: str
     case 'DateTime':
       return sql`'"' || ${json.time(column)} || '"'`;
     default:
-      throw new Error(`The column ${name} of a ${model} has no form in JSON.`);
+      throw new Error(
+        `The column ${name} of ${model} has a type without a JSON encoding; select String, Int and DateTime columns only.`,
+      );
   }
 }
 

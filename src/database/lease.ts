@@ -1,26 +1,25 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Database, Transaction } from './client.ts';
 import { isUniqueViolation } from './failures.ts';
-import type { Database } from './open.ts';
-import type { Transaction } from './transactions.ts';
 
 /** How long a lease lasts unless it is renewed, in milliseconds. */
-const LIFE_MS = 6_000;
+const LEASE_DURATION_MS = 6_000;
 const RENEW_INTERVAL_MS = 2_000;
-/** How long before its end a holder that could not renew stops: its clock and the others' need not agree to the last second. */
-const MARGIN_MS = 1_500;
-/** How often a process that would like to have the lease looks whether it is free. */
-const LOOK_INTERVAL_MS = 1_000;
-const TICK_MS = 250;
+/** How long before the expiry a holder that could not renew stops, in milliseconds, since the clocks of the processes may differ. */
+const SAFETY_MARGIN_MS = 1_500;
+/** The interval at which a process without the lease tries to acquire it, in milliseconds. */
+const ACQUIRE_INTERVAL_MS = 1_000;
+const RENEW_CHECK_INTERVAL_MS = 250;
 
-/** A lease that is held, as far as the work under it may know. */
+/** The lease as the work under it sees it. */
 export interface LeaseHandle {
-  /** Aborted when the work has to stop: the lease ran out, was lost, or is about to be given up. */
+  /** Aborted when the work has to stop: the lease has expired, was lost, or is about to be released. */
   readonly signal: AbortSignal;
-  /** Whether no other process can have the lease at this very moment. */
+  /** Returns whether no other process can have the lease at this moment. */
   readonly isValid: () => boolean;
   /**
-   * Writes in a transaction that takes place only while the lease is held.
+   * Runs a transaction that is committed only if this process still has the lease.
    *
    * @throws {LeaseLostError} when another process has it
    */
@@ -30,43 +29,39 @@ export interface LeaseHandle {
 export interface LeaseOptions {
   readonly database: Database;
   readonly name: string;
-  /** Takes note of a failure; it is tried again. */
+  /** Called with the error of a failure, after which the lease is tried again. */
   readonly onFailure: (error: unknown) => void;
 }
 
-/** Another process took the lease over, which happens to a holder that did not renew in time. */
+/** Another process has taken over the lease, since this one did not renew it in time. */
 export class LeaseLostError extends Error {
   constructor(name: string) {
-    super(`Another process holds the lease ${name}.`);
+    super(`Another process holds the lease ${name}, since this one did not renew it in time.`);
     this.name = 'LeaseLostError';
   }
 }
 
 /**
- * Runs work in one process at a time, of all that share a database: whichever takes the lease. When its process dies another one takes over
- * within seconds. The work goes on until the signal of its lease is aborted, and is started anew when it fails. The function that is returned stops it and
- * gives the lease up at once.
+ * Runs work in one process at a time: the one of all processes on a database that has the lease. When that process dies, another one takes over within
+ * seconds. The work runs until the signal of its lease is aborted, and is restarted when it fails. Returns the function that stops it and releases the lease.
  *
- * The end of a lease is told by the clocks of the processes: where those differ by seconds, two may believe that they hold it. What must never
- * happen twice belongs in {@link LeaseHandle.fencedWrite}.
+ * The processes compare the expiry with their own clocks: when these differ by seconds, two processes may both run the work. Writes that must never happen
+ * twice belong in {@link LeaseHandle.fencedWrite}.
  */
-export function workUnderLease(
-  options: LeaseOptions,
-  work: (lease: LeaseHandle) => Promise<void>,
-): () => Promise<void> {
+export function runUnderLease(options: LeaseOptions, work: (lease: LeaseHandle) => Promise<void>): () => Promise<void> {
   const lease = new Lease(options);
   const stopping = new AbortController();
   const running = (async () => {
     while (!stopping.signal.aborted) {
       try {
-        if (await lease.take()) {
-          // The stop may have been asked for while the lease was taken.
-          await (stopping.signal.aborted ? lease.release() : lease.keep(work, stopping.signal));
+        if (await lease.acquire()) {
+          // The stop may have been requested while the lease was being acquired.
+          await (stopping.signal.aborted ? lease.release() : lease.run(work, stopping.signal));
         }
       } catch (error) {
         options.onFailure(error);
       }
-      await sleep(LOOK_INTERVAL_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
+      await sleep(ACQUIRE_INTERVAL_MS, undefined, { signal: stopping.signal }).catch(() => undefined);
     }
   })();
   return async () => {
@@ -75,32 +70,32 @@ export function workUnderLease(
   };
 }
 
-/** Runs work once, if no other process does at the moment; says whether it ran. The work stops soon after its lease's signal is aborted. */
-export async function workIfLeaseIsFree(
+/** Runs work once if the lease is free; returns whether it ran. The work stops soon after the signal of its lease is aborted. */
+export async function tryRunUnderLease(
   options: LeaseOptions,
   stopping: AbortSignal,
   work: (lease: LeaseHandle) => Promise<void>,
 ): Promise<boolean> {
   const lease = new Lease(options);
-  if (!(await lease.take())) {
+  if (!(await lease.acquire())) {
     return false;
   }
-  await lease.keep(work, stopping);
+  await lease.run(work, stopping);
   return true;
 }
 
 class Lease {
   readonly #options: LeaseOptions;
   readonly #holder = randomUUID();
-  /** Until when the lease is ours for sure, on the clock that nobody sets. */
+  /** Until when no other process can have the lease, on the monotonic clock. */
   #validUntil = 0;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
   }
 
-  /** Takes the lease when it is free, or ours still. */
-  async take(): Promise<boolean> {
+  /** Acquires the lease if it is free or still belongs to this process. */
+  async acquire(): Promise<boolean> {
     const { database, name } = this.#options;
     const present = await database.lease.findUnique({ where: { name } });
     const now = new Date();
@@ -113,8 +108,8 @@ class Lease {
     return this.#claim(database, { OR: [{ holder: this.#holder }, { expiresAt: { lte: now } }] });
   }
 
-  /** Runs the work and renews the lease meanwhile; afterwards the lease is free. */
-  async keep(work: (lease: LeaseHandle) => Promise<void>, stop: AbortSignal): Promise<void> {
+  /** Runs the work and renews the lease during that time; then releases the lease. */
+  async run(work: (lease: LeaseHandle) => Promise<void>, stop: AbortSignal): Promise<void> {
     const ended = new AbortController();
     const end = (): void => ended.abort();
     stop.addEventListener('abort', end);
@@ -137,15 +132,15 @@ class Lease {
     return performance.now() < this.#validUntil;
   }
 
-  /** Renews the lease now and then; aborts `ended` when it is lost, or when a renewal takes too long. */
+  /** Renews the lease periodically; aborts `ended` when the lease is lost or could not be renewed in time. */
   #renewUntil(ended: AbortController): () => Promise<void> {
     const { database, name, onFailure } = this.#options;
     let renewal: Promise<void> | null = null;
     let renewedAt = performance.now();
     const renew = async (): Promise<void> => {
       renewedAt = performance.now();
-      const kept = await this.#claim(database, { holder: this.#holder });
-      if (!kept) {
+      const isRenewed = await this.#claim(database, { holder: this.#holder });
+      if (!isRenewed) {
         ended.abort();
         throw new LeaseLostError(name);
       }
@@ -154,7 +149,11 @@ class Lease {
       if (ended.signal.aborted) {
         clearInterval(timer);
       } else if (!this.#isValid()) {
-        onFailure(new Error(`The lease ${name} could not be renewed in time.`));
+        onFailure(
+          new Error(
+            `The lease ${name} could not be renewed in time. Its work stops until the lease is acquired again.`,
+          ),
+        );
         ended.abort();
       } else if (!renewal && performance.now() - renewedAt >= RENEW_INTERVAL_MS) {
         renewal = renew()
@@ -163,7 +162,7 @@ class Lease {
             renewal = null;
           });
       }
-    }, TICK_MS);
+    }, RENEW_CHECK_INTERVAL_MS);
     return async () => {
       clearInterval(timer);
       await renewal;
@@ -194,7 +193,7 @@ class Lease {
   async #update(client: LeaseClient, condition: object): Promise<boolean> {
     const { count } = await client.lease.updateMany({
       where: { name: this.#options.name, ...condition },
-      data: { holder: this.#holder, expiresAt: lifeFromNow() },
+      data: { holder: this.#holder, expiresAt: newExpiry() },
     });
     return count > 0;
   }
@@ -203,7 +202,7 @@ class Lease {
     const { database, name } = this.#options;
     const validUntil = this.#trustedUntil();
     try {
-      await database.lease.create({ data: { name, holder: this.#holder, expiresAt: lifeFromNow() } });
+      await database.lease.create({ data: { name, holder: this.#holder, expiresAt: newExpiry() } });
     } catch (error) {
       if (isUniqueViolation(error)) {
         return false;
@@ -219,14 +218,14 @@ class Lease {
     await database.lease.deleteMany({ where: { name, holder: this.#holder } });
   }
 
-  /** When a lease that is written after this call can't be trusted any more. */
+  /** Returns the end of the safe use of a lease that is written after this call. */
   #trustedUntil(): number {
-    return performance.now() + LIFE_MS - MARGIN_MS;
+    return performance.now() + LEASE_DURATION_MS - SAFETY_MARGIN_MS;
   }
 }
 
 type LeaseClient = Pick<Database, 'lease'>;
 
-function lifeFromNow(): Date {
-  return new Date(Date.now() + LIFE_MS);
+function newExpiry(): Date {
+  return new Date(Date.now() + LEASE_DURATION_MS);
 }

@@ -3,14 +3,14 @@ import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { type AppliedMigration, pendingMigrations, readMigrations } from './migrations.ts';
 
-/** The advisory lock that processes which start together take in turn; any number that nobody else uses. */
+/** The advisory lock that serialises the migrations of processes that start together; an arbitrary number. */
 const START_LOCK = 0x7469_6469;
-/** How long a change of the shape waits for a lock, in milliseconds: writers queue behind it meanwhile. */
+/** How long a schema change waits for a lock, in milliseconds: writers queue behind it during that time. */
 const LOCK_TIMEOUT_MS = 3_000;
 const LOCK_NOT_AVAILABLE = '55P03';
 const MAX_ATTEMPTS = 20;
 const RETRY_DELAY_MS = 1_000;
-/** How long a connection may take to be made where nobody says so, in milliseconds. */
+/** The default time-out of a connection attempt, in milliseconds. */
 const CONNECTION_TIMEOUT_MS = 15_000;
 
 const RECORD_TABLE = `
@@ -26,21 +26,21 @@ const RECORD_TABLE = `
   )`;
 
 /**
- * Brings a PostgreSQL database up to date. Everything pending is one transaction, which only one process at a time may run: of several
- * that start together one migrates and the others find it done. `prepare` runs in the same transaction.
+ * Migrates a PostgreSQL database. All pending migrations are one transaction, which one process at a time runs, so that of several processes that start
+ * together the first one migrates. `prepare` runs in the same transaction.
  */
 export async function migratePostgres(
   url: string,
   prepare: (client: pg.Client) => Promise<void> = async () => undefined,
   timeoutMs = CONNECTION_TIMEOUT_MS,
 ): Promise<void> {
-  await aloneInTransaction({ url, timeoutMs }, async (client) => {
+  await runExclusively({ url, timeoutMs }, async (client) => {
     await client.query(RECORD_TABLE);
     const { rows } = await client.query<AppliedMigration>(
       'SELECT "migration_name" AS "name", "checksum" FROM "_prisma_migrations" WHERE "rolled_back_at" IS NULL',
     );
     for (const { name, sql, checksum } of pendingMigrations(readMigrations('postgres/migrations'), rows)) {
-      // One string without parameters: the simple protocol takes a whole script, function bodies included.
+      // Without parameters, so that the simple query protocol is used, which accepts a script of several statements.
       await client.query(sql);
       await client.query(
         `INSERT INTO "_prisma_migrations" ("id", "checksum", "migration_name", "finished_at", "applied_steps_count")
@@ -54,21 +54,21 @@ export async function migratePostgres(
 
 export interface PostgresServer {
   readonly url: string;
-  /** How long a connection may take to be made, in milliseconds. */
+  /** The time-out of a connection attempt, in milliseconds. */
   readonly timeoutMs?: number;
 }
 
 /**
- * Does what only one process at a time may do to the shape of the database, all of it or nothing. Where it needs a lock that another transaction keeps, it
- * gives way to the writers that queue behind it, and tries again.
+ * Runs a change of the database schema in a transaction, in one process at a time. When it cannot get a lock in time, it rolls back, so that the writers
+ * that queue behind it continue, and retries.
  */
-export async function aloneInTransaction(
+export async function runExclusively(
   server: PostgresServer,
   work: (client: pg.Client) => Promise<void>,
 ): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await runAlone(server, work);
+      return await runOnce(server, work);
     } catch (error) {
       const isLocked = error instanceof pg.DatabaseError && error.code === LOCK_NOT_AVAILABLE;
       if (!isLocked || attempt === MAX_ATTEMPTS) {
@@ -79,12 +79,12 @@ export async function aloneInTransaction(
   }
 }
 
-async function runAlone(
+async function runOnce(
   { url, timeoutMs = CONNECTION_TIMEOUT_MS }: PostgresServer,
   work: (client: pg.Client) => Promise<void>,
 ): Promise<void> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: timeoutMs });
-  // The query that waits on a connection that breaks fails by itself.
+  // The pending query of a broken connection fails as well.
   client.on('error', () => undefined);
   await client.connect();
   try {

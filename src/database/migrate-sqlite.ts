@@ -17,8 +17,8 @@ const RECORD_TABLE = `
   )`;
 
 /**
- * Brings the SQLite database at `path` up to date, making it when there is none. Everything pending is one transaction under the
- * write lock, so of several processes that start together one migrates and the others find it done. `prepare` runs in the same transaction.
+ * Migrates the SQLite database at `path`; creates it if it is missing. All pending migrations are one transaction under the write lock, so that of several
+ * processes that start together the first one migrates. `prepare` runs in the same transaction.
  */
 export function migrateSqlite(path: string, prepare: (database: Sqlite.Database) => void = () => undefined): void {
   const database = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS });
@@ -56,7 +56,7 @@ function enterWalMode(database: Sqlite.Database): void {
       database.pragma('journal_mode = WAL');
       return;
     } catch (error) {
-      // SQLite does not call the busy handler for a change of the journal mode: another process may be making it just now.
+      // SQLite has no busy timeout for a change of the journal mode, which another process may be making at the same time.
       if (!(error instanceof Sqlite.SqliteError && error.code.startsWith('SQLITE_BUSY')) || Date.now() > deadline) {
         throw error;
       }

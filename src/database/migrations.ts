@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** A migration as a file holds it. */
+/** A migration as its file contains it. */
 export interface Migration {
   readonly name: string;
   readonly sql: string;
@@ -11,13 +11,13 @@ export interface Migration {
   readonly checksum: string;
 }
 
-/** A migration as Prisma's own table `_prisma_migrations` records it, so that `prisma migrate status` and `deploy` agree with us. */
+/** A migration as Prisma's table `_prisma_migrations` records it, so that `prisma migrate status` and `deploy` work with it. */
 export interface AppliedMigration {
   readonly name: string;
   readonly checksum: string;
 }
 
-/** The migrations in a folder below `prisma/`, in the order of their names. */
+/** Returns the migrations in a folder below `prisma/`, in the order of their names. */
 export function readMigrations(folder: 'migrations' | 'postgres/migrations'): Migration[] {
   const path = fileURLToPath(new URL(`../../prisma/${folder}`, import.meta.url));
   return readdirSync(path, { withFileTypes: true })
@@ -30,16 +30,18 @@ export function readMigrations(folder: 'migrations' | 'postgres/migrations'): Mi
     });
 }
 
-/** What is still to be applied; fails when the database holds what this program does not know. */
+/** Returns the migrations that are not applied; throws when the database has a migration that this version does not know or that was changed. */
 export function pendingMigrations(known: readonly Migration[], applied: readonly AppliedMigration[]): Migration[] {
   const byName = new Map(known.map((migration) => [migration.name, migration]));
   for (const { name, checksum } of applied) {
     const migration = byName.get(name);
     if (!migration) {
-      throw new Error(`The database holds the migration ${name}, which this version of Tidings does not know.`);
+      throw new Error(
+        `The database has the migration ${name}, which this version of Tidings does not know. Run a newer version.`,
+      );
     }
     if (migration.checksum !== checksum) {
-      throw new Error(`The migration ${name} was changed after it had been applied.`);
+      throw new Error(`The file of the migration ${name} was changed after it had been applied. Restore the file.`);
     }
   }
   const done = new Set(applied.map(({ name }) => name));

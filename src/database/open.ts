@@ -2,59 +2,60 @@ import { mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type Sqlite from 'better-sqlite3';
 import type pg from 'pg';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { StartError } from '../errors.ts';
 import { PrismaClient } from '../generated/client/client.ts';
-import { sqlBuilder } from './compiled-statements.ts';
+import type { Database } from './client.ts';
 import { migratePostgres } from './migrate-postgres.ts';
 import { migrateSqlite } from './migrate-sqlite.ts';
 import { createPostgresClient } from './postgres.ts';
 import { useConnection } from './rows.ts';
+import { sqlBuilder } from './sql-builder.ts';
 import { SerialSqliteFactory } from './sqlite.ts';
 import { openReader, SQLITE_DIALECT, SqliteStatements } from './sqlite-statements.ts';
 
-/** The models' client: one shape, whatever the database behind it. */
-export type Database = PrismaClient;
-
 export interface OpenDatabase {
   readonly client: Database;
-  /** The file that holds the database, absolute; null when it is PostgreSQL. */
+  /** The absolute path of the SQLite file; null for PostgreSQL. */
   readonly path: string | null;
   readonly close: () => Promise<void>;
 }
 
-/** What is made in the database after its migrations, in the same transaction: the change log's triggers. */
-export interface Preparation {
+/** The functions that run after the migrations in the same transaction; they install the triggers of the change log. */
+export interface PostMigration {
   readonly sqlite: (database: Sqlite.Database) => void;
   readonly postgres: (client: pg.Client) => Promise<void>;
 }
 
 export interface DatabaseObserver {
-  /** Called with the text of every SQL statement that the client runs. */
+  /** Called with the text of each SQL statement that the client runs. */
   readonly onStatement?: (sql: string) => void;
-  /** Called after every commit of this process, and sometimes without one. */
+  /** Called after each commit of this process, and sometimes without one. */
   readonly onCommit?: () => void;
 }
 
-/** Opens the database of the configuration, making and migrating it where that is due. */
+/** Opens the database of the configuration; creates it if it is missing, and applies pending migrations. */
 export async function openDatabase(
   config: Config['database'],
-  preparation: Preparation,
+  preparation: PostMigration,
   observer: DatabaseObserver = {},
 ): Promise<OpenDatabase> {
   const isFile = config.url.startsWith('file:');
   try {
     return await (isFile ? openSqlite : openPostgres)(config, preparation, observer);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new StartError(`The database ${placeOf(config.url)} cannot be opened: ${reason}. Check DATABASE_URL.`, {
-      cause: error,
-    });
+    const reason = (error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
+    throw new StartError(
+      `The database ${describeTarget(config.url)} cannot be opened: ${reason}. Check DATABASE_URL.`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
-/** Where a database is, without the password of its URL. */
-function placeOf(url: string): string {
+/** Returns the location of a database, without the credentials of its URL. */
+function describeTarget(url: string): string {
   if (url.startsWith('file:')) {
     return resolve(url.slice('file:'.length));
   }
@@ -64,7 +65,7 @@ function placeOf(url: string): string {
 
 async function openPostgres(
   config: Config['database'],
-  { postgres }: Preparation,
+  { postgres }: PostMigration,
   { onStatement, onCommit = () => undefined }: DatabaseObserver,
 ): Promise<OpenDatabase> {
   await migratePostgres(config.url, postgres, config.timeoutMs);
@@ -75,7 +76,7 @@ async function openPostgres(
 
 async function openSqlite(
   config: Config['database'],
-  { sqlite }: Preparation,
+  { sqlite }: PostMigration,
   { onStatement, onCommit }: DatabaseObserver,
 ): Promise<OpenDatabase> {
   const path = resolve(config.url.slice('file:'.length));
@@ -116,7 +117,7 @@ async function openSqlite(
   };
 }
 
-/** Whether the database answers and holds the schema that this program expects. */
+/** Returns whether the database answers and has been migrated. */
 export async function isReady(client: Database): Promise<boolean> {
   try {
     await client.lease.findFirst({ select: { name: true } });

@@ -1,18 +1,19 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
-import { type Database, isReady } from './open.ts';
+import type { Database } from './client.ts';
+import { isReady } from './open.ts';
 
-/** How long a database may be away before whoever waits for it gives up, in milliseconds. */
-const PATIENCE_MS = 60_000;
-const LOOK_INTERVAL_MS = 100;
-/** A failure that a database gives which answers is hardly an outage; it gets the benefit of the doubt a few times. */
+/** How long callers wait for a database that does not answer, in milliseconds. */
+const OUTAGE_TIMEOUT_MS = 60_000;
+const PROBE_INTERVAL_MS = 100;
+/** The number of attempts: a database that answers but fails this often has no outage. */
 const MAX_ATTEMPTS = 4;
 
 /**
- * Does work that only reads and whose failure would cost a subscriber an event. When it fails, it is done again as soon as the database answers,
- * up to a minute later; expected failures are passed on at once.
+ * Runs work that only reads, and whose failure would cost a subscriber an event. When it fails, it is repeated as soon as the database answers, up to a minute
+ * later. An {@link AppError} is thrown at once.
  */
-export async function acrossOutages<Result>(
+export async function retryDuringOutage<Result>(
   database: Database,
   read: () => PromiseLike<Result> | Result,
 ): Promise<Result> {
@@ -20,20 +21,20 @@ export async function acrossOutages<Result>(
     try {
       return await read();
     } catch (error) {
-      if (error instanceof AppError || attempt === MAX_ATTEMPTS || !(await answersAgain(database))) {
+      if (error instanceof AppError || attempt === MAX_ATTEMPTS || !(await waitUntilReady(database))) {
         throw error;
       }
     }
   }
 }
 
-async function answersAgain(database: Database): Promise<boolean> {
-  const deadline = performance.now() + PATIENCE_MS;
+async function waitUntilReady(database: Database): Promise<boolean> {
+  const deadline = performance.now() + OUTAGE_TIMEOUT_MS;
   while (performance.now() < deadline) {
     if (await isReady(database)) {
       return true;
     }
-    await pause(LOOK_INTERVAL_MS, undefined, { ref: false });
+    await pause(PROBE_INTERVAL_MS, undefined, { ref: false });
   }
   return false;
 }

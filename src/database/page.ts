@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import type { Context } from '../context.ts';
 import { AppError, ValidationError } from '../errors.ts';
 import type { ModelName, RowOf } from './columns.ts';
 import type { Condition } from './condition.ts';
+import type { ReadContext } from './read-context.ts';
 import { countRows, findRows } from './rows.ts';
 
 export const DEFAULT_PAGE_SIZE = 20;
 export const MAX_PAGE_SIZE = 100;
 
-/** What a list can be ordered by: the column, and the kind of its values. Such columns are never null. */
+/** The columns by which a list can be ordered, with the kinds of their values. They are never null. */
 export type OrderColumns = Readonly<Record<string, 'number' | 'text' | 'date'>>;
 
 export interface Order<Column extends string = string> {
@@ -16,7 +16,7 @@ export interface Order<Column extends string = string> {
   readonly direction: 'asc' | 'desc';
 }
 
-/** What a caller asks of a list, in the terms of the Relay connection specification. */
+/** The pagination arguments of the Relay connection specification. */
 export interface PageArguments {
   readonly first?: number | null | undefined;
   readonly after?: string | null | undefined;
@@ -28,18 +28,18 @@ export interface Page<Row> {
   readonly rows: readonly Row[];
   readonly hasNextPage: boolean;
   readonly hasPreviousPage: boolean;
-  readonly cursorOf: (row: Row) => string;
-  /** How many rows the list has in all; costs a query of its own. */
+  readonly encodeCursor: (row: Row) => string;
+  /** Returns the number of rows in the whole list; runs a separate query. */
   readonly totalCount: () => Promise<number>;
 }
 
 type KeyValue = number | string | Date;
 
-/** How far a page reads, worked out of the arguments: at most `take` rows in `orderBy`, within `bounds`. */
+/** The query of a page, computed from its arguments: at most `take` rows in `orderBy`, within `bounds`. */
 export interface PagePlan {
   readonly take: number;
   readonly orderBy: readonly Record<string, 'asc' | 'desc'>[];
-  /** Conditions of keyset pagination: they name values, not positions, so they hold while rows come and go. */
+  /** The conditions of keyset pagination: they compare values and not offsets, so they stay correct while rows are inserted and deleted. */
   readonly bounds: readonly object[];
   readonly order: Order;
   readonly backward: boolean;
@@ -48,7 +48,7 @@ export interface PagePlan {
 }
 
 /**
- * Plans a page of a list in the given order; rows with equal values follow by id.
+ * Returns the query of a page in the given order; rows with equal values are ordered by id.
  *
  * @throws {ValidationError} when a size is negative or above {@link MAX_PAGE_SIZE}, or both `first` and `last` are given
  * @throws {AppError} `BAD_CURSOR` when a cursor is malformed or was made for another order
@@ -59,10 +59,10 @@ export function planPage(page: PageArguments, order: Order, columns: OrderColumn
   const direction = backward ? opposite(order.direction) : order.direction;
   const bounds: object[] = [];
   if (page.after != null) {
-    bounds.push(beyond(order, order.direction, decodeCursor(page.after, order, columns)));
+    bounds.push(keysetBound(order, order.direction, decodePageCursor(page.after, order, columns)));
   }
   if (page.before != null) {
-    bounds.push(beyond(order, opposite(order.direction), decodeCursor(page.before, order, columns)));
+    bounds.push(keysetBound(order, opposite(order.direction), decodePageCursor(page.before, order, columns)));
   }
   return {
     take: page.last ?? page.first ?? DEFAULT_PAGE_SIZE,
@@ -75,7 +75,7 @@ export function planPage(page: PageArguments, order: Order, columns: OrderColumn
   };
 }
 
-/** Makes the page out of the rows that were read by a plan, with one more than it takes where there are more. */
+/** Returns the page of the rows that were read by a plan, which include one row after the page if there is one. */
 export function toPage<Row extends { readonly id: number }>(
   plan: PagePlan,
   read: readonly Row[],
@@ -87,36 +87,36 @@ export function toPage<Row extends { readonly id: number }>(
     rows: plan.backward ? rows.reverse() : rows,
     hasNextPage: plan.backward ? plan.endsBefore : more,
     hasPreviousPage: plan.backward ? more : plan.startsAfter,
-    cursorOf: (row) => encodeCursor(plan.order, row),
+    encodeCursor: (row) => encodePageCursor(plan.order, row),
     totalCount,
   };
 }
 
-/** The models whose rows have a number as their id. */
+/** The models whose ids are numbers. */
 export type PagedModel = { [Model in ModelName]: RowOf<Model> extends { id: number } ? Model : never }[ModelName];
 
 /** The rows of a model that fulfil a condition. */
 export interface Listing<Model extends PagedModel> {
   readonly model: Model;
   readonly where: Condition<Model>;
-  /** Narrows them further, as the caller asks; what is looked at in vain for it is counted. */
+  /** The filter that the caller asks for; its scan counts against {@link AnswerBudget.addSearch}. */
   readonly filter?: Condition<Model>;
   readonly columns: OrderColumns;
 }
 
-/** Reads one page of a list; see {@link planPage} and {@link AnswerBudget} for its failures. */
+/** Reads one page of a list; throws as {@link planPage} and {@link AnswerBudget} do. */
 export async function readPage<Model extends PagedModel>(
-  { database, answer }: Context,
+  { database, answer }: ReadContext,
   listing: Listing<Model>,
   page: PageArguments,
   order: Order,
 ): Promise<Page<RowOf<Model>>> {
   const { model, filter, columns } = listing;
   const plan = planPage(page, order, columns);
-  const where = wholeOf(listing);
+  const where = fullCondition(listing);
   answer.addSearch(filter);
   const read = await answer.read(() =>
-    findRows(database, model, { where: within(where, plan), orderBy: plan.orderBy, take: plan.take + 1 }),
+    findRows(database, model, { where: withBounds(where, plan), orderBy: plan.orderBy, take: plan.take + 1 }),
   );
   return toPage(plan, read, async () => {
     answer.addCount();
@@ -124,17 +124,17 @@ export async function readPage<Model extends PagedModel>(
   });
 }
 
-/** All that the rows of a list fulfil. */
-export function wholeOf<Model extends PagedModel>({
+/** Returns the condition of a list together with its filter. */
+export function fullCondition<Model extends PagedModel>({
   where,
   filter,
 }: Pick<Listing<Model>, 'where' | 'filter'>): Condition<Model> {
   return (filter ? { AND: [where, filter] } : where) as Condition<Model>;
 }
 
-/** A condition with the bounds of a page. */
-export function within<Model extends ModelName>(where: Condition<Model>, { bounds }: PagePlan): Condition<Model> {
-  // Orders name columns of the model that they are made for.
+/** Returns a condition together with the bounds of a page. */
+export function withBounds<Model extends ModelName>(where: Condition<Model>, { bounds }: PagePlan): Condition<Model> {
+  // The bounds name columns of the model by which the list is ordered.
   return { AND: [where, ...(bounds as Condition<Model>[])] } as Condition<Model>;
 }
 
@@ -153,17 +153,17 @@ function opposite(direction: 'asc' | 'desc'): 'asc' | 'desc' {
   return direction === 'asc' ? 'desc' : 'asc';
 }
 
-interface Position {
+interface PageCursor {
   readonly id: number;
   readonly value: KeyValue;
 }
 
-function beyond({ column }: Order, direction: 'asc' | 'desc', { id, value }: Position): object {
+function keysetBound({ column }: Order, direction: 'asc' | 'desc', { id, value }: PageCursor): object {
   const operator = direction === 'asc' ? 'gt' : 'lt';
   if (column === 'id') {
     return { id: { [operator]: id } };
   }
-  // The first bound follows from the others, and is where an index can begin: an OR is not.
+  // The first bound follows from the others. It is there for the index: a scan cannot start at an OR.
   return {
     [column]: { [`${operator}e`]: value },
     OR: [{ [column]: { [operator]: value } }, { id: { [operator]: id } }],
@@ -172,12 +172,12 @@ function beyond({ column }: Order, direction: 'asc' | 'desc', { id, value }: Pos
 
 const cursorShape = z.tuple([z.string(), z.int32(), z.union([z.string(), z.int32(), z.null()])]);
 
-function encodeCursor({ column }: Order, row: { readonly id: number }): string {
+function encodePageCursor({ column }: Order, row: { readonly id: number }): string {
   const value = column === 'id' ? null : Reflect.get(row, column);
   return Buffer.from(JSON.stringify([column, row.id, value])).toString('base64url');
 }
 
-function decodeCursor(cursor: string, { column }: Order, columns: OrderColumns): Position {
+function decodePageCursor(cursor: string, { column }: Order, columns: OrderColumns): PageCursor {
   const parsed = cursorShape.safeParse(parseJson(Buffer.from(cursor, 'base64url').toString('utf8')));
   if (!parsed.success || parsed.data[0] !== column) {
     throw new AppError('BAD_CURSOR');
@@ -194,7 +194,7 @@ function keyValue(value: string | number | null, kind: OrderColumns[string] | un
     return value;
   }
   const date = kind === 'date' && typeof value === 'string' ? new Date(value) : null;
-  // Beyond these years databases differ in what they can hold.
+  // The databases differ in the years outside this range that they can store.
   if (date && date.getUTCFullYear() >= 1 && date.getUTCFullYear() <= 9999) {
     return date;
   }

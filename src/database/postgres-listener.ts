@@ -9,38 +9,38 @@ const CLOSE_TIMEOUT_MS = 1_000;
 
 type Callback = (payload: string) => void;
 
-/** Listens to notifications of PostgreSQL over a connection of its own, which it makes anew when it breaks. */
+/** Listens to notifications of PostgreSQL over a dedicated connection, and reconnects when it breaks. */
 export class PostgresListener {
   readonly #url: string;
   readonly #timeoutMs: number;
   readonly #callbacks = new Map<string, Set<Callback>>();
   readonly #closing = new AbortController();
   #client: pg.Client | null = null;
-  /** The last query of the client: one that has not ended may have no other one behind it. */
-  #last: Promise<unknown> = Promise.resolve();
+  /** The last query of the client. The client runs one query at a time, so the next one waits for it. */
+  #lastQuery: Promise<unknown> = Promise.resolve();
   #running: Promise<void> | null = null;
 
-  /** `timeoutMs` is how long a connection attempt, and a query of the connection, may take. */
+  /** `timeoutMs` is the time-out of a connection attempt and of a query. */
   constructor(url: string, timeoutMs: number) {
     this.#url = url;
     this.#timeoutMs = timeoutMs;
   }
 
   /**
-   * Calls back at each notification, and after each reconnection with an empty payload, since something may have been missed. Resolves when the
-   * server has been told, or there is no connection to it at present; with the function that ends it.
+   * Calls back at each notification, and after each reconnection with an empty payload, since notifications may have been missed. Resolves when the server
+   * has confirmed the `LISTEN`, or immediately while there is no connection; returns the function that removes the callback.
    */
   async listen(channel: string, callback: Callback): Promise<() => void> {
     const callbacks = this.#callbacks.get(channel) ?? new Set();
     this.#callbacks.set(channel, callbacks);
     callbacks.add(callback);
     this.#running ??= this.#run();
-    await this.#tell(`LISTEN ${channel}`);
+    await this.#execute(`LISTEN ${channel}`);
     return () => {
       callbacks.delete(callback);
       if (callbacks.size === 0 && this.#callbacks.get(channel) === callbacks) {
         this.#callbacks.delete(channel);
-        this.#tell(`UNLISTEN ${channel}`);
+        this.#execute(`UNLISTEN ${channel}`);
       }
     };
   }
@@ -50,14 +50,14 @@ export class PostgresListener {
     await this.#running;
   }
 
-  /** A connection that fails is made anew, and then listens to everything. */
-  async #tell(statement: string): Promise<void> {
+  /** Runs a statement if there is a connection. Errors are ignored: a new connection listens on all channels again. */
+  async #execute(statement: string): Promise<void> {
     await (this.#client && this.#query(this.#client, statement).catch(() => undefined));
   }
 
   #query(client: pg.Client, statement: string): Promise<unknown> {
-    const query = this.#last.then(() => client.query(statement));
-    this.#last = query.catch(() => undefined);
+    const query = this.#lastQuery.then(() => client.query(statement));
+    this.#lastQuery = query.catch(() => undefined);
     return query;
   }
 
@@ -66,19 +66,19 @@ export class PostgresListener {
     let delay = FIRST_RETRY_MS;
     while (!signal.aborted) {
       try {
-        await this.#stayConnected(() => {
+        await this.#runConnection(() => {
           delay = FIRST_RETRY_MS;
         });
       } catch {
-        // Whoever depends on notifications polls as well; the next attempt follows.
+        // The callers also poll, so a missing connection only delays them until the next attempt.
       }
       await pause(delay, undefined, { signal, ref: false }).catch(() => undefined);
       delay = Math.min(2 * delay, MAX_RETRY_MS);
     }
   }
 
-  /** Listens until the connection breaks or the listener is closed, which are both failures here. */
-  async #stayConnected(onConnected: () => void): Promise<void> {
+  /** Opens a connection and listens until it breaks or the listener is closed; rejects in either case. */
+  async #runConnection(onConnected: () => void): Promise<void> {
     const { signal } = this.#closing;
     const client = new pg.Client({
       connectionString: this.#url,
@@ -87,22 +87,22 @@ export class PostgresListener {
     });
     client.on('notification', ({ channel, payload = '' }) => this.#notify(channel, payload));
     const broken = new Promise<never>((_resolve, reject) => {
-      const fail = (): void => reject(new Error('The connection is over.'));
+      const fail = (): void => reject(new Error('The connection has ended.'));
       client.on('error', fail).on('end', fail);
       signal.addEventListener('abort', fail, { once: true });
     });
     try {
-      await Promise.race([broken, this.#listenOver(client, onConnected)]);
+      await Promise.race([broken, this.#listenOnAll(client, onConnected)]);
     } finally {
       this.#client = null;
-      // A dead connection does not confirm its end.
+      // A broken connection does not confirm its end, so there is a time-out.
       await Promise.race([client.end().catch(() => undefined), pause(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
     }
   }
 
-  async #listenOver(client: pg.Client, onConnected: () => void): Promise<never> {
+  async #listenOnAll(client: pg.Client, onConnected: () => void): Promise<never> {
     await client.connect();
-    this.#last = Promise.resolve();
+    this.#lastQuery = Promise.resolve();
     this.#client = client;
     for (const channel of [...this.#callbacks.keys()]) {
       await this.#query(client, `LISTEN ${channel}`);

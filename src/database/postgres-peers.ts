@@ -5,23 +5,22 @@ import { PostgresListener } from './postgres-listener.ts';
 /** PostgreSQL limits the payload of a notification to just under 8,000 bytes. */
 const MAX_PAYLOAD_LENGTH = 7_500;
 
-/** The channel of PostgreSQL that carries a topic. */
+/** Returns the PostgreSQL notification channel of a topic. */
 export function channelOf(topic: string): string {
   return `tidings_${topic}`;
 }
 
 /**
- * The other processes that share a PostgreSQL database. A message to them may get lost: a process to which it matters polls the database
- * as well.
+ * Messages to the other processes that share a PostgreSQL database. A message may be lost, so that a process that depends on it polls the database as well.
  */
 export class PostgresPeers {
-  readonly #me = randomUUID();
+  readonly #processId = randomUUID();
   readonly #listener: PostgresListener;
   readonly #pool: pg.Pool;
   readonly #waiting = new Map<string, Set<string>>();
   #sending: Promise<void> | null = null;
 
-  /** `timeoutMs` is how long a connection attempt and a notification may take. */
+  /** `timeoutMs` is the time-out of a connection attempt and of a notification. */
   constructor(url: string, timeoutMs: number) {
     this.#listener = new PostgresListener(url, timeoutMs);
     this.#pool = new pg.Pool({
@@ -31,15 +30,15 @@ export class PostgresPeers {
       query_timeout: timeoutMs,
       keepAlive: true,
     });
-    // The query that needs a broken connection reports it; the pool makes another one.
+    // The query that needs a broken connection fails, and the pool opens another connection.
     this.#pool.on('error', () => undefined);
   }
 
-  /** Calls back for the messages of others; with an empty one when something may have been missed. Returns the function that ends it. */
+  /** Calls back for the messages of other processes, and with an empty message when some may have been missed; returns the function that removes the listener. */
   listen(topic: string, receive: (message: string) => void): Promise<() => void> {
     return this.#listener.listen(channelOf(topic), (payload) => {
       const [sender, ...messages] = payload.split('\n');
-      if (sender !== this.#me) {
+      if (sender !== this.#processId) {
         for (const message of messages.length > 0 ? messages : ['']) {
           receive(message);
         }
@@ -48,8 +47,8 @@ export class PostgresPeers {
   }
 
   /**
-   * Sends a message to the others. Every notification makes the commits of the whole server wait for each other, so there is one at a time: the messages
-   * that come meanwhile go together, and equal ones once. A message is one line of less than 1,000 characters.
+   * Sends a message to the other processes. A notification serialises the commits of the whole database server, so each process sends one at a time: messages
+   * that arrive before it has ended are sent together, without duplicates. A message is one line of less than 1,000 characters.
    */
   send(topic: string, message: string): void {
     const waiting = this.#waiting.get(topic) ?? new Set();
@@ -67,14 +66,14 @@ export class PostgresPeers {
   }
 
   async #sendAll(): Promise<void> {
-    // Messages of the same turn go along.
+    // Waits for further messages of the same turn of the event loop.
     await Promise.resolve();
     for (const [topic, messages] of this.#waiting) {
       this.#waiting.delete(topic);
       for (const payload of this.#payloadsOf(messages)) {
         await this.#pool
           .query('SELECT pg_notify($1, $2)', [channelOf(topic), payload])
-          // The others poll.
+          // The receivers also poll.
           .catch(() => undefined);
       }
     }
@@ -82,11 +81,11 @@ export class PostgresPeers {
 
   #payloadsOf(messages: Iterable<string>): string[] {
     const payloads: string[] = [];
-    let payload = this.#me;
+    let payload = this.#processId;
     for (const message of messages) {
       if (payload.length + message.length >= MAX_PAYLOAD_LENGTH) {
         payloads.push(payload);
-        payload = this.#me;
+        payload = this.#processId;
       }
       payload += `\n${message}`;
     }

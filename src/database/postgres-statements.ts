@@ -30,14 +30,14 @@ export const POSTGRES_DIALECT: SqlDialect = {
   },
 };
 
-/** How many statements a connection prepares: more than a busy server uses. They stay prepared, in the memory of PostgreSQL, as long as it is open. */
+/** The number of statements that a connection prepares: more than a busy server uses. They take memory of PostgreSQL until the connection is closed. */
 const MAX_NAMED = 500;
 
-/** Runs statements that each connection to PostgreSQL prepares once. */
+/** Runs statements, each of which every connection of the pool prepares once. */
 export class PostgresStatements {
   readonly #pool: pg.Pool;
   readonly #onStatement: (sql: string) => void;
-  /** The names under which connections prepare statements, by their text. */
+  /** The names of the prepared statements by their text. */
   readonly #names = new Map<string, string>();
 
   constructor(pool: pg.Pool, onStatement: (sql: string) => void = () => undefined) {
@@ -56,11 +56,11 @@ export class PostgresStatements {
     return rows;
   }
 
-  /** Undefined for a statement that comes when enough others are prepared: it is parsed each time. */
+  /** Returns the name of a prepared statement; undefined when {@link MAX_NAMED} others have names, so that the statement is parsed each time. */
   #nameOf(text: string): string | undefined {
-    const known = this.#names.get(text);
-    if (known !== undefined || this.#names.size >= MAX_NAMED) {
-      return known;
+    const present = this.#names.get(text);
+    if (present !== undefined || this.#names.size >= MAX_NAMED) {
+      return present;
     }
     const name = `tidings_${this.#names.size}`;
     this.#names.set(text, name);

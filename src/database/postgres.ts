@@ -2,53 +2,53 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import type { SqlDriverAdapter, SqlDriverAdapterFactory, SqlQuery } from '@prisma/driver-adapter-utils';
 import pg from 'pg';
 import { PrismaClient } from '../generated/postgres-client/client.ts';
+import type { Database } from './client.ts';
 import { comparable } from './comparable.ts';
-import { sqlBuilder } from './compiled-statements.ts';
-import type { Database } from './open.ts';
 import { POSTGRES_DIALECT, PostgresStatements } from './postgres-statements.ts';
 import { useConnection } from './rows.ts';
+import { sqlBuilder } from './sql-builder.ts';
 
-/** The `application_name` of connections whose owner tells of their commits: the log's triggers need not. */
+/** The `application_name` of connections whose owner announces their commits, so that the log's triggers need not notify. */
 export const ANNOUNCING_APPLICATION = 'tidings';
 
-/** How much longer than the server itself a statement may take before its connection counts as dead, in milliseconds. */
+/** How much longer than the server's own time-out the client waits for a statement before it closes the connection, in milliseconds. */
 const GRACE_MS = 5_000;
-/** How long a transaction may rest between two statements, in milliseconds. */
+/** How long a transaction may be idle between two statements, in milliseconds. */
 const IDLE_IN_TRANSACTION_MS = 5_000;
 
 export interface PostgresOptions {
   readonly url: string;
-  /** How many connections this client has at the most. */
+  /** The largest number of connections. */
   readonly poolSize: number;
-  /** How long a connection attempt, a statement, or a transaction's wait for its next one may take, in milliseconds. */
+  /** The time-out of a connection attempt, of a statement, and of an idle transaction, in milliseconds. */
   readonly timeoutMs: number;
   readonly onStatement?: ((sql: string) => void) | undefined;
-  /** Called after every commit, and sometimes without one. */
+  /** Called after each commit, and sometimes without one. */
   readonly onCommit: () => void;
 }
 
-/** A client for PostgreSQL, of the same shape and with the same results as the one for SQLite. */
+/** Returns a client for PostgreSQL with the type and the results of the client for SQLite. */
 export function createPostgresClient({ url, poolSize, timeoutMs, onStatement, onCommit }: PostgresOptions): Database {
   const pool = new pg.Pool({
     connectionString: url,
     application_name: ANNOUNCING_APPLICATION,
-    Client: MortalClient,
+    Client: TimeoutClosingClient,
     max: poolSize,
     keepAlive: true,
     connectionTimeoutMillis: timeoutMs,
     statement_timeout: timeoutMs,
     query_timeout: timeoutMs + GRACE_MS,
-    // A process that stands still in the middle of a transaction keeps back what all others have committed since.
+    // A process that stalls within a transaction holds the horizon, so that no process receives later commits.
     idle_in_transaction_session_timeout: Math.min(timeoutMs, IDLE_IN_TRANSACTION_MS),
   });
   const factory = new PrismaPg(pool, {
     disposeExternalPool: true,
-    // A connection that breaks is reported by the query that needs it; the pool makes another one.
+    // The query that needs a broken connection fails, and the pool opens another connection.
     onPoolError: () => undefined,
     onConnectionError: () => undefined,
   });
   const base = new PrismaClient({
-    adapter: tellingCommits(factory, onCommit),
+    adapter: reportingCommits(factory, onCommit),
     errorFormat: 'minimal',
     transactionOptions: { maxWait: timeoutMs, timeout: timeoutMs },
     log: onStatement ? [{ emit: 'event', level: 'query' }] : [],
@@ -58,7 +58,7 @@ export function createPostgresClient({ url, poolSize, timeoutMs, onStatement, on
   }
   const client = base.$extends({
     client: { $isPostgres: true },
-    query: { $allModels: { $allOperations: ({ args, query }) => query(likeSqlite(args) as typeof args) } },
+    query: { $allModels: { $allOperations: ({ args, query }) => query(withSqliteSemantics(args) as typeof args) } },
   });
   const database = client as unknown as Database;
   const statements = new PostgresStatements(pool, onStatement);
@@ -75,12 +75,12 @@ export function createPostgresClient({ url, poolSize, timeoutMs, onStatement, on
   return database;
 }
 
-/** A connection that ends when its server has not answered in time, rather than to wait in the pool for another turn. */
-class MortalClient extends pg.Client {
+/** A connection that is closed when a query times out. The pool would otherwise use the unresponsive connection again. */
+class TimeoutClosingClient extends pg.Client {
   constructor(config?: pg.ClientConfig) {
     super(config);
     const query = this.query.bind(this) as (...args: readonly unknown[]) => unknown;
-    const mortal = (...args: readonly unknown[]): unknown => {
+    const closingQuery = (...args: readonly unknown[]): unknown => {
       const answer = query(...args);
       if (answer instanceof Promise) {
         answer.catch((error: Error) => {
@@ -91,23 +91,23 @@ class MortalClient extends pg.Client {
       }
       return answer;
     };
-    this.query = mortal as typeof this.query;
+    this.query = closingQuery as typeof this.query;
   }
 }
 
-function tellingCommits(factory: SqlDriverAdapterFactory, onCommit: () => void): SqlDriverAdapterFactory {
+function reportingCommits(factory: SqlDriverAdapterFactory, onCommit: () => void): SqlDriverAdapterFactory {
   return {
     provider: factory.provider,
     adapterName: factory.adapterName,
-    connect: async () => tellCommits(await factory.connect(), onCommit),
+    connect: async () => reportCommits(await factory.connect(), onCommit),
   };
 }
 
-function tellCommits(adapter: SqlDriverAdapter, onCommit: () => void): SqlDriverAdapter {
+function reportCommits(adapter: SqlDriverAdapter, onCommit: () => void): SqlDriverAdapter {
   const queryRaw = adapter.queryRaw.bind(adapter);
   const executeRaw = adapter.executeRaw.bind(adapter);
   const startTransaction = adapter.startTransaction.bind(adapter);
-  const thenTell = async <Result>({ sql }: SqlQuery, result: Promise<Result>): Promise<Result> => {
+  const thenReport = async <Result>({ sql }: SqlQuery, result: Promise<Result>): Promise<Result> => {
     await result;
     if (!sql.startsWith('SELECT')) {
       onCommit();
@@ -115,13 +115,13 @@ function tellCommits(adapter: SqlDriverAdapter, onCommit: () => void): SqlDriver
     return result;
   };
   return Object.assign(adapter, {
-    queryRaw: (query: SqlQuery) => thenTell(query, queryRaw(query)),
-    executeRaw: (query: SqlQuery) => thenTell(query, executeRaw(query)),
+    queryRaw: (query: SqlQuery) => thenReport(query, queryRaw(query)),
+    executeRaw: (query: SqlQuery) => thenReport(query, executeRaw(query)),
     startTransaction: async (...options: Parameters<typeof startTransaction>) => {
       const transaction = await startTransaction(...options);
       const commit = transaction.commit.bind(transaction);
       return Object.assign(transaction, {
-        // Prisma sends `COMMIT` as a statement; this only tells that it is done with the transaction.
+        // Prisma sends `COMMIT` as a statement and calls this function after it.
         commit: async () => {
           await commit();
           onCommit();
@@ -131,20 +131,20 @@ function tellCommits(adapter: SqlDriverAdapter, onCommit: () => void): SqlDriver
   });
 }
 
-/** Makes a query mean what it means on SQLite: `contains` finds ASCII letters in either case, and no character in it escapes another one. */
-function likeSqlite(value: unknown): unknown {
+/** Returns a query with the semantics that it has on SQLite: `contains` ignores the case of ASCII letters, and its text has no escape character. */
+function withSqliteSemantics(value: unknown): unknown {
   if (Array.isArray(value)) {
-    return value.map(likeSqlite);
+    return value.map(withSqliteSemantics);
   }
   if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) {
     return comparable(value);
   }
   const copy: Record<string, unknown> = Object.fromEntries(
-    Object.entries(value).map(([name, part]) => [name, likeSqlite(part)]),
+    Object.entries(value).map(([name, part]) => [name, withSqliteSemantics(part)]),
   );
   if (typeof copy['contains'] === 'string') {
     copy['contains'] = copy['contains'].replaceAll('\\', '\\\\');
-    // More letters than those of ASCII the columns' collation does not fold.
+    // The collation of the columns folds ASCII letters only.
     copy['mode'] = 'insensitive';
   }
   return copy;

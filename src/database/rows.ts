@@ -1,22 +1,22 @@
 import type { RawBuilder } from 'kysely';
 import { NotFoundError } from '../errors.ts';
+import type { Database, Transaction } from './client.ts';
 import type { ModelName, RowOf } from './columns.ts';
-import { CompiledStatements, type RowConnection } from './compiled-statements.ts';
+import { CompiledStatements, type MeasuredRow, type RowConnection } from './compiled-statements.ts';
 import type { AnyCondition, Condition } from './condition.ts';
 import type { SqlDialect } from './condition-sql.ts';
 import type { JsonQuery } from './json-sql.ts';
-import type { Database } from './open.ts';
 import type { RowQuery } from './select-sql.ts';
-import { lockRows, type Transaction } from './transactions.ts';
+import { lockRows } from './transactions.ts';
 
 const compiled = new WeakMap<object, CompiledStatements>();
 
-/** Has the statements of a client go over a connection. Those of its transactions go over the transaction's own all the same, by Prisma. */
+/** Makes the functions of this file run the statements of a client over a connection. Within its transactions they use Prisma and its connection. */
 export function useConnection(client: Database, connection: RowConnection): void {
   compiled.set(client, new CompiledStatements(connection));
 }
 
-/** The rows of a model that fulfil a condition, in an order. */
+/** Returns the rows that a query selects. */
 export async function findRows<Model extends ModelName>(
   database: Transaction,
   model: Model,
@@ -26,7 +26,7 @@ export async function findRows<Model extends ModelName>(
   return (reader ? reader.find(model, query) : delegateOf(database, model).findMany(query)) as Promise<RowOf<Model>[]>;
 }
 
-/** The ids of the rows that {@link findRows} would find. */
+/** Returns the ids of the rows that {@link findRows} would return. */
 export async function findIds<Model extends ModelName>(
   database: Transaction,
   model: Model,
@@ -39,27 +39,21 @@ export async function findIds<Model extends ModelName>(
   return rows.map((row) => (row as { id: number }).id);
 }
 
-/** The id of a row, and how many bytes its texts have. */
-export interface WeighedRow {
-  readonly id: number;
-  readonly bytes: number;
-}
-
-/** The rows that {@link findRows} would find, without what they hold. Call it outside of transactions. */
-export function weighRows<Model extends ModelName>(
+/** Returns the ids and the sizes of the rows that {@link findRows} would return. Call it outside of transactions. */
+export function measureRows<Model extends ModelName>(
   database: Database,
   model: Model,
   query: RowQuery<Model>,
-): Promise<readonly WeighedRow[]> {
-  return statementsOf(database).weigh(model, query);
+): Promise<readonly MeasuredRow[]> {
+  return statementsOf(database).measure(model, query);
 }
 
-/** The JSON of the rows with these ids, in the order of these, separated by commas; null when there is none of them. Call it outside of transactions. */
+/** Returns the JSON of rows in the order of their ids, separated by commas; null when none of them exists. Call it outside of transactions. */
 export function jsonText(database: Database, query: JsonQuery, ids: readonly number[]): Promise<string | null> {
   return statementsOf(database).jsonText(query, ids);
 }
 
-/** The one row that fulfils a condition on a unique column. */
+/** Returns the row that fulfils a condition on a unique column. */
 export async function findRow<Model extends ModelName>(
   database: Transaction,
   model: Model,
@@ -69,7 +63,7 @@ export async function findRow<Model extends ModelName>(
   return row;
 }
 
-/** How many rows of a model fulfil a condition. */
+/** Returns the number of rows of a model that fulfil a condition. */
 export async function countRows<Model extends ModelName>(
   database: Transaction,
   model: Model,
@@ -79,7 +73,7 @@ export async function countRows<Model extends ModelName>(
   return reader ? reader.count(model, where as AnyCondition) : delegateOf(database, model).count({ where });
 }
 
-/** The rows of a model that hang on rows of another one by a column of theirs. */
+/** A one-to-many relation: the rows of a model that refer to rows of another one by a column. */
 export interface ChildRelation<Child extends ModelName> {
   readonly child: Child;
   readonly parent: ModelName;
@@ -88,8 +82,8 @@ export interface ChildRelation<Child extends ModelName> {
 }
 
 /**
- * The first rows, in an order, that hang on each of many parents, in one statement that follows an index for as many rows as are asked for.
- * Call it outside of transactions.
+ * Returns the first children, in an order, of each parent, by one statement that reads from an index only as many rows as it takes. Call it outside of
+ * transactions.
  */
 export async function findChildren<Child extends ModelName>(
   database: Database,
@@ -100,7 +94,7 @@ export async function findChildren<Child extends ModelName>(
   return (await statementsOf(database).children(relation, parentIds, query)) as RowOf<Child>[];
 }
 
-/** How many rows that fulfil a condition hang on each of many parents. Call it outside of transactions. */
+/** Returns the number of children that fulfil a condition for each parent. Call it outside of transactions. */
 export function countChildren<Child extends ModelName>(
   database: Database,
   { child, column }: ChildRelation<Child>,
@@ -113,12 +107,12 @@ export function countChildren<Child extends ModelName>(
 function statementsOf(database: Database): CompiledStatements {
   const statements = compiled.get(database);
   if (!statements) {
-    throw new Error('This statement runs outside of transactions only.');
+    throw new Error('This statement was called within a transaction; pass the database client instead.');
   }
   return statements;
 }
 
-/** What every model's client of Prisma can do. */
+/** The methods of Prisma's client that all models have. */
 interface Delegate {
   findMany(query: object): Promise<unknown[]>;
   count(query: object): Promise<number>;
@@ -131,12 +125,12 @@ function delegateOf(database: Transaction, model: ModelName): Delegate {
   return Reflect.get(database, name) as Delegate;
 }
 
-/** The values of columns that a write gives. */
+/** The values of columns that a write sets. */
 export type RowData<Model extends ModelName> = Partial<RowOf<Model>>;
 
 /**
- * Changes the rows that fulfil a condition, all in one statement, and returns them as they are then. Columns that record the last change are set to
- * the present. Only columns without unique values may be changed: their violation is reported as the driver does.
+ * Updates the rows that fulfil a condition by one statement, and returns them after the update. Columns that record the last change are set to the current
+ * time. Columns with unique values must not be updated, since a violation is thrown as an error of the driver.
  */
 export async function updateRows<Model extends ModelName>(
   database: Transaction,
@@ -152,9 +146,9 @@ export async function updateRows<Model extends ModelName>(
 }
 
 /**
- * Changes the one row that fulfils a condition on a unique column, as {@link updateRows} does.
+ * Updates the row that fulfils a condition on a unique column, as {@link updateRows} does.
  *
- * @throws {NotFoundError} when there is none
+ * @throws {NotFoundError} when no row matches
  */
 export async function updateRow<Model extends ModelName>(
   database: Transaction,
@@ -169,7 +163,7 @@ export async function updateRow<Model extends ModelName>(
   return row;
 }
 
-/** Inserts a row with the values given, the defaults of the columns that are left out, and the present as the time of its creation. */
+/** Inserts a row with the given values, the defaults of other columns, and the current time as the time of its creation; returns the row. */
 export async function insertRow<Model extends ModelName>(
   database: Transaction,
   model: Model,
@@ -181,8 +175,8 @@ export async function insertRow<Model extends ModelName>(
 }
 
 /**
- * Runs a statement that no other function of this file can express: it writes rows of one model and returns all their columns. Its values pass `encode`.
- * Call it outside of transactions: it commits at once.
+ * Runs a write statement that the other functions of this file cannot express, and that returns all columns of rows of one model. Values are encoded by
+ * `encode`. Call it outside of transactions, since it commits at once.
  */
 export async function writeRows<Model extends ModelName>(
   database: Database,
@@ -193,8 +187,8 @@ export async function writeRows<Model extends ModelName>(
 }
 
 /**
- * Inserts a row as {@link insertRow} does if another one fulfils a condition on a unique column, and keeps that one from being deleted until the commit. Gives
- * undefined, and inserts nothing, when none does.
+ * Inserts a row as {@link insertRow} does if another row fulfils a condition on a unique column, and locks that row against deletion until the commit. Returns
+ * undefined, and inserts nothing, when no row fulfils the condition.
  */
 export async function insertRowIf<Model extends ModelName, Other extends ModelName>(
   database: Transaction,
@@ -212,8 +206,8 @@ export async function insertRowIf<Model extends ModelName, Other extends ModelNa
 }
 
 /**
- * The one row that fulfils a condition on a unique column and perhaps others, which no other transaction changes or deletes until this one is over; undefined
- * when none does.
+ * Locks and returns the row that fulfils a condition with a unique column, so that no other transaction changes or deletes it before this one ends; returns
+ * undefined when no row fulfils the condition.
  */
 export async function findLocked<Model extends ModelName>(
   transaction: Transaction,
@@ -225,6 +219,6 @@ export async function findLocked<Model extends ModelName>(
     return undefined;
   }
   await lockRows(transaction, model, [found.id]);
-  // It may have changed, or been deleted, before it was locked.
+  // The row may have been changed or deleted before it was locked.
   return findRow(transaction, model, where);
 }

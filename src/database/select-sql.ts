@@ -1,17 +1,17 @@
 import { type AliasedExpression, type Expression, type Kysely, type SelectQueryBuilder, sql } from 'kysely';
 import { columnsOf, type ModelName } from './columns.ts';
-import type { AnyCondition, Choice, Condition } from './condition.ts';
-import { type ConditionSql, choiceOfModel, conditionSql, type SqlDialect } from './condition-sql.ts';
+import type { AnyCondition, Condition, Disjunction } from './condition.ts';
+import { type ConditionSql, conditionSql, findIndexedDisjunctionOf, type SqlDialect } from './condition-sql.ts';
 
 export type RawRow = Record<string, unknown>;
-/** A builder of statements for tables that it knows nothing of. */
+/** A Kysely builder without types of tables. */
 export type Builder = Kysely<Record<string, RawRow>>;
 export type Select = SelectQueryBuilder<Record<string, RawRow>, string, RawRow>;
 
 export type Direction = 'asc' | 'desc';
 type OrderTerm = readonly [column: string, direction: Direction];
 
-/** Which rows of a model, in which order, and how many of them. */
+/** A query for rows of a model: their condition, order and number. */
 export interface RowQuery<Model extends ModelName> {
   readonly where: Condition<Model>;
   readonly orderBy?: readonly Readonly<Record<string, Direction>>[];
@@ -19,13 +19,13 @@ export interface RowQuery<Model extends ModelName> {
   readonly skip?: number;
 }
 
-/** A statement whose SQL is made when it is needed. */
+/** A statement whose SQL is built on demand. */
 export interface Statement<Sql> {
-  /** Equal for statements that differ in values only: their SQL is the same. */
+  /** Statements with equal shapes differ in their values only, and have the same SQL. */
   readonly shape: string;
-  /** The values, in the order in which the SQL names them. */
+  /** The values in the order of the SQL parameters. */
   readonly values: readonly unknown[];
-  /** Makes the SQL. */
+  /** Returns the SQL. */
   readonly build: () => Sql;
 }
 
@@ -36,15 +36,15 @@ export interface SelectOptions {
   readonly columns: readonly Selected[];
 }
 
-/** What is selected of each row: a column, or something else by a name. */
+/** A selected value of each row: a column, or a named expression. */
 export type Selected = string | { readonly name: string; readonly expression: Expression<unknown> };
 
-/** Translates a query. Where its condition leaves a choice, the rows of each alternative are read in the order by an index of their own. */
+/** Translates a query. If its condition is a disjunction with an index for each alternative, the rows of each alternative are read in order by their index. */
 export function selectSql(options: SelectOptions, query: RowQuery<ModelName>): Statement<Select> {
   const where = query.where as AnyCondition;
-  const isRun = query.take !== undefined && query.orderBy !== undefined;
-  const choice = isRun ? choiceOfModel(options.model, where) : null;
-  return choice ? selectOfChoice(options, query, choice) : plainSelect(options, query, where);
+  const isPage = query.take !== undefined && query.orderBy !== undefined;
+  const disjunction = isPage ? findIndexedDisjunctionOf(options.model, where) : null;
+  return disjunction ? selectOfDisjunction(options, query, disjunction) : plainSelect(options, query, where);
 }
 
 function plainSelect(
@@ -61,11 +61,11 @@ function plainSelect(
   };
 }
 
-/** Reads of each alternative as many rows as the whole may take: among them are all that it takes. */
-function selectOfChoice(
+/** Reads from each alternative as many rows as the whole query takes, which always include the rows of the result. */
+function selectOfDisjunction(
   { dialect, builder, model, columns }: SelectOptions,
   query: RowQuery<ModelName>,
-  { alternatives, rest }: Choice,
+  { alternatives, rest }: Disjunction,
 ): Statement<Select> {
   const reach = (query.take ?? 0) + (query.skip ?? 0);
   const parts = alternatives.map((alternative) => ({
@@ -87,9 +87,9 @@ function selectOfChoice(
     shape: `${parts.map(({ condition }) => condition.shape).join(' | ')} ${boundsShape(query)}`,
     values: [...parts.flatMap(({ condition }) => [...condition.values, reach]), ...boundsOf(query)],
     build: () => {
-      // Neither database takes an order in a part of a union but by a subquery.
-      const runs = parts.map((part, index) => sql`select * from ${select(part).as(`part${index}`)}`);
-      const found = sql<RawRow>`(${sql.join(runs, sql` union `)})`.as<'found'>(sql.ref('found'));
+      // Both databases accept an order in a part of a union only within a subquery.
+      const selects = parts.map((part, index) => sql`select * from ${select(part).as(`part${index}`)}`);
+      const found = sql<RawRow>`(${sql.join(selects, sql` union `)})`.as<'found'>(sql.ref('found'));
       return bounded(builder.selectFrom(found).select(names) as unknown as Select, 'found', query);
     },
   };
@@ -99,7 +99,7 @@ function selection(column: Selected): string | AliasedExpression<unknown, string
   return typeof column === 'string' ? column : sql`${column.expression}`.as(column.name);
 }
 
-/** The order, behind the columns that are the same in all rows of an alternative: so its indexes begin. */
+/** Returns the order with the columns that are constant in an alternative in front, as the indexes have them. */
 function orderWithin(model: string, alternative: AnyCondition, order: readonly OrderTerm[]): OrderTerm[] {
   const [, direction = 'asc'] = order[0] ?? [];
   const fixed = Object.keys(alternative).filter((name) => columnsOf(model).has(name));
@@ -128,7 +128,7 @@ function boundsShape(query: RowQuery<ModelName>): string {
   return `${orderKey(query.orderBy)} ${query.take !== undefined} ${Boolean(query.skip)}`;
 }
 
-/** An order as text. */
+/** Returns an order as text. */
 export function orderKey(orderBy: RowQuery<ModelName>['orderBy'] = []): string {
   return orderBy.map((term) => Object.entries(term).join()).join();
 }

@@ -1,11 +1,8 @@
 import Sqlite from 'better-sqlite3';
 import { type Expression, sql } from 'kysely';
-import { LRUCache } from 'lru-cache';
 import type { SqlDialect } from './condition-sql.ts';
 import { BUSY_TIMEOUT_MS } from './migrate-sqlite.ts';
-
-/** How many statements a connection keeps prepared: more than a busy server uses, and some megabytes of memory. */
-const MAX_PREPARED = 500;
+import { statementCache } from './statements.ts';
 
 type Statement = Sqlite.Statement<unknown[], Record<string, unknown>>;
 
@@ -14,19 +11,19 @@ export const SQLITE_DIALECT: SqlDialect = {
     if (typeof value === 'boolean') {
       return Number(value);
     }
-    // As Prisma writes times.
+    // The format in which Prisma writes times.
     return value instanceof Date ? value.toISOString().replace('Z', '+00:00') : value;
   },
   typed: (value) => sql`${value}`,
-  // One transaction writes at a time.
+  // SQLite has no row locks: one transaction writes at a time.
   locksRows: false,
   encodeList: (values) => JSON.stringify(values),
   isIn: (column, list) => sql<boolean>`${column} in (select "value" from json_each(${list}))`,
   listed: (list) => sql`(select "value", "key" as "place" from json_each(${list}))`,
-  // A list is read from its beginning to its end, and the rows that are looked up by it come in its order.
+  // `json_each` returns the list in its order, and the join looks up the rows in that order.
   concatenated: (text, separator) => sql`group_concat(${text}, ${separator})`,
   collected: (column) => sql`json_group_array(${column})`,
-  // Columns hold values of any type.
+  // SQLite stores values of any type in any column.
   json: {
     text: (column) => sql`case typeof(${column}) when 'text' then json_quote(${column}) end`,
     integer: (column) => sql`case typeof(${column}) when 'integer' then ${column} end`,
@@ -36,16 +33,16 @@ export const SQLITE_DIALECT: SqlDialect = {
   },
 };
 
-/** Times that others wrote, as SQLite and Prisma know them: a text, or a number of milliseconds. */
+/** Returns the SQL of a time as Unix seconds. SQLite and Prisma accept times that other programs wrote as a text or as a number of milliseconds. */
 function unixSeconds(column: Expression<unknown>): Expression<unknown> {
   return sql`case typeof(${column}) when 'integer' then ${column} / 1000.0 else unixepoch(${column}, 'subsec') end`;
 }
 
-/** The statements of a connection, each prepared once. */
+/** Runs statements over a connection and prepares each of them once. */
 export class SqliteStatements {
   readonly #prepare: (text: string) => Statement;
   readonly #onStatement: (sql: string) => void;
-  readonly #prepared = new LRUCache<string, Statement>({ max: MAX_PREPARED });
+  readonly #prepared = statementCache<Statement>();
 
   constructor(connection: Sqlite.Database, onStatement: (sql: string) => void = () => undefined) {
     const prepare = connection.prepare.bind(connection) as (text: string) => Statement;
@@ -53,7 +50,7 @@ export class SqliteStatements {
     this.#onStatement = onStatement;
   }
 
-  /** Runs a statement; returns the rows that it gives. */
+  /** Runs a statement; returns its rows. */
   run(text: string, values: readonly unknown[]): Record<string, unknown>[] {
     this.#onStatement(text);
     let statement = this.#prepared.get(text);
@@ -65,7 +62,7 @@ export class SqliteStatements {
   }
 }
 
-/** Opens a connection to a SQLite file that only reads: no transaction keeps it waiting, and it sees what is committed. */
+/** Opens a read-only connection to a SQLite file. It waits for no transaction and reads committed rows. */
 export function openReader(path: string): Sqlite.Database {
   return new Sqlite(path, { readonly: true, timeout: BUSY_TIMEOUT_MS });
 }

@@ -4,13 +4,13 @@ import type { SqlDriverAdapter, SqlDriverAdapterFactory, SqlQuery, Transaction }
 import { Mutex } from 'async-mutex';
 import type Sqlite from 'better-sqlite3';
 import { SqliteStatements } from './sqlite-statements.ts';
-import { keepStatements } from './statements.ts';
+import { cachePreparedStatements } from './statements.ts';
 
 /**
- * Prisma's own adapter shares one connection and lets statements from outside a transaction slip into it while it waits: a rollback then
- * takes acknowledged writes of other requests along, and readers see what was never committed. This one lets a transaction have the
- * connection to itself. It also begins with the write lock, since a transaction that reads first and writes later
- * fails at once (`SQLITE_BUSY_SNAPSHOT`) when another process wrote in between, without waiting for the busy timeout.
+ * An adapter for Prisma that serialises access to the SQLite connection. Prisma's own adapter shares one connection and runs statements of other requests inside
+ * an open transaction while that transaction awaits: its rollback then also undoes their acknowledged writes, and they read uncommitted rows. Here a
+ * transaction has exclusive use of the connection. It also begins with the write lock, since a transaction that reads first and writes later
+ * fails immediately (`SQLITE_BUSY_SNAPSHOT`), without the busy timeout, when another process wrote in between.
  */
 export class SerialSqliteFactory implements SqlDriverAdapterFactory {
   readonly provider = 'sqlite';
@@ -23,45 +23,45 @@ export class SerialSqliteFactory implements SqlDriverAdapterFactory {
 
   constructor(path: string, options: SqliteWriterOptions) {
     this.#options = options;
-    // SQLite would wait for other processes by stopping this one.
+    // No busy timeout: while SQLite waits for other processes, it blocks the event loop of this one.
     this.#factory = new PrismaBetterSqlite3({ url: `file:${path}`, timeout: 0 });
   }
 
   async connect(): Promise<SqlDriverAdapter> {
     const adapter = await this.#factory.connect();
-    // The adapter does not hand out its connection in any other way.
+    // The adapter has no public access to its connection.
     const connection = Reflect.get(adapter, 'client') as Sqlite.Database;
     this.#writer = { connection, statements: new SqliteStatements(connection, this.#options.onStatement) };
-    keepStatements(connection);
+    cachePreparedStatements(connection);
     const { synchronous, timeoutMs } = this.#options;
-    // Another process that starts or stops at this moment has the file to itself while it recovers or removes the write-ahead log.
-    await whenFree(timeoutMs, () =>
+    // Another process that opens or closes the file has an exclusive lock while it recovers or removes the write-ahead log.
+    await retryWhileBusy(timeoutMs, () =>
       adapter.executeScript(`PRAGMA foreign_keys = ON; PRAGMA synchronous = ${synchronous};`),
     );
-    return serialise(adapter, this.#mutex, this.#options);
+    return serialised(adapter, this.#mutex, this.#options);
   }
 
   /**
-   * Runs a statement that writes; returns the rows that it returns, once they are committed. Statements that come in the same turn of the event loop, or while
-   * the connection is taken, share a transaction, since a commit costs more than most of them; one that fails takes back only what it did itself.
+   * Runs a write statement; returns its rows once they are committed. Statements that arrive in the same turn of the event loop, or while the connection is
+   * in use, share a transaction, since a commit costs more than most statements. A statement that fails undoes its own changes only.
    */
   write(text: string, values: readonly unknown[]): Promise<Row[]> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ text, values, resolve, reject });
       if (this.#waiting.length === 1) {
-        setImmediate(() => this.#writeAll());
+        setImmediate(() => this.#flushWrites());
       }
     });
   }
 
-  async #writeAll(): Promise<void> {
+  async #flushWrites(): Promise<void> {
     const release = await this.#mutex.acquire();
     const batch = this.#waiting.splice(0, MAX_BATCH);
     if (this.#waiting.length > 0) {
-      setImmediate(() => this.#writeAll());
+      setImmediate(() => this.#flushWrites());
     }
     try {
-      await whenFree(this.#options.timeoutMs, async () => this.#commit(batch));
+      await retryWhileBusy(this.#options.timeoutMs, async () => this.#commit(batch));
     } catch (error) {
       for (const { reject } of batch) {
         reject(error);
@@ -72,20 +72,20 @@ export class SerialSqliteFactory implements SqlDriverAdapterFactory {
     }
   }
 
-  /** Carries out statements in one transaction. Throws when nothing of it has happened. */
+  /** Runs statements in one transaction. An error that it throws means that all were rolled back. */
   #commit(batch: readonly WaitingWrite[]): void {
     const writer = this.#writer;
     if (!writer) {
-      throw new Error('The database is not open.');
+      throw new Error('The database is not open: call connect() before write().');
     }
     writer.connection.exec('BEGIN IMMEDIATE');
     try {
-      const settle = batch.map(({ text, values, resolve, reject }) => {
+      const settlements = batch.map(({ text, values, resolve, reject }) => {
         try {
           const rows = writer.statements.run(text, values);
           return () => resolve(rows);
         } catch (error) {
-          // Some failures, like a full disk, end the whole transaction.
+          // SQLite rolls back the whole transaction on some errors, like a full disk.
           if (!writer.connection.inTransaction) {
             throw error;
           }
@@ -93,8 +93,8 @@ export class SerialSqliteFactory implements SqlDriverAdapterFactory {
         }
       });
       writer.connection.exec('COMMIT');
-      for (const each of settle) {
-        each();
+      for (const settle of settlements) {
+        settle();
       }
     } catch (error) {
       if (writer.connection.inTransaction) {
@@ -105,12 +105,12 @@ export class SerialSqliteFactory implements SqlDriverAdapterFactory {
   }
 }
 
-/** How many statements share a transaction at the most: as many as take a few milliseconds. */
+/** The largest number of statements in a shared transaction, which takes a few milliseconds. */
 const MAX_BATCH = 64;
 
 type Row = Record<string, unknown>;
 
-/** A statement that waits for its turn. */
+/** A queued write statement. */
 interface WaitingWrite {
   readonly text: string;
   readonly values: readonly unknown[];
@@ -120,20 +120,20 @@ interface WaitingWrite {
 
 export interface SqliteWriterOptions {
   readonly synchronous: 'NORMAL' | 'FULL';
-  /** How long a write waits for another process that writes, in milliseconds. */
+  /** How long a write waits for the write lock of another process, in milliseconds. */
   readonly timeoutMs: number;
   readonly onStatement: ((sql: string) => void) | undefined;
-  /** Called after every commit, and sometimes without one. */
+  /** Called after each commit, and sometimes without one. */
   readonly onCommit: () => void;
 }
 
-/** The longest pause between two attempts to write while another process does, in milliseconds. */
-const MAX_PAUSE_MS = 20;
+/** The longest delay between two attempts to take the write lock, in milliseconds. */
+const MAX_RETRY_DELAY_MS = 20;
 
-/** Runs a statement that takes the write lock, again and again while another process has it. */
-async function whenFree<Result>(timeoutMs: number, run: () => Promise<Result>): Promise<Result> {
+/** Runs a statement that takes the write lock; retries while another process has the lock. */
+async function retryWhileBusy<Result>(timeoutMs: number, run: () => Promise<Result>): Promise<Result> {
   const deadline = performance.now() + timeoutMs;
-  for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, MAX_PAUSE_MS)) {
+  for (let pauseMs = 1; ; pauseMs = Math.min(2 * pauseMs, MAX_RETRY_DELAY_MS)) {
     try {
       return await run();
     } catch (error) {
@@ -141,7 +141,7 @@ async function whenFree<Result>(timeoutMs: number, run: () => Promise<Result>): 
         throw error;
       }
     }
-    // At random, so that processes do not try in step.
+    // Jitter, so that processes do not retry in step.
     await pause(pauseMs * (0.5 + Math.random()));
   }
 }
@@ -151,13 +151,13 @@ function isBusy(error: unknown): boolean {
   return [code, cause?.originalCode].some((each) => typeof each === 'string' && each.startsWith('SQLITE_BUSY'));
 }
 
-function serialise(
+function serialised(
   adapter: SqlDriverAdapter,
   connection: Mutex,
   { timeoutMs, onCommit }: SqliteWriterOptions,
 ): SqlDriverAdapter {
-  const alone = async <Result>({ sql }: SqlQuery, run: () => Promise<Result>): Promise<Result> => {
-    const result = await connection.runExclusive(() => whenFree(timeoutMs, run));
+  const runExclusively = async <Result>({ sql }: SqlQuery, run: () => Promise<Result>): Promise<Result> => {
+    const result = await connection.runExclusive(() => retryWhileBusy(timeoutMs, run));
     if (!sql.startsWith('SELECT')) {
       onCommit();
     }
@@ -166,13 +166,13 @@ function serialise(
   return {
     provider: adapter.provider,
     adapterName: adapter.adapterName,
-    queryRaw: (query) => alone(query, () => adapter.queryRaw(query)),
-    executeRaw: (query) => alone(query, () => adapter.executeRaw(query)),
+    queryRaw: (query) => runExclusively(query, () => adapter.queryRaw(query)),
+    executeRaw: (query) => runExclusively(query, () => adapter.executeRaw(query)),
     executeScript: (script) => connection.runExclusive(() => adapter.executeScript(script)),
     startTransaction: async () => {
       const release = await connection.acquire();
       try {
-        await whenFree(timeoutMs, () => adapter.executeRaw(statement('BEGIN IMMEDIATE')));
+        await retryWhileBusy(timeoutMs, () => adapter.executeRaw(statement('BEGIN IMMEDIATE')));
       } catch (error) {
         release();
         throw error;
@@ -186,7 +186,7 @@ function serialise(
   };
 }
 
-/** Prisma sends `COMMIT` and `ROLLBACK` as statements; `commit` and `rollback` only tell that it is done with the transaction. */
+/** Returns a transaction that releases the connection at its end. Prisma sends `COMMIT` and `ROLLBACK` as statements, and calls `commit` or `rollback` after them. */
 function transaction(adapter: SqlDriverAdapter, release: () => void): Transaction {
   const done = async () => release();
   return {
@@ -199,7 +199,7 @@ function transaction(adapter: SqlDriverAdapter, release: () => void): Transactio
         return await adapter.executeRaw(query);
       } catch (error) {
         if (query.sql === 'COMMIT') {
-          // A commit that fails (a full disk, say) leaves the transaction open, and Prisma sends nothing after it.
+          // A commit that fails (on a full disk, for example) leaves the transaction open, and Prisma sends no `ROLLBACK` after it.
           await adapter.executeRaw(statement('ROLLBACK')).catch(() => undefined);
         }
         throw error;

@@ -1,37 +1,46 @@
 import type Sqlite from 'better-sqlite3';
+import { LRUCache } from 'lru-cache';
 
-/** How many statements a connection keeps prepared: more than a busy server uses, and some megabytes of memory. */
-const MAX_KEPT = 500;
+/** The bound of the prepared statements of a connection, in bytes: about 600 statements, more than a busy server uses. */
+const MAX_BYTES = 8 * 1024 * 1024;
+/** The measured memory of a prepared statement, and of each character of its text. */
+const STATEMENT_BYTES = 7_000;
+const BYTES_PER_CHARACTER = 16;
 
 interface Prepared {
   readonly statement: Sqlite.Statement<unknown[], unknown>;
-  /** What it gives, once somebody has asked; telling it takes as long as a small query. */
+  /** The result columns, read at the first use, since that takes as long as a small query. */
   columns: Sqlite.ColumnDefinition[] | null;
 }
 
-/**
- * Has a connection prepare each statement once and keep it. Prisma's adapter prepares anew for every query, which costs time, and memory that
- * the garbage collector knows nothing of.
- */
-export function keepStatements(client: Sqlite.Database): void {
-  const prepare = client.prepare.bind(client) as (sql: string) => Prepared['statement'];
-  const kept = new Map<string, Prepared>();
-  const keep = (sql: string): KeptStatement => {
-    const prepared = kept.get(sql) ?? { statement: prepare(sql), columns: null };
-    // In the order of their last use: the one that was not used for longest goes first.
-    kept.delete(sql);
-    kept.set(sql, prepared);
-    const [oldest] = kept.keys();
-    if (kept.size > MAX_KEPT && oldest !== undefined) {
-      kept.delete(oldest);
-    }
-    return new KeptStatement(prepared);
-  };
-  Object.assign(client, { prepare: keep });
+/** Returns a cache for the prepared statements of a connection by their texts, bounded in bytes. */
+export function statementCache<Statement extends object>(): LRUCache<string, Statement> {
+  return new LRUCache({
+    maxSize: MAX_BYTES,
+    sizeCalculation: (_statement, text) => STATEMENT_BYTES + text.length * BYTES_PER_CHARACTER,
+  });
 }
 
-/** One use of a statement, with what the adapter calls of it: binding a statement itself would be for good. */
-class KeptStatement {
+/**
+ * Replaces `prepare` of a connection by a function with a cache. Prisma's adapter prepares a statement for each query, which costs time, and memory that the
+ * garbage collector does not account for.
+ */
+export function cachePreparedStatements(client: Sqlite.Database): void {
+  const prepare = client.prepare.bind(client) as (sql: string) => Prepared['statement'];
+  const cache = statementCache<Prepared>();
+  const prepareCached = (sql: string): CachedStatement => {
+    let prepared = cache.get(sql);
+    if (!prepared) {
+      prepared = { statement: prepare(sql), columns: null };
+      cache.set(sql, prepared);
+    }
+    return new CachedStatement(prepared);
+  };
+  Object.assign(client, { prepare: prepareCached });
+}
+
+/** One use of a prepared statement, with the methods that the adapter calls. It stores the values itself, since `bind` of better-sqlite3 is permanent. */
+class CachedStatement {
   readonly #prepared: Prepared;
   #values: unknown[] = [];
 

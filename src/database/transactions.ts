@@ -1,16 +1,13 @@
 import { Prisma } from '../generated/client/client.ts';
+import type { Database, Transaction } from './client.ts';
 import { isUniqueViolation } from './failures.ts';
-import type { Database } from './open.ts';
-
-/** The client of a running transaction. */
-export type Transaction = Parameters<Parameters<Database['$transaction']>[0]>[0];
 
 const WRITE_CONFLICT = 'P2034';
 const MAX_ATTEMPTS = 5;
 
 /**
- * Runs a transaction, and runs it anew when another one stood in its way: by a deadlock, or by a row that both make. On SQLite, where one
- * transaction writes at a time, that does not happen.
+ * Runs a transaction, and retries it after a conflict with another one: a deadlock, or a row that both insert. On SQLite, where one transaction writes at a
+ * time, such conflicts do not occur.
  */
 export async function inTransaction<Result>(
   database: Database,
@@ -32,8 +29,8 @@ function isWriteConflict(error: unknown): boolean {
 }
 
 /**
- * Keeps other transactions from doing the same to these rows, and from changing or deleting them, until this one is over. They may insert rows that refer to
- * them meanwhile. On SQLite they can't run at the same time anyway.
+ * Locks rows until the end of the transaction: other transactions can neither lock, change nor delete them, but can insert rows that refer to them. On SQLite
+ * other write transactions cannot run at the same time anyway.
  */
 export async function lockRows(
   transaction: Transaction,
@@ -41,7 +38,7 @@ export async function lockRows(
   ids: readonly number[],
 ): Promise<void> {
   if ('$isPostgres' in transaction) {
-    // In the order of ids: of two transactions that lock some of the same rows, only one waits for the other.
+    // In the order of ids, so that two transactions that lock some of the same rows do not deadlock.
     await transaction.$queryRaw`SELECT "id" FROM ${Prisma.raw(`"${model}"`)} WHERE "id" = ANY(${ids}) ORDER BY "id" FOR NO KEY UPDATE`;
   }
 }

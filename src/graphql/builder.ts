@@ -6,27 +6,19 @@ import RelayPlugin from '@pothos/plugin-relay';
 import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
 import type { Context } from '../context.ts';
 import { AppError, UnauthenticatedError } from '../errors.ts';
-import type { ChatMessage, ChatSession, Note, Post, Todo, TodoList, User } from '../generated/client/client.ts';
 import type PrismaTypes from '../generated/pothos.ts';
 import { getDatamodel } from '../generated/pothos.ts';
+import type { TokenPair } from '../identity/tokens.ts';
 import { decodeNodeId, encodeNodeId } from './node-ids.ts';
 
-/** The types that slices name by string, so that none has to import another. */
+/** The types of the schema builder. Slices refer to the types of other slices by name, without an import. */
 export interface SchemaTypes {
   Context: Context;
   PrismaTypes: PrismaTypes;
   DefaultFieldNullability: false;
   DefaultEdgesNullability: false;
   DefaultNodeNullability: false;
-  Objects: {
-    User: User;
-    TodoList: TodoList;
-    Todo: Todo;
-    Post: Post;
-    ChatSession: ChatSession;
-    ChatMessage: ChatMessage;
-    Note: Note;
-  };
+  Objects: { [Model in keyof PrismaTypes]: PrismaTypes[Model]['Shape'] } & { TokenPair: TokenPair };
   Scalars: {
     ID: { Input: string; Output: string | number };
     DateTime: { Input: Date; Output: Date };
@@ -36,32 +28,36 @@ export interface SchemaTypes {
 }
 
 export interface SchemaOptions {
-  /** The most that one operation may cost: a field costs 1, whatever hangs on a list as often as the list may be long. */
+  /** The maximum complexity of an operation: a field costs 1, and the fields below a list cost as much as the longest list. */
   readonly complexityLimit: number;
 }
 
 const SCALAR_LIST_LENGTH = 10;
 
-/** How long a page may be is counted where the page is asked for, not once more where its objects are. */
+/** The cost of `edges` and `nodes`: the connection field is already multiplied by the length of the page. */
 const PAGE_FIELD_COST = { field: 1, multiplier: 1 };
 
-/** Makes the builder that every slice extends. Outputs are non-null unless they say otherwise. */
+/** Creates the builder that every slice extends. Output fields are non-null by default. */
 export function createBuilder({ complexityLimit }: SchemaOptions) {
   const builder = new SchemaBuilder<SchemaTypes>({
-    // The order matters: errors catches what the resolvers throw, never what authorisation throws.
+    // In this order, the errors plugin catches the errors of resolvers, but not those of authorization.
     plugins: [ErrorsPlugin, ComplexityPlugin, RelayPlugin, ScopeAuthPlugin, PrismaPlugin],
     defaultFieldNullability: false,
     complexity: {
       limit: { complexity: complexityLimit },
       defaultListMultiplier: SCALAR_LIST_LENGTH,
       complexityError: (_kind, { complexity }) =>
-        new AppError('COMPLEXITY', `The query costs ${complexity}, more than the ${complexityLimit} that are allowed.`),
+        new AppError(
+          'COMPLEXITY',
+          `The query has a complexity of ${complexity}; at most ${complexityLimit} is allowed.`,
+        ),
     },
     errors: {
       directResult: true,
       defaultUnionOptions: {
-        name: ({ fieldName }) => `${capitalise(fieldName)}Result`,
-        description: 'What came of it: the object, or the error that says why there is none.',
+        name: ({ fieldName }) => `${capitalize(fieldName)}Result`,
+        description:
+          'The result of the mutation of the same name: the object on success, otherwise the error that says why the mutation was not carried out. Select both by inline fragments: `... on Todo { id } ... on Error { message }`.',
       },
     },
     prisma: {
@@ -71,45 +67,67 @@ export function createBuilder({ complexityLimit }: SchemaOptions) {
     },
     relay: {
       idFieldName: 'nodeId',
-      idFieldOptions: { description: 'The id of this object among all objects, for `node(nodeId:)`.' },
+      idFieldOptions: {
+        description:
+          'The opaque, globally unique id of the object (Relay global object identification): pass it to `Query.node`, and use it as the key of client caches. Arguments named `id` take `id` instead.',
+      },
       encodeGlobalID: (typename, id) => encodeNodeId(typename, id),
       decodeGlobalID: decodeNodeId,
       cursorType: 'String',
       nodesOnConnection: {
-        description: 'The objects of this page, without their cursors.',
+        description:
+          'The objects of this page, in the order of the list. A shorter way than `edges` for clients that need no cursor of each object.',
         complexity: PAGE_FIELD_COST,
       },
       nodeQueryOptions: false,
       nodesQueryOptions: false,
-      nodeTypeOptions: { description: 'Something that can be fetched again by its `nodeId`.' },
+      nodeTypeOptions: {
+        description:
+          'An object with a globally unique id, by which `Query.node` fetches it again (Relay global object identification).',
+      },
       pageInfoTypeOptions: {
-        description: 'Where a page lies in its list, as the Relay cursor connections specification has it.',
+        description:
+          'Whether a list has more pages, and the cursors to request them with (Relay cursor connections specification).',
       },
-      hasNextPageFieldOptions: { description: 'Whether more follows: pass `endCursor` as `after` to read it.' },
+      hasNextPageFieldOptions: {
+        description:
+          'Whether the list has objects after this page: pass `endCursor` as `after` to read them. With `last`, true whenever `before` is given.',
+      },
       hasPreviousPageFieldOptions: {
-        description: 'Whether something precedes: pass `startCursor` as `before` to read it.',
+        description:
+          'Whether the list has objects before this page: pass `startCursor` as `before`, with `last`, to read them. With `first`, true whenever `after` is given.',
       },
-      startCursorFieldOptions: { description: 'The cursor of the first edge; null when the page is empty.' },
-      endCursorFieldOptions: { description: 'The cursor of the last edge; null when the page is empty.' },
+      startCursorFieldOptions: {
+        description: 'The cursor of the first object of the page; null when the page is empty.',
+      },
+      endCursorFieldOptions: { description: 'The cursor of the last object of the page; null when the page is empty.' },
       edgesFieldOptions: {
-        description: 'The objects of this page with their cursors.',
+        description: 'The objects of this page with their cursors, in the order of the list.',
         nullable: false,
         complexity: PAGE_FIELD_COST,
       },
-      nodeFieldOptions: { description: 'The object.', nullable: false },
+      nodeFieldOptions: { description: 'The object at this position of the list.', nullable: false },
       cursorFieldOptions: {
-        description: 'Stands for this place in the list, and holds when rows before it come or go.',
+        description:
+          'The opaque position of the object in the list, for `after` and `before`. It is valid for the same `orderBy.field` only, and stays valid when objects are created or deleted, this one included.',
       },
-      pageInfoFieldOptions: { description: 'Where this page lies in the list.' },
+      pageInfoFieldOptions: { description: 'Whether there are more pages, and the cursors to request them with.' },
       firstArgOptions: {
         description:
-          'How many from the start, or after `after`: 0 to 100; 20 when neither `first` nor `last` is given.',
+          'The number of objects to return from the start of the list, or after `after`: 0 to 100. 20 when neither `first` nor `last` is given; `VALIDATION` when both are.',
       },
       lastArgOptions: {
-        description: 'How many from the end, or before `before`: 0 to 100. Not together with `first`.',
+        description:
+          'The number of objects to return from the end of the list, or before `before`: 0 to 100. Use it to page backwards, without `first`.',
       },
-      afterArgOptions: { description: 'Only what comes after this cursor.' },
-      beforeArgOptions: { description: 'Only what comes before this cursor.' },
+      afterArgOptions: {
+        description:
+          'Returns the objects after this cursor, such as `pageInfo.endCursor` of the previous page. `BAD_CURSOR` when it is malformed or of a list with another order.',
+      },
+      beforeArgOptions: {
+        description:
+          'Returns the objects before this cursor, such as `pageInfo.startCursor` of the next page. `BAD_CURSOR` when it is malformed or of a list with another order.',
+      },
     },
     scopeAuth: {
       authorizeOnSubscribe: true,
@@ -121,22 +139,26 @@ export function createBuilder({ complexityLimit }: SchemaOptions) {
     },
   });
 
-  // A refused credential never counts as none: the caller would see, and make, what everybody sees.
+  // A request with a refused credential must not run as anonymous: it would read, and write, objects without an owner.
   builder.queryType({
-    description: 'Everything that can be read.',
+    description:
+      'All reads. Without a credential a request reads only todos, todo lists and notes that have no owner; other fields fail with `UNAUTHENTICATED` or are null. With a credential that is not accepted, every field fails with `UNAUTHENTICATED`. `COMPLEXITY` when an operation exceeds a limit of the server.',
     authScopes: { acceptedCredential: true },
   });
   builder.mutationType({
-    description: 'Everything that can be changed.',
+    description:
+      'All writes. Expected errors are members of the result type of a mutation and implement `Error`. All others are top-level errors with a code in `extensions.code`: `UNAUTHENTICATED` without an accepted credential, `FORBIDDEN`, `RATE_LIMITED` with the seconds to wait in `extensions.retryAfter`, and so on. Mutations of one operation run one after the other; when one fails, the earlier ones stay done.',
     authScopes: { acceptedCredential: true },
   });
   builder.subscriptionType({
-    description: 'Committed changes as they happen, and signs that pass.',
+    description:
+      'Events as they happen, over a WebSocket (`graphql-transport-ws`) or as server-sent events. The fields that end in `Changed` deliver every committed change that the viewer may see, at least once and in the order of the log, and resume by `after`. They end with the error `RESYNC_REQUIRED` when changes are no longer in the log, when the viewer becomes staff or no longer is, and when the client reads too slowly: load the data again and subscribe `after` its cursor. `RATE_LIMITED` and `OVERLOADED` when too many subscriptions are open.',
     authScopes: { acceptedCredential: true },
   });
   builder.globalConnectionField('totalCount', (t) =>
     t.int({
-      description: 'How many objects the whole list has under its filter; counted only when asked for.',
+      description:
+        'The number of objects on all pages that match the filter. It takes a query of its own when it is selected, of which an operation may make a limited number (16 by default, `COMPLEXITY` beyond).',
       resolve: ({ totalCount }) => totalCount(),
     }),
   );
@@ -145,6 +167,6 @@ export function createBuilder({ complexityLimit }: SchemaOptions) {
 
 export type Builder = ReturnType<typeof createBuilder>;
 
-function capitalise(name: string): string {
+function capitalize(name: string): string {
   return name.charAt(0).toUpperCase() + name.slice(1);
 }

@@ -1,42 +1,44 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { OperationTypeNode } from 'graphql';
 import { type FetchAPI, processRegularResult } from 'graphql-yoga';
-import type { ContextFactory } from '../accounts/credentials.ts';
 import type { CallOf } from '../host/calls.ts';
-import type { Documents, Operation } from './documents.ts';
-import type { ReportDefect } from './mask.ts';
-import { type Engine, isRecord, type OperationRequest } from './operations.ts';
+import type { ContextFactory } from '../identity/credentials.ts';
+import { isRecord } from '../json.ts';
+import type { DocumentCache } from './document-cache.ts';
+import type { ReportUnexpectedError } from './mask.ts';
+import type { Operation } from './operation.ts';
+import type { GraphQLEngine } from './operation-args.ts';
+import type { OperationRequest } from './persisted-operations.ts';
+import { JSON_TYPE, RESPONSE_TYPE } from './requests.ts';
 import { sendResponse } from './responses.ts';
-import { presentResult } from './subscription-renderer.ts';
+import { maskResult } from './subscription-renderer.ts';
 import type { Variables } from './variables.ts';
 
-const JSON_TYPE = 'application/json';
-const RESPONSE_TYPE = 'application/graphql-response+json';
-
-/** The parameters of the GraphQL over HTTP specification. */
+/** The request parameters of the GraphQL over HTTP specification. */
 const PARAMETERS: ReadonlySet<string> = new Set(['query', 'operationName', 'variables', 'extensions']);
 
 export interface DirectRequestOptions {
-  readonly documents: Documents;
-  readonly engine: () => Engine;
+  readonly documents: DocumentCache;
+  readonly engine: () => GraphQLEngine;
   readonly contextOf: ContextFactory;
   readonly callOf: CallOf;
-  readonly report: ReportDefect;
-  /** The classes that Yoga makes its responses of. */
+  readonly report: ReportUnexpectedError;
+  /** The classes of Yoga's responses. */
   readonly fetchAPI: FetchAPI;
 }
 
-/** A request whose answer is one result as JSON. */
+/** A request whose response is one result as JSON. */
 export interface DirectRequest {
   readonly operation: Operation;
   readonly variables: Variables | null | undefined;
-  /** The media type of the answer. */
+  /** The media type of the response. */
   readonly type: typeof JSON_TYPE | typeof RESPONSE_TYPE;
 }
 
 /**
- * Answers what nearly all requests are, a POST of a valid query or mutation as JSON, without Yoga's request and response objects, which cost more than the
- * execution. The rules are the same: texts pass Yoga's plugins, and every other request is Yoga's.
+ * Executes the most common requests, a POST of a valid query or mutation with a JSON response, without Yoga's request and
+ * response objects, which cost more time than the execution. Documents pass through the same Yoga plugins; Yoga answers
+ * all other requests.
  */
 export class DirectRequests {
   readonly #options: DirectRequestOptions;
@@ -45,7 +47,7 @@ export class DirectRequests {
     this.#options = options;
   }
 
-  /** The request as one that can be answered here; null when it is not. */
+  /** Returns the request in checked form; null for a request that Yoga has to answer. */
   find({ method, headers }: FastifyRequest, body: OperationRequest): DirectRequest | null {
     const type = typeOf(headers.accept);
     const { query, operationName, variables, extensions } = body;
@@ -61,12 +63,12 @@ export class DirectRequests {
       return null;
     }
     const operation = this.#operationOf(query, operationName ?? null);
-    return operation && operation.kind !== OperationTypeNode.SUBSCRIPTION
+    return operation && operation.type !== OperationTypeNode.SUBSCRIPTION
       ? { operation, variables: variables as Variables | null | undefined, type }
       : null;
   }
 
-  /** Executes a request and answers it; returns false when it was not executed, since its variables are refused. */
+  /** Executes a request and sends the response. Returns false, without a response, when the variables are not valid. */
   async answer(
     request: FastifyRequest,
     reply: FastifyReply,
@@ -79,8 +81,8 @@ export class DirectRequests {
       return false;
     }
     if (result.errors) {
-      // Errors may ask for a status and headers.
-      await sendResponse(processRegularResult(presentResult(result, context, report), fetchAPI, type), reply);
+      // Errors can set the status and headers of the response.
+      await sendResponse(processRegularResult(maskResult(result, context, report), fetchAPI, type), reply);
     } else {
       reply.header('content-type', `${type}; charset=utf-8`).send(JSON.stringify(result));
     }
@@ -89,9 +91,9 @@ export class DirectRequests {
 
   #operationOf(text: string, name: string | null): Operation | undefined {
     const { documents, engine } = this.#options;
-    const known = documents.find(text, name);
-    if (known) {
-      return known;
+    const cached = documents.find(text, name);
+    if (cached) {
+      return cached;
     }
     const { parse, validate, schema } = engine();
     try {
@@ -99,19 +101,19 @@ export class DirectRequests {
       validate(schema, document);
       return documents.operationOf(document, name);
     } catch {
-      // The answer says why, and is Yoga's.
+      // Yoga answers with the errors.
       return undefined;
     }
   }
 }
 
-/** The media type that the client would like best, as far as it is one of ours. */
+/** Returns the media type that the client prefers; null when it is not one of the two that are supported. */
 function typeOf(accept: string | undefined): DirectRequest['type'] | null {
   if (accept === undefined || accept === '*/*' || accept === JSON_TYPE) {
     return JSON_TYPE;
   }
   const [first = '', ...others] = accept.split(',').map((part) => part.trim().toLowerCase());
-  // What comes first is what the client wants most, unless it says otherwise of that very type.
+  // The first type has the highest preference, unless it is listed again with another weight.
   return (first === RESPONSE_TYPE || first === JSON_TYPE) && !others.some((other) => other.startsWith(first))
     ? first
     : null;

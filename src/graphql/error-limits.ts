@@ -2,23 +2,23 @@ import { GraphQLError, type ValidationRule, validate } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Context } from '../context.ts';
 
-/** After so many errors of a document, or of the variables of an operation, no more are looked for. */
+/** The number of errors after which the validation of a document, or of the variables of an operation, stops. */
 export const MAX_REQUEST_ERRORS = 10;
-/** How many errors an answer has, without the one that says how many are left out: as many as the aliases of a document may have by default. */
+/** The maximum number of errors in a response, without the one that reports how many are left out: the default limit of aliases. */
 const MAX_ERRORS = 30;
-/** How many characters the message of an error has. */
+/** The maximum number of characters in the message of an error. */
 const MAX_MESSAGE = 300;
-/** How many characters of a text a message quotes. */
+/** The maximum number of characters of a value that a message quotes. */
 const MAX_QUOTE = 50;
-/** How many places in the document an error names. */
+/** The maximum number of locations in an error. */
 const MAX_LOCATIONS = 10;
 
-/** Returns the first errors as `present` shows them, with short messages: all that an answer has, so that it is not many times as large as its request. */
+/** Returns the first errors, masked and with short messages, so that a response is not many times as large as its request. */
 export function limitErrors(
   errors: readonly GraphQLError[],
-  present: (error: GraphQLError) => GraphQLError = (error) => error,
+  mask: (error: GraphQLError) => GraphQLError = (error) => error,
 ): readonly GraphQLError[] {
-  const shown = (error: GraphQLError): GraphQLError => shorten(present(error));
+  const shown = (error: GraphQLError): GraphQLError => shorten(mask(error));
   if (errors.length <= MAX_ERRORS + 1) {
     return errors.map(shown);
   }
@@ -42,7 +42,7 @@ function shorten(error: GraphQLError): GraphQLError {
   });
 }
 
-/** A value as a message names it: a text or a number by its beginning, anything else by its kind. */
+/** Returns a value for use in a message: the beginning of a text, a number, or `[…]` and `{…}` for lists and objects. */
 export function quote(value: unknown): string {
   if (typeof value === 'string') {
     return value.length <= MAX_QUOTE ? JSON.stringify(value) : `${JSON.stringify(value.slice(0, MAX_QUOTE))}…`;
@@ -54,8 +54,8 @@ export function quote(value: unknown): string {
 }
 
 /**
- * Has Yoga stop the validation of a document after the first errors, with or without names of the schema that the client may have meant, and limit the errors of
- * every result.
+ * Has Yoga stop the validation of a document after the first errors, with or without suggestions of names, and limit the
+ * errors of every result.
  */
 export function useErrorLimits({ hideSuggestions }: { readonly hideSuggestions: boolean }): Plugin<Context> {
   return {

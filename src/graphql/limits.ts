@@ -10,27 +10,24 @@ import {
   type ValidationContext,
 } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { ERROR_CATALOGUE } from '../errors.ts';
 
-/** How long a name may be: an answer has the name or alias of a field in each row, and the path of each error has it. */
+/** The maximum length of a name: a response repeats the name or alias of a field in each object, and in the path of each error. */
 const MAX_NAME_LENGTH = 128;
 
-/** How many times a document may ask for `__schema` and `__type`: tools ask once. */
+/** The maximum number of `__schema` and `__type` fields in a document; tools use one. */
 const MAX_INTROSPECTIONS = 2;
 
-/**
- * Refuses documents that are out of all proportion before anything of them runs. What a sound document may cost is the
- * builder's affair: see its complexity limit.
- */
+/** Returns the plugins that reject too large documents before their execution. The builder limits the complexity of operations. */
 export function documentLimits(limits: Config['graphql']): Plugin[] {
-  const refusal = { onReject: [refuse] };
+  const onLimit = { onReject: [throwLimitExceeded] };
   return [
-    maxTokensPlugin({ n: limits.tokenLimit, ...refusal }),
-    // GraphiQL's introspection is deeper than any query needs to be; graphql-js bounds introspection by itself.
-    maxDepthPlugin({ n: limits.depthLimit, ignoreIntrospection: true, flattenFragments: true, ...refusal }),
-    maxAliasesPlugin({ n: limits.aliasLimit, ...refusal }),
-    maxDirectivesPlugin({ n: limits.directiveLimit, ...refusal }),
+    maxTokensPlugin({ n: limits.tokenLimit, ...onLimit }),
+    // GraphiQL's introspection query is deeper than the limit; graphql-js limits the depth of introspection itself.
+    maxDepthPlugin({ n: limits.depthLimit, ignoreIntrospection: true, flattenFragments: true, ...onLimit }),
+    maxAliasesPlugin({ n: limits.aliasLimit, ...onLimit }),
+    maxDirectivesPlugin({ n: limits.directiveLimit, ...onLimit }),
     {
       onValidate: ({ addValidationRule }) => {
         addValidationRule(nameLengthRule);
@@ -44,8 +41,8 @@ export function documentLimits(limits: Config['graphql']): Plugin[] {
 }
 
 /**
- * Bounds what a document reads of the schema: a few root fields without aliases below them, by which the whole schema could be asked for again and again. Its depth
- * is bounded by graphql-js.
+ * Limits the introspection of a document to a few root fields, without aliases below them: with aliases a document could
+ * select the whole schema many times. graphql-js limits the depth.
  */
 function introspectionRule(context: ValidationContext) {
   let roots = 0;
@@ -53,10 +50,10 @@ function introspectionRule(context: ValidationContext) {
     Field: ({ name, alias }: FieldNode): void => {
       roots += name.value === '__schema' || name.value === '__type' ? 1 : 0;
       if (roots > MAX_INTROSPECTIONS) {
-        refuse(context, new Error(`Introspection limit of ${MAX_INTROSPECTIONS} fields exceeded.`));
+        throwLimitExceeded(context, new Error(`Introspection limit of ${MAX_INTROSPECTIONS} fields exceeded.`));
       }
       if (alias && context.getParentType()?.name.startsWith('__')) {
-        refuse(context, new Error('Fields of the schema may have no aliases.'));
+        throwLimitExceeded(context, new Error('Fields of introspection must not have aliases.'));
       }
     },
   };
@@ -66,14 +63,14 @@ function nameLengthRule(context: ValidationContext) {
   return {
     Name: ({ value }: NameNode): void => {
       if (value.length > MAX_NAME_LENGTH) {
-        refuse(context, new Error(`Name length limit of ${MAX_NAME_LENGTH} exceeded.`));
+        throwLimitExceeded(context, new Error(`Name length limit of ${MAX_NAME_LENGTH} exceeded.`));
       }
     },
   };
 }
 
-/** Throws the `COMPLEXITY` that a limit on documents refuses with. */
-export function refuse(_context: unknown, { message }: Error): never {
+/** Throws the `COMPLEXITY` error of a document that exceeds a limit. */
+export function throwLimitExceeded(_context: unknown, { message }: Error): never {
   throw new GraphQLError(message, {
     extensions: { code: 'COMPLEXITY', http: { status: ERROR_CATALOGUE.COMPLEXITY.status, spec: true } },
   });

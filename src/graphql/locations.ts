@@ -1,16 +1,16 @@
 import { type DocumentNode, Location, type ParseOptions, Source, Token, TokenKind } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
-import { refuse } from './limits.ts';
+import { throwLimitExceeded } from './limits.ts';
 
-/** Errors of documents with more characters or lines do not say where they are. */
+/** The size up to which the errors of a document have locations. */
 const MAX_LOCATED_CHARACTERS = 20_000;
 const MAX_LOCATED_LINES = 500;
-/** Documents with more lines are refused: the default limit on tokens fills a fifth of them with one token each. */
+/** The maximum number of lines of a document: five times the default limit of tokens. */
 const MAX_LINES = 10_000;
 
 /**
- * Has long documents parsed without locations. graphql-js counts all lines up to a field for each error of it, and a field may fail once for each row: with the
- * longest documents that takes a minute.
+ * Has Yoga parse long documents without locations. For each error graphql-js counts all lines up to its field, and a field
+ * can fail for every object of a list: with the longest documents that takes a minute.
  */
 export function useBoundedLocations(): Plugin {
   return {
@@ -18,7 +18,7 @@ export function useBoundedLocations(): Plugin {
       const text = String(source);
       const lines = countLines(text);
       if (lines > MAX_LINES) {
-        refuse(null, new Error(`Line limit of ${MAX_LINES} exceeded.`));
+        throwLimitExceeded(null, new Error(`Line limit of ${MAX_LINES} exceeded.`));
       }
       if (text.length > MAX_LOCATED_CHARACTERS || lines > MAX_LOCATED_LINES) {
         setParseFn((body: string | Source, options?: ParseOptions) =>
@@ -29,7 +29,7 @@ export function useBoundedLocations(): Plugin {
   };
 }
 
-/** The number of lines of a text, up to one more than {@link MAX_LINES}. */
+/** Returns the number of lines of a text, but at most one more than {@link MAX_LINES}. */
 function countLines(text: string): number {
   const breaks = text.matchAll(/\r\n|[\n\r]/g);
   let lines = 1;
@@ -39,7 +39,7 @@ function countLines(text: string): number {
   return lines;
 }
 
-/** The document still has its text, by which subscriptions are told apart. */
+/** Returns the document with its text, which is part of the key of shared subscription results. */
 function withText(document: DocumentNode, text: string): DocumentNode {
   const start = new Token(TokenKind.SOF, 0, 0, 0, 0);
   const end = new Token(TokenKind.EOF, text.length, text.length, 0, 0);

@@ -1,10 +1,10 @@
 import { defaultFieldResolver, type GraphQLSchema, isObjectType } from 'graphql';
 import type { Context } from '../context.ts';
 
-/** The extensions of a field whose text may be so long that the answer's limit has to count it. All others are bounded by what an operation may cost. */
+/** The extensions of a field whose text counts toward the size limit of a response. The complexity limit bounds all other fields. */
 export const LONG_TEXT = { isLongText: true } as const;
 
-/** Has each value of a field that is marked with {@link LONG_TEXT} counted, as often as an answer has it. */
+/** Wraps the resolvers of all fields that are marked with {@link LONG_TEXT}, so that each of their values is counted. */
 export function countLongTexts(schema: GraphQLSchema): GraphQLSchema {
   for (const type of Object.values(schema.getTypeMap()).filter(isObjectType)) {
     for (const field of Object.values(type.getFields())) {

@@ -8,24 +8,24 @@ import {
 
 type Fragments = Readonly<Record<string, FragmentDefinitionNode>>;
 
-/** What was found for a field of a document; documents are kept, so each is looked at once. */
-const asked = new WeakMap<FieldNode, Map<string, boolean>>();
+/** The results for the fields of a document, by name. Documents are cached, so each is searched once. */
+const selected = new WeakMap<FieldNode, Map<string, boolean>>();
 
-/** Whether an operation asks for a field of the objects of the connection that is being resolved, in whatever way that stands in it. */
-export function asksOfNodes({ fieldNodes, fragments }: GraphQLResolveInfo, field: string): boolean {
+/** Returns whether an operation selects a field of the nodes of the connection that is being resolved, in fragments too. */
+export function selectsNodeField({ fieldNodes, fragments }: GraphQLResolveInfo, field: string): boolean {
   return fieldNodes.some((node) => {
-    const known = asked.get(node) ?? new Map<string, boolean>();
-    asked.set(node, known);
-    const found = known.get(field) ?? leadsTo(node.selectionSet, field, fragments);
-    known.set(field, found);
-    return found;
+    const results = selected.get(node) ?? new Map<string, boolean>();
+    selected.set(node, results);
+    const result = results.get(field) ?? selectsField(node.selectionSet, field, fragments);
+    results.set(field, result);
+    return result;
   });
 }
 
-/** The fields of a connection through which its objects are reached. */
-const WAYS: ReadonlySet<string> = new Set(['edges', 'node', 'nodes']);
+/** The fields between a connection and its nodes. */
+const CONNECTION_FIELDS: ReadonlySet<string> = new Set(['edges', 'node', 'nodes']);
 
-function leadsTo(
+function selectsField(
   selections: SelectionSetNode | undefined,
   field: string,
   fragments: Fragments,
@@ -34,11 +34,11 @@ function leadsTo(
   return (selections?.selections ?? []).some((selection) => {
     if (selection.kind !== Kind.FIELD) {
       const inside = selection.kind === Kind.FRAGMENT_SPREAD ? fragments[selection.name.value] : selection;
-      return leadsTo(inside?.selectionSet, field, fragments, isNode);
+      return selectsField(inside?.selectionSet, field, fragments, isNode);
     }
     const name = selection.name.value;
     return isNode
       ? name === field
-      : WAYS.has(name) && leadsTo(selection.selectionSet, field, fragments, name !== 'edges');
+      : CONNECTION_FIELDS.has(name) && selectsField(selection.selectionSet, field, fragments, name !== 'edges');
   });
 }

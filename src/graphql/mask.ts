@@ -4,42 +4,42 @@ import type { Context } from '../context.ts';
 import { AppError, ERROR_CATALOGUE, OverloadedError, ValidationError } from '../errors.ts';
 import { limitErrors } from './error-limits.ts';
 
-/** Takes note of a failure that nobody expected. */
-export type ReportDefect = (error: unknown, requestId: string | null) => void;
+/** Logs an unexpected error with the id of its request. */
+export type ReportUnexpectedError = (error: unknown, requestId: string | null) => void;
 
 /**
- * What a client is told of an error: expected failures with their code, errors of GraphQL itself as they are, and of anything else
- * only that it happened, with the id under which the log tells more.
+ * Returns an error as clients receive it: an {@link AppError} with its code, an error of graphql-js unchanged, and any other
+ * as `INTERNAL` with the request id, under which the log has the details.
  */
-export function presentError(error: unknown, requestId: string | null, report: ReportDefect): GraphQLError {
+export function maskError(error: unknown, requestId: string | null, report: ReportUnexpectedError): GraphQLError {
   const graphqlError = error instanceof GraphQLError ? error : null;
   const original = graphqlError ? rootCause(graphqlError) : error;
   if (original === null && graphqlError) {
     return graphqlError;
   }
-  const place = {
+  const location = {
     nodes: graphqlError?.nodes ?? null,
     source: graphqlError?.source ?? null,
     positions: graphqlError?.positions ?? null,
     path: graphqlError?.path ?? null,
   };
   if (original instanceof AppError) {
-    return new GraphQLError(original.explanation, { ...place, extensions: extensionsOf(original) });
+    return new GraphQLError(original.explanation, { ...location, extensions: extensionsOf(original) });
   }
   report(original, requestId);
   return new GraphQLError(ERROR_CATALOGUE.INTERNAL.sentence, {
-    ...place,
+    ...location,
     extensions: { code: 'INTERNAL', ...(requestId && { requestId }) },
   });
 }
 
-/** Whether nobody expected the error: neither GraphQL itself found a fault, nor did a service refuse. */
-export function isDefect(error: GraphQLError): boolean {
+/** Returns whether an error comes from a defect: neither graphql-js nor a service reported it. */
+export function isUnexpectedError(error: GraphQLError): boolean {
   const cause = rootCause(error);
   return cause !== null && !(cause instanceof AppError);
 }
 
-/** The error that a resolver threw, or null when GraphQL itself found the fault. */
+/** Returns the error that a resolver threw; null for an error of graphql-js itself. */
 function rootCause(error: GraphQLError): unknown {
   const cause = error.originalError;
   if (cause == null) {
@@ -53,7 +53,7 @@ function extensionsOf(error: AppError): Record<string, unknown> {
     code: error.code,
     ...(error instanceof ValidationError && { fields: error.fields }),
     ...(error instanceof OverloadedError && {
-      // Where there are no headers, as on a WebSocket, it is all that a client learns.
+      // For transports without response headers, like WebSocket.
       retryAfter: error.retryAfterS,
       http: { status: error.status, spec: true, headers: { 'Retry-After': String(error.retryAfterS) } },
     }),
@@ -63,15 +63,15 @@ function extensionsOf(error: AppError): Record<string, unknown> {
   };
 }
 
-/** Applies {@link presentError} to every result of an execution, streams included. */
-export function useErrorCatalogue(report: ReportDefect): Plugin<Context> {
+/** Applies {@link maskError} to every result of an execution, streams included. */
+export function useErrorCatalogue(report: ReportUnexpectedError): Plugin<Context> {
   return {
     onExecute: ({ args }) => ({
       onExecuteDone: (payload) =>
         handleStreamOrSingleExecutionResult(payload, ({ result, setResult }) => {
           if (result.errors) {
             const { requestId } = args.contextValue;
-            const errors = limitErrors(result.errors, (error) => presentError(error, requestId, report));
+            const errors = limitErrors(result.errors, (error) => maskError(error, requestId, report));
             setResult({ ...result, errors });
           }
         }),
@@ -80,8 +80,8 @@ export function useErrorCatalogue(report: ReportDefect): Plugin<Context> {
 }
 
 /**
- * Marks syntax errors the same for every transport. Yoga does so for its own requests only, but remembers errors by the text of the document: one that a socket
- * or event stream met first would be another one to HTTP.
+ * Adds the code of syntax errors, for all transports. Yoga adds it for HTTP requests only, but the error is cached: without
+ * this, the response to an HTTP request would depend on whether a socket has sent the document before.
  */
 export function useSyntaxErrorCode(): Plugin<Context> {
   return {

@@ -1,14 +1,14 @@
 import { AppError } from '../errors.ts';
 
-/** Makes the Relay global id of an object out of its type and id. */
+/** Returns the Relay global id of an object. */
 export function encodeNodeId(typename: string, id: string | number | bigint): string {
   return Buffer.from(`${typename}:${id}`).toString('base64url');
 }
 
 /**
- * Reads a Relay global id.
+ * Returns the type and id that a Relay global id encodes.
  *
- * @throws {AppError} `BAD_INPUT` when it is none
+ * @throws {AppError} `BAD_INPUT` when it is malformed
  */
 export function decodeNodeId(nodeId: string): { typename: string; id: string } {
   const match = /^([A-Za-z]+):(.+)$/.exec(Buffer.from(nodeId, 'base64url').toString('utf8'));

@@ -1,3 +1,4 @@
+import { type GraphQLResolveInfo, isObjectType } from 'graphql';
 import type { Context } from '../context.ts';
 import { MAX_PAGE_SIZE } from '../database/page.ts';
 import { ValidationError } from '../errors.ts';
@@ -6,56 +7,58 @@ import { decodeNodeId } from './node-ids.ts';
 
 type Row = { readonly id: number };
 
-/** How the objects of one type are found for a viewer: null where the viewer sees none. */
+/** Finds an object of one type by its id; null when there is none that the viewer may see. */
 export type FindNode = (context: Context, id: string) => Promise<Row | null | undefined>;
 
-/** What a slice gives so that its objects can be fetched by `nodeId`. */
+/** Returns the options of a Prisma node, whose objects `node` and `nodes` find by `find`. */
 export function nodeOptions(find: FindNode) {
   return {
     id: { resolve: ({ id }: Row) => id },
-    // Rows are found one by one, but batched: see loadBatched.
+    // The calls of `find` are batched: see loadBatched.
     loadManyWithoutCache: (ids: readonly string[], context: Context) =>
       Promise.all(ids.map(async (id) => (await find(context, id)) ?? null)),
   };
 }
 
-/** Adds `node` and `nodes`. Types that have no `nodeId` are unknown to them. */
+/** Adds `Query.node` and `Query.nodes`, which return null for the ids of types without `nodeId`. */
 export function defineNodeQueries(builder: Builder): void {
-  const isNodeType = (typename: string): boolean => NODE_TYPES.has(typename);
   builder.queryField('node', (t) =>
     t.node({
-      description: 'One object by its `nodeId`, of whatever type; null when there is none that the viewer may see.',
-      args: { nodeId: t.arg.id({ required: true, description: 'The id of the object among all objects.' }) },
-      id: (_root, { nodeId }) => (isNodeType(decodeNodeId(nodeId).typename) ? nodeId : null),
+      description:
+        'Fetches an object of any type by its `nodeId`, as Relay does to refetch; null when it does not exist or the viewer may not see it. `BAD_INPUT` for a malformed id.',
+      args: { nodeId: t.arg.id({ required: true, description: 'The `nodeId` of the object.' }) },
+      id: (_root, { nodeId }, _context, info) => resolvableNodeId(info, nodeId),
     }),
   );
   builder.queryField('nodes', (t) =>
     t.nodeList({
-      description: 'Several objects by their `nodeId`s, in that order; null for each that the viewer may not see.',
+      description:
+        'Fetches several objects by their `nodeId`s, in the order of the ids, with null in place of each object that does not exist or that the viewer may not see. `VALIDATION` for more than 100 ids, `BAD_INPUT` for a malformed one.',
       complexity: ({ nodeIds }) => ({ field: 1, multiplier: nodeIds.length }),
       args: {
         nodeIds: t.arg.idList({
           required: true,
-          description: 'The ids of the objects among all objects; at most 100.',
+          description: 'The `nodeId`s of the objects; at most 100.',
         }),
       },
-      ids: (_root, { nodeIds }) => {
+      ids: (_root, { nodeIds }, _context, info) => {
         if (nodeIds.length > MAX_PAGE_SIZE) {
           const message = `Ensure this field has no more than ${MAX_PAGE_SIZE} elements.`;
           throw new ValidationError([{ path: 'nodeIds', message }]);
         }
-        return nodeIds.map((nodeId) => (isNodeType(decodeNodeId(nodeId).typename) ? nodeId : null));
+        return nodeIds.map((nodeId) => resolvableNodeId(info, nodeId));
       },
     }),
   );
 }
 
-const NODE_TYPES: ReadonlySet<string> = new Set([
-  'User',
-  'TodoList',
-  'Todo',
-  'Post',
-  'ChatSession',
-  'ChatMessage',
-  'Note',
-]);
+/** Returns whether a type implements `Node`. */
+function isNodeType({ schema }: GraphQLResolveInfo, typename: string): boolean {
+  const type = schema.getType(typename);
+  return isObjectType(type) && type.getInterfaces().some(({ name }) => name === 'Node');
+}
+
+/** Returns the `nodeId`; null when its type does not implement `Node`. */
+function resolvableNodeId(info: GraphQLResolveInfo, nodeId: string): string | null {
+  return isNodeType(info, decodeNodeId(nodeId).typename) ? nodeId : null;
+}

@@ -2,17 +2,17 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { StartError } from '../errors.ts';
 
-/** What Apollo's tools make: `generate-persisted-query-manifest`. */
+/** The format of Apollo's `generate-persisted-query-manifest`. */
 const manifest = z.object({
   format: z.literal('apollo-persisted-query-manifest'),
   version: z.literal(1),
   operations: z.array(z.object({ id: z.string().min(1), body: z.string().min(1) })),
 });
-/** What the Relay compiler and GraphQL Code Generator make: texts by their ids. */
+/** The format of the Relay compiler and GraphQL Code Generator: texts by id. */
 const dictionary = z.record(z.string().min(1), z.string().min(1));
 
 /**
- * Reads the operations that clients may execute, by their ids.
+ * Reads a list of operations. Returns their texts by id.
  *
  * @throws {StartError} when the file cannot be read or has another format
  */
@@ -27,7 +27,7 @@ export function readOperationList(path: string): ReadonlyMap<string, string> {
     return new Map(Object.entries(texts.data));
   }
   throw new StartError(
-    `The list of operations ${path} is neither an apollo-persisted-query-manifest of version 1 nor a JSON object of texts by their ids.`,
+    `The list of operations ${path} has an unknown format. Expected an apollo-persisted-query-manifest of version 1, or a JSON object of texts by id.`,
   );
 }
 

@@ -1,37 +1,44 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { AppError } from '../errors.ts';
-import { isRecord, type OperationRequest } from './operations.ts';
+import { isRecord } from '../json.ts';
 
-/** The bytes that remembered texts may take. */
+/** The parameters of a GraphQL request, before validation. */
+export interface OperationRequest {
+  readonly query?: unknown;
+  readonly operationName?: unknown;
+  readonly variables?: unknown;
+  readonly extensions?: unknown;
+}
+
+/** The size limit of the registered texts, in bytes. */
 const MAX_BYTES = 16 * 1024 * 1024;
-/** What a text takes beside its characters, in bytes. */
+/** The memory of a registered text in addition to its characters, in bytes. */
 const ENTRY_BYTES = 200;
 const APQ_VERSION = 1;
-/** How documents are named by hash in the persisted documents appendix of the GraphQL over HTTP specification. */
+/** The prefix of a `documentId` that is a hash (GraphQL over HTTP specification, appendix on persisted documents). */
 const HASH_PREFIX = 'sha256:';
 
 interface Reference {
   readonly id: string;
-  /** Whether the client registers texts that the server does not know: the `persistedQuery` extension. */
+  /** Whether the client registers unknown texts: the `persistedQuery` extension. */
   readonly isAutomatic: boolean;
 }
 
 export interface PersistedOperationsOptions {
-  /** The operations that are allowed, by their ids; null for any. */
+  /** The texts of the allowed operations, by id; null when all operations are allowed. */
   readonly allowed: ReadonlyMap<string, string> | null;
-  /** Those of the server's own pages, which are allowed anyway. */
+  /** The texts of the operations of the server's own pages, by id. They are always allowed. */
   readonly own: ReadonlyMap<string, string>;
-  /** A longer text is not remembered. */
+  /** The maximum length of a registered text. */
   readonly maxCharacters: number;
 }
 
 /**
- * Operations that clients name instead of sending them: automatically persisted queries as Apollo's link has them, and, where a list of operations is configured,
- * those of the list and no others.
+ * Looks up operations that clients reference by id: automatic persisted queries by Apollo's protocol, or, when a list of
+ * operations is configured, the operations of that list and no others.
  */
 export class PersistedOperations {
-  /** The operations that are allowed, by their ids; null where any is. */
   readonly #allowed: ReadonlyMap<string, string> | null;
   readonly #allowedTexts: ReadonlySet<string>;
   readonly #own: ReadonlyMap<string, string>;
@@ -49,17 +56,17 @@ export class PersistedOperations {
   }
 
   /**
-   * The request with the text of its operation.
+   * Returns the request with the text of its operation.
    *
-   * @throws {AppError} `PERSISTED_QUERY_NOT_FOUND` when the server does not know the text, `PERSISTED_QUERY_NOT_IN_LIST` when it is not allowed, `BAD_INPUT` when it
-   *   is another one than that of the hash
+   * @throws {AppError} `PERSISTED_QUERY_NOT_FOUND` when the id is unknown, `PERSISTED_QUERY_NOT_IN_LIST` when the text is not
+   *   allowed, `BAD_INPUT` when the hash is not that of the text
    */
   resolve(request: OperationRequest & { readonly documentId?: unknown }): OperationRequest {
     const { documentId, ...rest } = request;
     const reference = referenceOf(documentId, rest.extensions);
-    // With graphql-ws, an operation that is only named has an empty text.
+    // graphql-ws clients send an empty text with a reference.
     const given = reference && rest.query === '' ? undefined : rest.query;
-    const query = this.#allowed ? this.#allowedText(given, reference) : this.#knownText(given, reference);
+    const query = this.#allowed ? this.#allowedText(given, reference) : this.#optionalText(given, reference);
     return query === request.query && documentId === undefined ? request : { ...rest, query };
   }
 
@@ -71,7 +78,7 @@ export class PersistedOperations {
       return query;
     }
     if (reference) {
-      return this.#found(reference, this.#allowed);
+      return this.#textOf(reference, this.#allowed);
     }
     if (query != null) {
       throw new AppError('PERSISTED_QUERY_NOT_IN_LIST');
@@ -79,23 +86,23 @@ export class PersistedOperations {
     return query;
   }
 
-  #knownText(query: unknown, reference: Reference | null): unknown {
+  #optionalText(query: unknown, reference: Reference | null): unknown {
     if (!reference) {
       return query;
     }
     if (typeof query !== 'string') {
-      return this.#found(reference, this.#byHash);
+      return this.#textOf(reference, this.#byHash);
     }
     if (reference.isAutomatic && this.#byHash.get(reference.id) !== query && query.length <= this.#maxCharacters) {
       if (createHash('sha256').update(query).digest('hex') !== reference.id) {
-        throw new AppError('BAD_INPUT', 'The hash of the persisted query is not that of the query.');
+        throw new AppError('BAD_INPUT', 'The sha256Hash of the persisted query is not the hash of its query.');
       }
       this.#byHash.set(reference.id, query);
     }
     return query;
   }
 
-  #found({ id }: Reference, texts: Pick<ReadonlyMap<string, string>, 'get'> | null): string {
+  #textOf({ id }: Reference, texts: Pick<ReadonlyMap<string, string>, 'get'> | null): string {
     const text = this.#own.get(id) ?? texts?.get(id);
     if (text === undefined) {
       throw new AppError('PERSISTED_QUERY_NOT_FOUND');
@@ -107,7 +114,7 @@ export class PersistedOperations {
 function referenceOf(documentId: unknown, extensions: unknown): Reference | null {
   if (documentId != null) {
     if (typeof documentId !== 'string') {
-      throw new AppError('BAD_INPUT', 'The documentId is a string.');
+      throw new AppError('BAD_INPUT', 'The documentId must be a string.');
     }
     return {
       id: documentId.startsWith(HASH_PREFIX) ? documentId.slice(HASH_PREFIX.length) : documentId,
@@ -119,7 +126,10 @@ function referenceOf(documentId: unknown, extensions: unknown): Reference | null
     return null;
   }
   if (!isRecord(persisted) || persisted['version'] !== APQ_VERSION || typeof persisted['sha256Hash'] !== 'string') {
-    throw new AppError('BAD_INPUT', `A persistedQuery has the version ${APQ_VERSION} and a sha256Hash.`);
+    throw new AppError(
+      'BAD_INPUT',
+      `The extension persistedQuery must have the version ${APQ_VERSION} and a sha256Hash.`,
+    );
   }
   return { id: persisted['sha256Hash'], isAutomatic: true };
 }

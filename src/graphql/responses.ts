@@ -1,10 +1,10 @@
 import type { FastifyReply } from 'fastify';
 
-/** Sends a response of Yoga's as the host's answer. */
+/** Sends a response of Yoga. */
 export async function sendResponse(response: Response, reply: FastifyReply): Promise<void> {
   reply.status(response.status);
   for (const [name, value] of response.headers) {
-    // How the bytes are framed is the host's affair.
+    // The HTTP server sets the headers of the connection itself.
     if (!/^(connection|transfer-encoding)$/i.test(name)) {
       reply.header(name, value);
     }

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import {
   type ASTNode,
   type DocumentNode,
-  type ExecutionArgs,
   type ExecutionResult,
   execute,
   getOperationAST,
@@ -13,24 +12,23 @@ import {
 import type { StreamEvent } from '../changes/filter.ts';
 import type { Renderer } from '../changes/results.ts';
 import type { Context } from '../context.ts';
-import { acrossOutages } from '../database/outages.ts';
+import { retryDuringOutage } from '../database/outages.ts';
 import type { Viewer } from '../viewer.ts';
 import { limitErrors } from './error-limits.ts';
-import { isDefect, presentError, type ReportDefect } from './mask.ts';
-import { forStream } from './results.ts';
-
-export type SubscriptionArgs = Omit<ExecutionArgs, 'contextValue'> & { readonly contextValue: Context };
+import { formatResult } from './format-result.ts';
+import { isUnexpectedError, maskError, type ReportUnexpectedError } from './mask.ts';
+import type { OperationArgs } from './operation-args.ts';
 
 /**
- * Executes a subscription for its events. An event is executed once for all subscriptions with the same document, operation and variables, as far as
- * their viewers are alike in what the execution reads of them.
+ * Executes a subscription for its events. An event is executed once for all subscriptions with the same document, operation
+ * name and variables whose viewers do not differ in the properties that the execution reads.
  */
 export class SubscriptionRenderer implements Renderer {
   readonly key: string;
-  readonly #args: SubscriptionArgs;
-  readonly #report: ReportDefect;
+  readonly #args: OperationArgs;
+  readonly #report: ReportUnexpectedError;
 
-  constructor(args: SubscriptionArgs, report: ReportDefect) {
+  constructor(args: OperationArgs, report: ReportUnexpectedError) {
     this.key = keyOf(args);
     this.#args = args;
     this.#report = report;
@@ -38,16 +36,16 @@ export class SubscriptionRenderer implements Renderer {
 
   async render(events: readonly StreamEvent[], viewer: Viewer): Promise<string[]> {
     const contextValue = this.#contextFor(viewer, events.length);
-    // Together, so that what hangs on them is loaded together.
+    // At the same time, so that the related rows of all events are loaded in batches.
     const results = await Promise.all(events.map((event) => this.#execute(event, contextValue)));
-    return results.map((result) => JSON.stringify(forStream(presentResult(result, contextValue, this.#report))));
+    return results.map((result) => JSON.stringify(formatResult(maskResult(result, contextValue, this.#report))));
   }
 
   #execute(event: StreamEvent, contextValue: Context): Promise<ExecutionResult> {
-    return acrossOutagesOf(contextValue, async () => execute({ ...this.#args, contextValue, rootValue: event }));
+    return executeAcrossOutages(contextValue, async () => execute({ ...this.#args, contextValue, rootValue: event }));
   }
 
-  /** Nothing of the one subscription that happens to ask is left in it, but what its viewer says. */
+  /** Returns the context of an execution whose result other subscriptions share: of the request only the viewer remains. */
   #contextFor(viewer: Viewer, events: number): Context {
     const { contextValue } = this.#args;
     return {
@@ -58,58 +56,62 @@ export class SubscriptionRenderer implements Renderer {
       address: '',
       connection: null,
       answer: contextValue.answer.renew(events),
-      delivery: contextValue.feed.loop.wave,
+      delivery: contextValue.feed.loop.loaderScope,
     };
   }
 }
 
-/** A result whose errors are those that clients may see. */
-export function presentResult(result: ExecutionResult, { requestId }: Context, report: ReportDefect): ExecutionResult {
+/** Returns a result with masked errors. */
+export function maskResult(
+  result: ExecutionResult,
+  { requestId }: Context,
+  report: ReportUnexpectedError,
+): ExecutionResult {
   return result.errors
-    ? { ...result, errors: limitErrors(result.errors, (error) => presentError(error, requestId, report)) }
+    ? { ...result, errors: limitErrors(result.errors, (error) => maskError(error, requestId, report)) }
     : result;
 }
 
-/** Carries a result with unexpected errors to the retry loop. */
-class DefectiveResult extends Error {
+/** Passes a result with unexpected errors to `retryDuringOutage`, which decides whether to execute again. */
+class UnexpectedErrors extends Error {
   readonly result: ExecutionResult;
 
   constructor(result: ExecutionResult) {
-    super('The result holds unexpected errors.');
+    super('The result has unexpected errors.');
     this.result = result;
   }
 }
 
-/** Runs an operation, and runs it again where it failed because the database was away, so that no event is lost by that. */
-export async function acrossOutagesOf<Result extends object>(
+/** Runs an operation, and runs it again after an outage of the database, so that no event is lost. */
+export async function executeAcrossOutages<Result extends object>(
   { database }: Context,
   run: () => Promise<ExecutionResult | Result>,
 ): Promise<ExecutionResult | Result> {
   try {
-    return await acrossOutages(database, async () => {
+    return await retryDuringOutage(database, async () => {
       const result = await run();
-      if ('errors' in result && result.errors?.some(isDefect)) {
-        throw new DefectiveResult(result);
+      if ('errors' in result && result.errors?.some(isUnexpectedError)) {
+        throw new UnexpectedErrors(result);
       }
       return result;
     });
   } catch (error) {
-    if (error instanceof DefectiveResult) {
+    if (error instanceof UnexpectedErrors) {
       return error.result;
     }
     throw error;
   }
 }
 
-function keyOf({ document, operationName, variableValues }: SubscriptionArgs): string {
-  const resumes = resumeVariable(document, operationName);
-  const variables = Object.fromEntries(Object.entries(variableValues ?? {}).filter(([name]) => name !== resumes));
+function keyOf({ document, operationName, variableValues }: OperationArgs): string {
+  const after = resumeVariable(document, operationName);
+  const variables = Object.fromEntries(Object.entries(variableValues ?? {}).filter(([name]) => name !== after));
   return JSON.stringify([document.loc?.source.body, operationName, variables]);
 }
 
 /**
- * The variable that is the `after` argument of the subscription's own field, and nothing else: it says where the subscription starts, and makes no
- * difference to what an event looks like.
+ * Returns the variable that is used as the `after` argument of the subscription's root field and nowhere else. It selects
+ * the start of the subscription and does not affect the result of an event.
  */
 function resumeVariable(document: DocumentNode, operationName: string | null | undefined): string | null {
   const operation = getOperationAST(document, operationName);
@@ -118,7 +120,7 @@ function resumeVariable(document: DocumentNode, operationName: string | null | u
     return null;
   }
   const fragments = document.definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION);
-  // Its definition and the one use.
+  // Two: the definition and the argument.
   return usesOf(name, operation) === 2 && fragments.every((fragment) => usesOf(name, fragment) === 0) ? name : null;
 }
 

@@ -5,28 +5,30 @@ import type { ChangeEvent, SubscriptionFilter } from '../changes/filter.ts';
 import type { Context } from '../context.ts';
 import type { PeerLimits } from '../sockets/peer-limits.ts';
 import type { Builder, SchemaTypes } from './builder.ts';
-import type { ReportDefect } from './mask.ts';
-import {
-  acrossOutagesOf,
-  presentResult,
-  type SubscriptionArgs,
-  SubscriptionRenderer,
-} from './subscription-renderer.ts';
+import type { ReportUnexpectedError } from './mask.ts';
+import type { OperationArgs } from './operation-args.ts';
+import { executeAcrossOutages, maskResult, SubscriptionRenderer } from './subscription-renderer.ts';
 import { coerceVariables } from './variables.ts';
 
-/** What all change subscriptions of one schema share. */
+/** Adds the enum of the actions, which all change events of a schema share. */
 function defineAction(builder: Builder) {
   return builder.enumType('ChangeAction', {
-    description: 'What happened to an object, relative to what the subscriber may see and asked for.',
+    description:
+      'How a change affects the objects of a subscription: those that the viewer may see and that its arguments select.',
     values: {
       CREATED: {
         value: 'CREATED',
-        description: 'It is there now: it was made, or has come into what the subscriber asked for.',
+        description:
+          'The object is new to the subscription: it was created, or a change moved it among the objects of the subscription. Add it, or replace the object of the same `id`.',
       },
-      UPDATED: { value: 'UPDATED', description: 'It was written, and is still there.' },
+      UPDATED: {
+        value: 'UPDATED',
+        description: 'The object was written and still belongs to the subscription. Replace it.',
+      },
       DELETED: {
         value: 'DELETED',
-        description: 'It is gone: deleted, or out of what the subscriber asked for or may see.',
+        description:
+          'The object no longer belongs to the subscription: it was deleted, a change moved it out of what the arguments select, or the viewer may no longer see it. Remove it by its `id`.',
       },
     } as const,
   });
@@ -37,8 +39,8 @@ const actions = new WeakMap<Builder, ReturnType<typeof defineAction>>();
 type ModelName = keyof SchemaTypes['Objects'];
 
 /**
- * Adds the type of the events of a model: `{ action cursor id <field> }`. `load` reads an object whose event does not carry it; models whose
- * events always do leave it out.
+ * Adds the event type of a model: `{ action cursor id <field> }`. `load` reads the object of an event that has no row image;
+ * models whose events always have one need no `load`.
  */
 export function defineChange<Model extends ModelName>(
   builder: Builder,
@@ -49,19 +51,22 @@ export function defineChange<Model extends ModelName>(
   const action = actions.get(builder) ?? defineAction(builder);
   actions.set(builder, action);
   return builder.objectRef<ChangeEvent>(`${model}Change`).implement({
-    description: `One committed change of a ${model}.`,
+    description: `An event of a subscription: one committed change of a ${model}. An event can be delivered twice; when a client applies it as an insert, replacement or deletion by \`id\`, the repetition changes nothing.`,
     fields: (t) => ({
-      action: t.expose('action', { type: action, description: 'What happened.' }),
+      action: t.expose('action', {
+        type: action,
+        description: 'The effect of the change on the objects of the subscription.',
+      }),
       cursor: t.exposeString('cursor', {
         description:
-          'The position of the change in the log: pass it as `after` to go on from here. A cursor seen before marks a duplicate.',
+          'The position of the change in the change log. Keep the cursor of the last event and pass it as `after` to resume the subscription. An event whose cursor was received before is a duplicate.',
       }),
-      id: t.exposeID('id', { description: 'The id of the object.' }),
+      id: t.exposeID('id', { description: 'The `id` of the changed object, also when the object itself is null.' }),
       [field]: t.field({
         type: model,
         nullable: true,
-        description: 'The object as the change left it; null when it is DELETED.',
-        // An image in the log has the columns of its model's row.
+        description: 'The object after the change; null when `action` is `DELETED`.',
+        // A row image in the log has the columns of its model.
         resolve: ({ row, id }, _args, context) =>
           (row === 'current' ? load(context, id) : row) as (RowImage & SchemaTypes['Objects'][Model]) | null as never,
       }),
@@ -70,12 +75,13 @@ export function defineChange<Model extends ModelName>(
 }
 
 export const AFTER = {
-  description: 'Only the changes after this cursor, of `Query.cursor` or an event; without it, only those to come.',
+  description:
+    'Resumes the subscription: delivers all changes since this cursor, which is the one of an earlier event or of `Query.cursor`. Without it, only changes from now on are delivered. `BAD_CURSOR` when it is malformed. `RESYNC_REQUIRED` when the log no longer contains all changes since (it keeps 7 days by default): load the data again with `Query.cursor` and subscribe after that. In an event stream, the header `Last-Event-ID` takes precedence.',
 } as const;
 
 /**
- * What the subscribe function of a field returns. graphql-js asks for an async iterable; the transports take the stream out of it and start it
- * themselves, so that its results are shared and its reader is not overrun.
+ * The return value of a field's subscribe function. graphql-js expects an async iterable; the transports take the stream
+ * out of it and start it themselves, so that results are shared and a slow client is not sent more than it reads.
  */
 export class SubscriptionSource implements AsyncIterable<never> {
   readonly stream: EventStream;
@@ -94,57 +100,57 @@ export class SubscriptionSource implements AsyncIterable<never> {
   }
 }
 
-/** The changes that a filter selects, for the subscriber of an operation; an event stream that was interrupted goes on where it was. */
-export async function follow(
+/** Opens the stream of the changes that a filter selects. It starts at the cursor of {@link resumeCursor}, or now. */
+export async function subscribeToChanges(
   context: Context,
   after: string | null | undefined,
   filter: SubscriptionFilter,
 ): Promise<SubscriptionSource> {
-  return new SubscriptionSource(await context.feed.open(filter, resumeAfter(context, after), context.cursor));
+  return new SubscriptionSource(await context.feed.open(filter, resumeCursor(context, after), context.cursor));
 }
 
-/** Where a subscription starts: at the cursor of the transport, or that of its argument. */
-export function resumeAfter(
+/** Returns the cursor at which a subscription starts: that of the transport (`Last-Event-ID`) or of its argument; null for now. */
+export function resumeCursor(
   { connection }: Pick<Context, 'connection'>,
   after: string | null | undefined,
 ): string | null {
   return connection?.resumeAfter ?? after ?? null;
 }
 
-/** A subscription that can be started, and ended before and after that. */
+/** A subscription that is not started yet. It can be closed before and after its start. */
 export interface OpenSubscription {
   readonly start: (sink: Sink) => void;
   readonly close: () => void;
 }
 
 /**
- * Opens a subscription; returns the result that says why that is not possible where it is not.
+ * Opens a subscription. Returns a result with errors when that fails.
  *
- * @throws {AppError} `OVERLOADED` or `RATE_LIMITED` when there are too many; see {@link PeerLimits}
+ * @throws {AppError} `OVERLOADED` or `RATE_LIMITED` when too many subscriptions are open; see {@link PeerLimits}
  */
 export async function openSubscription(
-  args: SubscriptionArgs,
+  args: OperationArgs,
   peers: PeerLimits,
-  report: ReportDefect,
+  report: ReportUnexpectedError,
 ): Promise<OpenSubscription | ExecutionResult> {
-  const refused = refusedVariables(args);
-  if (refused) {
-    return { errors: refused };
+  const errors = variableErrors(args);
+  if (errors) {
+    return { errors };
   }
-  const source = await peers.subscribe(
+  const source = await peers.acquireSubscription(
     args.contextValue.address,
-    () => acrossOutagesOf(args.contextValue, () => createSourceEventStream(args)),
+    () => executeAcrossOutages(args.contextValue, () => createSourceEventStream(args)),
     (opened) => (opened instanceof SubscriptionSource ? opened.stream : null),
   );
   if (source instanceof SubscriptionSource) {
     const { stream } = source;
     return { start: (sink) => stream.start(new SubscriptionRenderer(args, report), sink), close: () => stream.close() };
   }
-  return presentResult(source as ExecutionResult, args.contextValue, report);
+  return maskResult(source as ExecutionResult, args.contextValue, report);
 }
 
-/** The errors of the variables; null when there is none. graphql-js, which coerces them again, would find any number, and repeat the values in each. */
-function refusedVariables({ schema, document, operationName, variableValues }: SubscriptionArgs) {
+/** Returns the first errors of the variables; null without errors. graphql-js reports any number of them, each with the whole value. */
+function variableErrors({ schema, document, operationName, variableValues }: OperationArgs) {
   const { variableDefinitions = [] } = getOperationAST(document, operationName) ?? {};
   const values = coerceVariables(schema, variableDefinitions, variableValues ?? {});
   return 'errors' in values ? values.errors : null;
@@ -155,7 +161,7 @@ export function defineCursorQuery(builder: Builder): void {
   builder.queryField('cursor', (t) =>
     t.string({
       description:
-        'The present position of the change log. Read it with or before a snapshot and subscribe `after` it: nothing falls between.',
+        'The current position of the change log, for loading data and then following its changes without a gap: select it in the same operation as the data, and pass it to subscriptions as `after`.',
       resolve: (_root, _args, { cursor }) => cursor,
     }),
   );

@@ -10,7 +10,7 @@ import {
 } from 'graphql';
 import { MAX_REQUEST_ERRORS, quote } from './error-limits.ts';
 
-/** Suggestions compare all characters of a name, however long it is. */
+/** Suggestions compare all characters of a name, whose length has no limit here. */
 const WITHOUT_SUGGESTIONS = true;
 
 export type Variables = Readonly<Record<string, unknown>>;
@@ -18,8 +18,8 @@ export type Variables = Readonly<Record<string, unknown>>;
 export type CoercedVariables = { readonly coerced: Variables } | { readonly errors: readonly GraphQLError[] };
 
 /**
- * The values of an operation's variables, or the first errors of them. As `getVariableValues` of graphql-js, which repeats the whole value in the message of
- * each of its errors, but with the value in short: the path in the message says which part of it is meant.
+ * Returns the coerced variables of an operation, or their first errors. Does the same as `getVariableValues` of graphql-js,
+ * but with shortened values in the messages: graphql-js repeats the whole value of a variable in each error.
  */
 export function coerceVariables(
   schema: GraphQLSchema,
@@ -39,7 +39,7 @@ export function coerceVariables(
       Object.assign(coerced, coerceVariable(schema, definition, inputs, onError));
     }
   } catch (error) {
-    onlyGraphQLErrors(error);
+    assertGraphQLError(error);
     errors.push(error);
   }
   return errors.length === 0 ? { coerced } : { errors };
@@ -60,18 +60,18 @@ function coerceVariable(
     return coerced;
   }
   const report: Parameters<typeof coerceInputValue>[2] = (path, invalid, originalError) => {
-    const place = path.length === 0 ? '' : ` at "${name}${path.map(placeOf).join('')}"`;
-    const message = `Variable "$${name}" got invalid value ${quote(invalid)}${place}; ${originalError.message}`;
+    const position = path.length === 0 ? '' : ` at "${name}${path.map(pathSegment).join('')}"`;
+    const message = `Variable "$${name}" got invalid value ${quote(invalid)}${position}; ${originalError.message}`;
     onError(new GraphQLError(message, { nodes: definition, originalError }));
   };
   return { [name]: coerceInputValue(value, type, report, WITHOUT_SUGGESTIONS) };
 }
 
-function placeOf(key: string | number): string {
+function pathSegment(key: string | number): string {
   return typeof key === 'number' ? `[${key}]` : `.${key}`;
 }
 
-function onlyGraphQLErrors(error: unknown): asserts error is GraphQLError {
+function assertGraphQLError(error: unknown): asserts error is GraphQLError {
   if (!(error instanceof GraphQLError)) {
     throw error;
   }

@@ -2,37 +2,38 @@ import cluster from 'node:cluster';
 import type { Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 
-/** How often a connection is made, in milliseconds. */
+/** The interval of the probes, in milliseconds. */
 const INTERVAL_MS = 100;
-/** How many connections in a row have to wait: one alone may have met a collection of garbage. */
+/** The number of latest probes of which the shortest delay counts: a single one may be late because of a garbage collection. */
 const PROBES = 3;
 
-/** What stands for all addresses of a host, and the address at which it reaches itself. */
+/** The wildcard addresses, and the loopback address at which a server on them can be reached. */
 const OWN_ADDRESSES: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
-/** A connection to ourselves. */
+/** A connection of the process to its own server. */
 interface Probe {
   readonly socket: Socket;
   readonly startedAt: number;
-  /** How long it waited to be accepted, in milliseconds; null while it waits. */
+  /** The time until the connection was accepted, in milliseconds; null while it waits. */
   waitedMs: number | null;
 }
 
 /**
- * Measures how long new connections wait until they are accepted, by connecting to the server itself again and again. Node accepts one connection in each turn of
- * its event loop, so that new ones can wait for seconds in the kernel's queue while no turn is long.
+ * Measures how long new connections wait until they are accepted, by probe connections to the own server. Node accepts one
+ * connection in each turn of the event loop, so that connections can wait for seconds in the kernel's queue although each
+ * turn is short.
  */
 export class AcceptDelay {
   readonly #server: Server;
   #timer: NodeJS.Timeout | undefined;
-  /** The last probes, the newest first. */
+  /** The latest probes, newest first. */
   #probes: readonly Probe[] = [];
-  /** The remote ports of the connections that were accepted while a probe did not know its own port. */
+  /** The remote ports of connections that were accepted while a probe was waiting. */
   readonly #accepted = new Set<number | undefined>();
 
   constructor(server: Server) {
     this.#server = server;
-    // The first process of several accepts for all, and hands connections on.
+    // In a cluster, the primary process accepts the connections of all workers.
     if (!cluster.isWorker) {
       server.on('connection', this.#onConnection);
       server.once('listening', () => {
@@ -43,7 +44,7 @@ export class AcceptDelay {
     }
   }
 
-  /** How long each of the last connections waited at the least, those that wait now included, in milliseconds. */
+  /** The shortest delay of the latest probes, in milliseconds. For a waiting probe, the time it has waited so far counts. */
   get ms(): number {
     if (this.#probes.length < PROBES) {
       return 0;
@@ -77,7 +78,7 @@ export class AcceptDelay {
     const probe: Probe = { socket, startedAt: performance.now(), waitedMs: null };
     this.#probes = [probe, ...this.#probes.slice(0, PROBES - 1)];
     socket.unref();
-    // It may have been accepted before we know of our own port.
+    // The server can accept the connection before its client side knows the local port.
     socket.once('connect', () => this.#check());
     socket.once('error', () => this.#end(probe, 0));
   }
@@ -88,7 +89,7 @@ export class AcceptDelay {
         this.#end(probe, performance.now() - probe.startedAt);
       }
     }
-    // Ports are used again, and only a probe that does not know its own has to remember those of others.
+    // Ports are reused. The set is needed only while a probe does not know its local port.
     if (!this.#probes.some(({ socket }) => socket.connecting)) {
       this.#accepted.clear();
     }

@@ -1,17 +1,17 @@
 import type { IncomingMessage } from 'node:http';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { AppError } from '../errors.ts';
 import type { HostOf } from './request-origin.ts';
 
-/** Returns why a request is refused by the host that it names, on every transport; null when it is not. */
+/** Returns the error of a request for a host that is not allowed, on every transport; null when the host is allowed. */
 export type HostCheck = (request: IncomingMessage) => AppError | null;
 
-/** How much of a host that is refused the answer repeats. */
+/** The maximum number of characters of a refused host in the error message. */
 const MAX_SHOWN = 100;
 
 /**
- * Returns the check of `ALLOWED_HOSTS`, or null where that is not configured. Pages of another host, whose name leads to this server (DNS rebinding), cannot
- * use it then, and no link in an answer names another host.
+ * Returns the check of `ALLOWED_HOSTS`, or null when that is not configured. It prevents DNS rebinding, by which pages of
+ * another host name reach this server, and links to other hosts in responses.
  */
 export function createHostCheck({ allowedHosts }: Config['http'], hostOf: HostOf): HostCheck | null {
   const allowed = new Set(allowedHosts);

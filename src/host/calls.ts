@@ -1,12 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Call } from '../accounts/credentials.ts';
+import type { Call } from '../identity/credentials.ts';
 import type { AddressOf } from './caller-address.ts';
 import type { SessionCookies } from './session-cookies.ts';
 
-/** Reads a request as a call; `reply` is null where the answer has no headers of its own. */
+/** Returns the call of an HTTP request; `reply` is null for event streams, whose response cannot set a cookie. */
 export type CallOf = (request: FastifyRequest, reply: FastifyReply | null) => Call;
 
-/** Returns the function that reads HTTP requests as calls. */
+/** Returns the function that makes calls of HTTP requests. */
 export function createCallReader(addressOf: AddressOf, cookies: SessionCookies): CallOf {
   return ({ raw, id }, reply) => ({
     authorization: raw.headers.authorization,

@@ -1,30 +1,34 @@
-/** What has been opened so far, to be closed in the opposite order. */
-export class Opened {
+/** Closes resources in the opposite order of their opening. */
+export class CleanupStack {
   readonly #steps: (() => Promise<unknown>)[] = [];
 
-  /** Adds what closes something that was just opened. */
+  /** Adds the function that closes a resource which was just opened. */
   add(close: () => Promise<unknown>): void {
     this.#steps.unshift(close);
   }
 
-  /** Closes everything, whatever fails meanwhile. */
+  /** Closes all resources, also when closing some of them fails. */
   close(): Promise<void> {
     return closeInOrder(this.#steps);
   }
+}
 
-  /** Opens something that consists of parts; when that fails, the parts that were opened are closed. */
-  static async during<Result>(open: (opened: Opened) => Promise<Result>): Promise<Result> {
-    const opened = new Opened();
-    try {
-      return await open(opened);
-    } catch (error) {
-      await opened.close().catch(() => undefined);
-      throw error;
-    }
+/** Opens a resource that consists of parts. When that fails, closes the parts that are already open. */
+export async function closeOnFailure<Result>(open: (cleanup: CleanupStack) => Promise<Result>): Promise<Result> {
+  const cleanup = new CleanupStack();
+  try {
+    return await open(cleanup);
+  } catch (error) {
+    await cleanup.close().catch(() => undefined);
+    throw error;
   }
 }
 
-/** Takes every step, whatever becomes of the others, and reports all failures. */
+/**
+ * Runs all steps one after the other, also after a failure.
+ *
+ * @throws {AggregateError} the failures of all steps
+ */
 export async function closeInOrder(steps: readonly (() => Promise<unknown>)[]): Promise<void> {
   const failures: unknown[] = [];
   for (const step of steps) {

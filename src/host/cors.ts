@@ -1,9 +1,9 @@
 import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import type { FastifyInstance } from 'fastify';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 
 const ANY = '*';
-/** How long a browser need not ask again, in seconds. */
+/** The time for which browsers cache the result of a preflight request, in seconds. */
 const PREFLIGHT_LIFE_S = 600;
 
 const SHARED: FastifyCorsOptions = {
@@ -12,12 +12,12 @@ const SHARED: FastifyCorsOptions = {
   maxAge: PREFLIGHT_LIFE_S,
 };
 
-/** The origins whose pages may send the session cookie: those that the operator names. */
+/** Returns the origins whose pages may send the session cookie: the configured ones, without the wildcard. */
 export function namedOrigins({ corsOrigins }: Config['http']): readonly string[] {
   return corsOrigins.filter((origin) => origin !== ANY);
 }
 
-/** Lets pages of the configured origins read answers: of a named origin also with cookies, of any origin without. */
+/** Adds the CORS headers for the configured origins: with credentials for origins by name, without for the wildcard. */
 export function registerCors(host: FastifyInstance, config: Config['http']): void {
   const named = namedOrigins(config);
   const ofNamed = withoutPreflight({ ...SHARED, origin: [...named], credentials: true });
@@ -26,7 +26,7 @@ export function registerCors(host: FastifyInstance, config: Config['http']): voi
     delegator: ({ headers }, done) => {
       const { origin } = headers;
       const options = origin !== undefined && named.includes(origin) ? ofNamed : ofOthers;
-      // Other requests with OPTIONS ask a path to describe itself.
+      // Other OPTIONS requests return the description of a REST path.
       const isPreflight = origin !== undefined && 'access-control-request-method' in headers;
       done(null, isPreflight ? options.preflight : options.other);
     },

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, METHODS, maxHeaderSize } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, LogController } from 'fastify';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Services } from '../context.ts';
 import { isReady } from '../database/open.ts';
 import { AppError, ERROR_CATALOGUE } from '../errors.ts';
@@ -11,16 +11,16 @@ import { trustOf } from './caller-address.ts';
 import { registerCors } from './cors.ts';
 import type { OverloadGuard } from './overload.ts';
 
-/** How often connections whose headers take too long are looked for, in milliseconds, and how often at the least within that time. */
+/** The interval at which Node checks the time of headers, in milliseconds, and the minimum number of checks within that time. */
 const CHECK_INTERVAL_MS = 1_000;
 const MIN_CHECKS = 5;
 
-/** When a client that was refused since the server was overloaded may try again, in seconds. */
+/** The `Retry-After` of a request that was refused because of overload, in seconds. */
 const RETRY_AFTER_S = 1;
-/** The paths that operators look at, which are answered under any load and by any name. */
-const ALWAYS_ANSWERED: ReadonlySet<string | undefined> = new Set(['/health', '/ready']);
+/** The paths of health checks, which are answered under overload and for any host. */
+const HEALTH_PATHS: ReadonlySet<string | undefined> = new Set(['/health', '/ready']);
 
-/** Creates the HTTP server of all transports; `checkHost` is null where any host is served. */
+/** Creates the HTTP server of all transports; `checkHost` is null when all hosts are allowed. */
 export function createHost(
   { http, logLevel }: Config,
   overload: OverloadGuard,
@@ -33,54 +33,73 @@ export function createHost(
     trustProxy: http.trustedProxies === 0 ? false : trustOf(http.trustedProxies),
     genReqId: () => randomUUID(),
     keepAliveTimeout: http.idleTimeoutMs,
-    // Instead of one time for any request, slow bodies end by their rate.
+    // Slow bodies are limited by their rate instead; see limitSlowPeers.
     requestTimeout: 0,
     http: {
       headersTimeout: http.headersTimeoutMs,
       connectionsCheckingInterval: Math.min(CHECK_INTERVAL_MS, http.headersTimeoutMs / MIN_CHECKS),
     },
     forceCloseConnections: 'idle',
-    // Text that is no id of anything is answered as an unknown one, however long: the size of headers is bounded.
+    // A malformed id of any length is answered as an unknown one; the size of headers limits its length.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: maxHeaderSize },
     rewriteUrl: ({ url = '/' }) => (isDecodable(url) ? url : url.replaceAll('%', '%25')),
   });
-  // Whoever logs something of a request names its id; a logger of its own would cost each request more than its parsing.
+  // Without a child logger for each request, which costs more time than parsing it. Log lines pass the request id themselves.
   host.setChildLoggerFactory((logger) => logger);
   for (const method of METHODS.filter((each) => !host.supportedMethods.includes(each))) {
     host.addHttpMethod(method, { hasBody: true });
   }
-  // Every request passes the hooks: with callbacks, which cost a fraction of what promises do.
+  addHeaders(host);
+  if (checkHost) {
+    refuseUnknownHosts(host, checkHost);
+  }
+  registerCors(host, http);
+  refuseUnderOverload(host, overload);
+  answerUnknownPaths(host);
+  return host;
+}
+
+// All requests pass the hooks below: with callbacks, which cost less time than promises.
+
+/** Adds the headers of every response. */
+function addHeaders(host: FastifyInstance): void {
   host.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
-    // Nearly every answer holds a viewer's data or a credential. What is the same for everybody overrides it.
+    // Most responses contain data of a viewer, or a credential. Responses that are the same for all callers override it.
     reply.header('cache-control', 'no-store');
     done();
   });
-  if (checkHost) {
-    host.addHook('onRequest', (request, reply, done) => {
-      const refusal = ALWAYS_ANSWERED.has(request.routeOptions.url) ? null : checkHost(request.raw);
-      if (refusal) {
-        refuse(reply, refusal);
-      } else {
-        done();
-      }
-    });
-  }
-  registerCors(host, http);
-  const notFound = Buffer.from(JSON.stringify({ detail: ERROR_CATALOGUE.NOT_FOUND.sentence }));
-  const answerNotFound = (reply: FastifyReply): FastifyReply =>
-    reply.status(404).header('content-type', 'application/json').send(notFound);
+}
+
+function refuseUnknownHosts(host: FastifyInstance, checkHost: HostCheck): void {
+  host.addHook('onRequest', (request, reply, done) => {
+    const refusal = HEALTH_PATHS.has(request.routeOptions.url) ? null : checkHost(request.raw);
+    if (refusal) {
+      refuse(reply, refusal);
+    } else {
+      done();
+    }
+  });
+}
+
+/** Refuses requests of an overloaded process before their body is read, and after CORS, so that pages can read the response. */
+function refuseUnderOverload(host: FastifyInstance, overload: OverloadGuard): void {
   const overloaded = new AppError('OVERLOADED');
-  // Before the body is read and anything else is done, and after CORS, so that pages can read it.
   host.addHook('preParsing', (request, reply, payload, done) => {
-    if (!ALWAYS_ANSWERED.has(request.routeOptions.url) && overload.refuses()) {
+    if (!HEALTH_PATHS.has(request.routeOptions.url) && overload.refuses()) {
       refuse(reply.header('retry-after', RETRY_AFTER_S), overloaded);
     } else {
       done(null, payload);
     }
   });
-  // Before the body: nothing that stands in it makes the path another one. The route that takes preflights of any path is none itself.
+}
+
+/** Answers 404 for unknown paths before the body is read. The CORS plugin's route `*` does not count as a known path. */
+function answerUnknownPaths(host: FastifyInstance): void {
+  const notFound = Buffer.from(JSON.stringify({ detail: ERROR_CATALOGUE.NOT_FOUND.sentence }));
+  const answerNotFound = (reply: FastifyReply): FastifyReply =>
+    reply.status(404).header('content-type', 'application/json').send(notFound);
   host.addHook('preParsing', (request, reply, payload, done) => {
     if (request.is404 || request.routeOptions.url === '*') {
       answerNotFound(reply);
@@ -89,10 +108,9 @@ export function createHost(
     }
   });
   host.setNotFoundHandler((_request, reply) => answerNotFound(reply));
-  return host;
 }
 
-/** Answers a request that is not looked at any further: for clients of the REST paths, and for those of GraphQL. */
+/** Refuses a request before its route is called, with an error that clients of both REST and GraphQL can read. */
 function refuse(reply: FastifyReply, { status, code, message }: AppError): void {
   const body = { detail: message, errors: [{ message, extensions: { code } }] };
   reply
@@ -101,7 +119,7 @@ function refuse(reply: FastifyReply, { status, code, message }: AppError): void 
     .send(Buffer.from(JSON.stringify(body)));
 }
 
-/** Whether the path of an address is percent-encoded UTF-8, as routing takes it for granted. */
+/** Returns whether the path of a URL is valid percent-encoded UTF-8, which the router requires. */
 function isDecodable(url: string): boolean {
   if (!url.includes('%')) {
     return true;
@@ -114,8 +132,8 @@ function isDecodable(url: string): boolean {
   }
 }
 
-/** Keeps track of the connections on which nothing was asked yet: those the server itself does not count as idle. */
-export function watchUnused({ server }: FastifyInstance): ReadonlySet<Socket> {
+/** Tracks the connections without any request so far, which Node does not count as idle. */
+export function trackUnusedConnections({ server }: FastifyInstance): ReadonlySet<Socket> {
   const unused = new Set<Socket>();
   server.on('connection', (socket) => {
     unused.add(socket);
@@ -127,12 +145,12 @@ export function watchUnused({ server }: FastifyInstance): ReadonlySet<Socket> {
   return unused;
 }
 
-/** How often connections that have become idle are closed while the server stops, in milliseconds. */
+/** The interval at which idle connections are closed while the server stops, in milliseconds. */
 const IDLE_CHECK_MS = 50;
 
-/** Lets running requests end, then closes all connections. */
+/** Waits for running requests, then closes all connections. */
 export async function closeHost(host: FastifyInstance, unused: ReadonlySet<Socket>): Promise<void> {
-  // A connection whose last request ends only now, or on which nothing was asked yet, would otherwise be kept open for a next one.
+  // Otherwise connections without a request, or whose last request ends during the close, stay open for the next one.
   const timer = setInterval(() => {
     host.server.closeIdleConnections();
     for (const socket of unused) {
@@ -146,7 +164,7 @@ export async function closeHost(host: FastifyInstance, unused: ReadonlySet<Socke
   }
 }
 
-/** Adds what tells an operator whether the process lives (`/health`) and can serve (`/ready`). */
+/** Adds the health checks: whether the process runs (`/health`) and can serve requests (`/ready`). */
 export function registerHealth(host: FastifyInstance, { database, feed }: Services): void {
   host.get('/health', async () => ({ status: 'ok' }));
   host.get('/ready', async (_request, reply) => {

@@ -13,11 +13,11 @@ export interface MetricsServer {
 
 export interface MetricsServerOptions {
   readonly host: string;
-  /** 0 for any that is free. */
+  /** 0 for any free port. */
   readonly port: number;
 }
 
-/** Serves `/metrics` on a port of its own, in the text format of Prometheus, without CORS. A failure to read them is answered with 503. */
+/** Serves `/metrics` on its own port, in the text format of Prometheus, without CORS; 503 when reading the metrics fails. */
 export async function serveMetrics(
   { host, port }: MetricsServerOptions,
   read: () => Promise<string>,
@@ -31,7 +31,9 @@ export async function serveMetrics(
     }
     const text = await read().catch(() => null);
     if (text === null) {
-      response.writeHead(503, { 'content-type': 'text/plain' }).end('The metrics cannot be read at the moment.\n');
+      response
+        .writeHead(503, { 'content-type': 'text/plain' })
+        .end('The metrics cannot be read at the moment. Try again.\n');
     } else {
       response.writeHead(200, { 'content-type': contentType }).end(text);
     }
@@ -54,20 +56,20 @@ async function closeServer(server: Server): Promise<void> {
   await closed;
 }
 
-/** Lets the first process of a cluster read the metrics of this worker. */
+/** Lets the primary process of the cluster read the metrics of this worker. */
 export function shareMetrics(registry: Registry): void {
   AggregatorRegistry.setRegistries([registry]);
-  // It answers the requests of the first process from now on.
+  // The constructor listens for the requests of the primary process.
   new AggregatorRegistry();
 }
 
-/** Serves the metrics of all workers together; see {@link serveMetrics}. A worker that does not answer within five seconds makes it 503. */
+/** Serves the aggregated metrics of all workers; see {@link serveMetrics}. 503 when a worker does not answer within five seconds. */
 export function serveMetricsOfWorkers(options: MetricsServerOptions): Promise<MetricsServer> {
   const registry = new AggregatorRegistry();
   return serveMetrics(options, () => registry.clusterMetrics(), registry.contentType);
 }
 
-/** Whether a message between the processes of a cluster is about metrics. */
+/** Returns whether a message between the processes of a cluster belongs to prom-client. */
 export function isMetricsMessage(message: unknown): boolean {
   return (
     typeof message === 'object' &&

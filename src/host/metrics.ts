@@ -3,102 +3,105 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Services } from '../context.ts';
 import type { OverloadGuard } from './overload.ts';
 
-/** From an answer out of memory to one that is hardly waited for any more. */
+/** From a response from memory to one that most clients no longer wait for. */
 const DURATION_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
 
-interface FeedFigure {
+interface FeedMetric {
   readonly help: string;
-  /** What is served for several workers: the sum unless it says otherwise. */
+  /** How the values of several workers are combined; by sum when left out. */
   readonly aggregator?: 'max';
   readonly read: (feed: Services['feed']) => number;
 }
 
-const FEED_GAUGES: Readonly<Record<string, FeedFigure>> = {
-  tidings_subscriptions: { help: 'Subscriptions to changes that are open.', read: ({ counts }) => counts.streams },
+const FEED_GAUGES: Readonly<Record<string, FeedMetric>> = {
+  tidings_subscriptions: { help: 'Open subscriptions to changes.', read: ({ counts }) => counts.streams },
   tidings_subscriptions_catching_up: {
-    help: 'Subscriptions that read the log, since they resumed or their reader was slow.',
+    help: 'Subscriptions that read from the log, after a resume or because of a slow reader.',
     read: ({ counts }) => counts.catchingUp,
   },
   tidings_replays_waiting: {
-    help: 'Subscriptions that wait for their turn to read the log.',
+    help: 'Subscriptions that wait to read from the log, because others read from it.',
     read: ({ replays }) => replays.size,
   },
   tidings_log_position: {
     aggregator: 'max',
-    help: 'The number of the last change that was offered to subscriptions.',
+    help: 'The sequence number of the last change that was passed to subscriptions.',
     read: ({ position }) => position.seq,
   },
   tidings_feed_lag_seconds: {
     aggregator: 'max',
-    help: 'For how long committed changes have been waiting to be offered to subscriptions.',
+    help: 'The time for which the oldest committed change has waited to be passed to subscriptions.',
     read: ({ lag }) => lag.ms / 1000,
   },
   tidings_feed_lag_changes: {
     aggregator: 'max',
-    help: 'About how many committed changes wait.',
+    help: 'The approximate number of committed changes that wait to be passed to subscriptions.',
     read: ({ lag }) => lag.changes,
   },
   tidings_feed_failing_seconds: {
     aggregator: 'max',
-    help: 'For how long the log could not be read; 0 when it can.',
+    help: 'The time for which reading the log has failed; 0 when reading succeeds.',
     read: ({ lag }) => lag.failingMs / 1000,
   },
   tidings_horizon_age_seconds: {
     aggregator: 'max',
-    help: 'The age of the transaction that keeps committed changes back; 0 when none does.',
+    help: 'The age of the transaction that delays committed changes; 0 without one.',
     read: ({ lag }) => lag.holder?.ageS ?? 0,
   },
   tidings_horizon_pid: {
     aggregator: 'max',
-    help: 'The process of PostgreSQL that runs that transaction; 0 when none does.',
+    help: 'The PostgreSQL process of the transaction that delays committed changes; 0 without one.',
     read: ({ lag }) => lag.holder?.pid ?? 0,
   },
   tidings_delivery_waiting_bytes: {
-    help: 'Bytes of events that wait for readers.',
+    help: 'Bytes of events that wait to be sent.',
     read: ({ loop }) => loop.results.waitingBytes,
   },
   tidings_delivery_result_bytes: {
-    help: 'Bytes of rendered events that are kept for readers.',
+    help: 'Bytes of rendered events that wait to be sent.',
     read: ({ loop }) => loop.results.resultBytes,
   },
   tidings_memberships: {
-    help: 'Groups and users whose memberships are held, since somebody is subscribed.',
+    help: 'Groups and users whose memberships are in memory, because of a subscription.',
     read: ({ memberships }) => memberships.size,
   },
 };
 
-const FEED_COUNTERS: Readonly<Record<string, FeedFigure>> = {
+const FEED_COUNTERS: Readonly<Record<string, FeedMetric>> = {
   tidings_log_changes_total: {
-    help: 'Changes that were offered to subscriptions.',
+    help: 'Changes that were passed to subscriptions.',
     read: ({ counts }) => counts.changes,
   },
-  tidings_log_unreadable_total: { help: 'Changes that could not be read.', read: ({ counts }) => counts.unreadable },
+  tidings_log_unreadable_total: {
+    help: 'Changes in the log that could not be decoded.',
+    read: ({ counts }) => counts.unreadable,
+  },
   tidings_resyncs_total: {
-    help: 'Subscriptions that had to start over since the log or a change could not be read.',
+    help: 'Subscriptions that ended with RESYNC_REQUIRED because the log or a change could not be read.',
     read: ({ counts }) => counts.resyncs,
   },
   tidings_replay_batches_total: {
-    help: 'Batches that subscriptions read from the log.',
+    help: 'Batches of changes that subscriptions received from the log.',
     read: ({ replays }) => replays.counts.batches,
   },
   tidings_replay_batches_shared_total: {
-    help: 'Batches among those that another subscription had read.',
+    help: 'Batches among those that another subscription had already read.',
     read: ({ replays }) => replays.counts.shared,
   },
-  tidings_deliveries_total: { help: 'Events that were written to readers.', read: ({ loop }) => loop.delivered },
+  tidings_deliveries_total: { help: 'Events that were sent to subscribers.', read: ({ loop }) => loop.delivered },
   tidings_executions_total: {
-    help: 'Events that were rendered, each for all subscriptions that share the result.',
+    help: 'Events that were rendered, each once for all subscriptions that share the result.',
     read: ({ loop }) => loop.results.rendered,
   },
   tidings_delivery_shed_total: {
-    help: 'Subscriptions that were sent back to the log since the process held too much.',
+    help: 'Subscriptions that were switched to reading from the log to free memory.',
     read: ({ loop }) => loop.shed,
   },
 };
 
 /**
- * Collects the metrics of this process: the process itself, requests by route and status, and what the live side has to do. Paths are reported as their routes,
- * so that nobody can make up new series; nothing in it is about a user.
+ * Collects the metrics of this process: of Node, of requests by route and status, and of subscriptions. Requests are counted
+ * by route, not by path, so that clients cannot create new series. No metric contains data of users.
  */
 export function collectMetrics(host: FastifyInstance, { feed }: Services, overload: OverloadGuard): Registry {
   const registry = new Registry();
@@ -106,7 +109,7 @@ export function collectMetrics(host: FastifyInstance, { feed }: Services, overlo
   collectDefaultMetrics({ register: registry });
   const durations = new Histogram({
     name: 'tidings_http_request_duration_seconds',
-    help: 'How long answers took from the first byte of the request to the last one of the answer.',
+    help: 'The time from the first byte of a request to the last byte of its response.',
     labelNames: ['method', 'route', 'status'],
     buckets: DURATION_BUCKETS_S,
     registers,
@@ -135,7 +138,7 @@ export function collectMetrics(host: FastifyInstance, { feed }: Services, overlo
   }
   new Counter({
     name: 'tidings_requests_refused_total',
-    help: 'Requests that were refused with 503, since the event loop was late.',
+    help: 'Requests that were refused with 503 because of overload.',
     registers,
     collect() {
       this.reset();

@@ -1,22 +1,25 @@
 import type { Server } from 'node:http';
 import { AcceptDelay } from './accept-delay.ts';
 
-/** How often the delay of the event loop is measured, in milliseconds. */
+/** The interval of the measurements, in milliseconds. */
 const INTERVAL_MS = 20;
-/** The loop is overloaded after so many late measurements in a row: one alone may be a collection of garbage. */
+/** The number of consecutive late measurements that mean overload: a single one may be late because of a garbage collection. */
 const LATE_IN_A_ROW = 3;
-/** It is no longer after so many timely ones in a row, between which nothing was refused. */
+/** The number of consecutive timely measurements, without a refused request, that end the overload. */
 const TIMELY_IN_A_ROW = 10;
 
-/** The part of requests that is taken while connections wait for too long: lower with each late measurement, higher with each timely one. */
+/** The share of accepted requests while connections wait too long: it falls by a factor when they do, and rises by a step otherwise. */
 const MIN_SHARE = 0.05;
-const LESS = 0.95;
-const MORE = 0.02;
+const SHARE_FACTOR = 0.95;
+const SHARE_STEP = 0.02;
 
 /**
- * Decides which requests an overloaded process refuses. Once the event loop was late by half of the delay that is allowed, several times in a row, each of its
- * turns takes requests for a quarter of it and refuses the rest: what is taken waits for little more than the turn before. Where it is new connections that wait by half of
- * the delay, it takes a part of all requests, as large as lets the connections be accepted in time.
+ * Decides which requests an overloaded process refuses.
+ *
+ * - When the event loop is late by half of the allowed delay, several times in a row, each turn of the loop accepts requests
+ *   for a quarter of the allowed delay and refuses the rest. An accepted request then waits little longer than one turn.
+ * - When new connections wait for half of the allowed delay, a share of all requests is accepted, which adapts until the
+ *   connections are accepted in time.
  */
 export class OverloadGuard {
   readonly #lateMs: number;
@@ -33,7 +36,7 @@ export class OverloadGuard {
   #share = 1;
   #accepts: AcceptDelay | null = null;
 
-  /** `maxDelayMs` is the delay of the event loop that is allowed; with 0 nothing is ever refused. */
+  /** `maxDelayMs` is the allowed delay of the event loop; with 0 no request is refused. */
   constructor(maxDelayMs: number) {
     this.#lateMs = maxDelayMs / 2;
     this.#budgetMs = maxDelayMs / 4;
@@ -43,19 +46,19 @@ export class OverloadGuard {
     }
   }
 
-  /** Watches over the connections of a server as well. */
-  watch(server: Server): void {
+  /** Measures the delay of new connections of a server, too. */
+  measureConnections(server: Server): void {
     if (this.#timer) {
       this.#accepts = new AcceptDelay(server);
     }
   }
 
-  /** How many requests were refused. */
+  /** The number of refused requests. */
   get refused(): number {
     return this.#refused;
   }
 
-  /** Whether to refuse a request that has just come. */
+  /** Returns whether a request that has just arrived is refused. */
   refuses(): boolean {
     const isRefused = this.#refusesByTurn() || (this.#share < 1 && Math.random() > this.#share);
     this.#refused += Number(isRefused);
@@ -87,7 +90,7 @@ export class OverloadGuard {
     const isCalm = !isLate && this.#refused === this.#refusedBefore;
     this.#lateAccepts = (this.#accepts?.ms ?? 0) > this.#lateMs ? this.#lateAccepts + 1 : 0;
     const isTooSlow = this.#lateAccepts >= LATE_IN_A_ROW;
-    this.#share = isTooSlow ? Math.max(MIN_SHARE, this.#share * LESS) : Math.min(1, this.#share + MORE);
+    this.#share = isTooSlow ? Math.max(MIN_SHARE, this.#share * SHARE_FACTOR) : Math.min(1, this.#share + SHARE_STEP);
     this.#last = now;
     this.#refusedBefore = this.#refused;
     this.#late = isLate ? this.#late + 1 : 0;

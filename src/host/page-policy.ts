@@ -1,8 +1,8 @@
-/** What a page may load beyond its own files, by directive of the Content Security Policy. */
-export type PageNeeds = Readonly<Record<string, string>>;
+/** Sources of a page, by directive of the Content Security Policy. */
+export type PolicyDirectives = Readonly<Record<string, string>>;
 
-/** No inline script, no eval, nothing of another origin, and no frame around the page. */
-const POLICY: PageNeeds = {
+/** The default policy: no inline scripts, no eval, no other origins, and no embedding in frames. */
+const POLICY: PolicyDirectives = {
   'default-src': "'none'",
   'script-src': "'self'",
   'style-src': "'self'",
@@ -12,8 +12,8 @@ const POLICY: PageNeeds = {
   'frame-ancestors': "'none'",
 };
 
-/** The headers of an HTML page, beside those of every answer. */
-export function pageHeaders(needs: PageNeeds = {}): Readonly<Record<string, string>> {
-  const policy = Object.entries({ ...POLICY, ...needs }).map(([directive, sources]) => `${directive} ${sources}`);
+/** Returns the additional headers of an HTML page. `directives` replace those of the default policy. */
+export function pageHeaders(directives: PolicyDirectives = {}): Readonly<Record<string, string>> {
+  const policy = Object.entries({ ...POLICY, ...directives }).map(([directive, sources]) => `${directive} ${sources}`);
   return { 'content-security-policy': policy.join('; '), 'referrer-policy': 'no-referrer' };
 }

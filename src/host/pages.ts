@@ -5,12 +5,12 @@ import type { FastifyInstance } from 'fastify';
 import { pageHeaders } from './page-policy.ts';
 
 const FOLDER = fileURLToPath(new URL('../../public', import.meta.url));
-/** The file of the operations that the pages name. */
+/** The file with the persisted operations of the pages. */
 export const OPERATIONS_OF_PAGES = join(FOLDER, 'operations.json');
-/** The pages that links in mails lead to, by their paths. */
+/** The target pages of links in mails, by path. */
 const PAGES = { '/reset-password': 'reset-password.html', '/verify-email': 'verify-email.html' };
 
-/** Serves the pages for which no front end is needed, and their files under `/pages/`. */
+/** Serves the server's own pages, and their files under `/pages/`. */
 export function registerPages(host: FastifyInstance): void {
   host.register(fastifyStatic, {
     root: FOLDER,

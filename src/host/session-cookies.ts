@@ -5,28 +5,28 @@ import { AppError } from '../errors.ts';
 import type { OriginOf } from './request-origin.ts';
 
 const NAME = 'tidings-session';
-/** The name behind TLS: browsers take such a cookie only from this very host, over TLS and for all of its paths, so that no other host of its domain can set it. */
+/** The name over TLS: browsers accept a cookie with this prefix only over TLS and from its own host, not from others of the domain. */
 const NAME_BEHIND_TLS = `__Host-${NAME}`;
 
-/** Methods that change nothing. */
+/** The safe methods (RFC 9110, section 9.2.1) that the server supports. */
 const SAFE_METHODS: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
-/** What a form can be sent as without the browser asking beforehand (the CORS-safelisted types of the Fetch standard). */
+/** The content types that a page can send without a preflight request (CORS-safelisted in the Fetch standard). */
 const FORM_TYPE = /^\s*(application\/x-www-form-urlencoded|multipart\/form-data|text\/plain)\s*(;|$)/i;
 
-/** Where the headers of an answer are set. */
-interface AnswerHeaders {
+/** Sets the headers of a response. */
+interface ResponseHeaders {
   header(name: string, value: string): unknown;
   removeHeader(name: string): unknown;
 }
 
 export interface SessionCookiesOptions {
   readonly originOf: OriginOf;
-  /** Origins whose pages may use the session cookie, beside our own. */
+  /** Other origins whose pages may use the session cookie. */
   readonly origins: readonly string[];
 }
 
-/** Reads the session cookies of requests, and decides which of them are used: a browser sends them along whatever page makes the request. */
+/** Reads session cookies, and decides which requests may use them: browsers send a cookie with the requests of any page (CSRF). */
 export class SessionCookies {
   readonly #originOf: OriginOf;
   readonly #origins: ReadonlySet<string>;
@@ -36,21 +36,21 @@ export class SessionCookies {
     this.#origins = new Set(origins);
   }
 
-  /** The cookie of an HTTP request, and of its answer where `answer` is given. */
-  of(request: IncomingMessage, answer: AnswerHeaders | null): SessionCookie {
-    return new RequestCookie(this, request, answer);
+  /** Returns the cookie of an HTTP request; it can be set when `response` is given. */
+  of(request: IncomingMessage, response: ResponseHeaders | null): SessionCookie {
+    return new RequestCookie(this, request, response);
   }
 
-  /** The cookie of the handshake of a WebSocket; undefined when the page that opens it is of another origin, which browsers do not prevent. */
+  /** Returns the cookie of an upgrade request; undefined when a page of another origin opens the WebSocket, which browsers allow. */
   ofHandshake(request: IncomingMessage): SessionCookie | undefined {
-    const value = this.isOwnHandshake(request) ? this.valueOf(request) : undefined;
+    const value = this.isAllowedHandshake(request) ? this.valueOf(request) : undefined;
     return value === undefined ? undefined : { value, refusal: null, write: null };
   }
 
-  /** Whether the page that opens a WebSocket may use cookies. Every browser names its origin; what does not is no browser. */
-  isOwnHandshake(request: IncomingMessage): boolean {
+  /** Returns whether an upgrade request may use cookies. Browsers always send `Origin`; a client without it is not a browser. */
+  isAllowedHandshake(request: IncomingMessage): boolean {
     const { origin } = request.headers;
-    return origin === undefined || this.#isOwn(request, origin);
+    return origin === undefined || this.#isAllowedOrigin(request, origin);
   }
 
   valueOf(request: IncomingMessage): string | undefined {
@@ -58,7 +58,7 @@ export class SessionCookies {
     return cookie === undefined ? undefined : parseCookie(cookie)[this.#nameOf(request)] || undefined;
   }
 
-  /** The value of a `Set-Cookie` header; one that clears the cookie for null. */
+  /** Returns the value of a `Set-Cookie` header, which clears the cookie for null. */
   textOf(request: IncomingMessage, cookie: NewCookie | null): string {
     const name = this.#nameOf(request);
     const maxAge = cookie ? Math.max(0, Math.ceil((cookie.expiresAt.getTime() - Date.now()) / 1000)) : 0;
@@ -74,38 +74,38 @@ export class SessionCookies {
     });
   }
 
-  /** Why a request may not use a cookie; null when it may. */
+  /** Returns the error of a request that may not use a cookie; null when it may. */
   refusalOf(request: IncomingMessage): AppError | null {
     const { method, headers } = request;
     const isSafe = SAFE_METHODS.has(method);
-    if (!this.#isOwnRequest(request, isSafe)) {
+    if (!this.#isFromAllowedPage(request, isSafe)) {
       return new AppError(
         'FORBIDDEN',
-        `The session cookie is for pages of ${this.#originOf(request)} alone. Other pages send an Authorization header; the operator can allow origins by CORS_ORIGINS, and behind a proxy sets PUBLIC_URL.`,
+        `The session cookie is for pages of ${this.#originOf(request)} alone. Other pages must send an Authorization header; the operator can allow origins by CORS_ORIGINS, and has to set PUBLIC_URL behind a proxy.`,
       );
     }
-    if (isSafe || isUnlikeForm(headers['content-type']) || headers['x-requested-with'] !== undefined) {
+    if (isSafe || isNotFormType(headers['content-type']) || headers['x-requested-with'] !== undefined) {
       return null;
     }
     return new AppError(
       'FORBIDDEN',
-      'With the session cookie, send the body as application/json, or add a header X-Requested-With: forms of other pages can do neither.',
+      'A request with the session cookie must send its body as application/json, or a header X-Requested-With.',
     );
   }
 
-  #isOwnRequest(request: IncomingMessage, isSafe: boolean): boolean {
+  #isFromAllowedPage(request: IncomingMessage, isSafe: boolean): boolean {
     const { origin, 'sec-fetch-site': site, 'sec-fetch-mode': mode } = request.headers;
     if (origin !== undefined) {
-      return this.#isOwn(request, origin);
+      return this.#isAllowedOrigin(request, origin);
     }
     if (site !== undefined) {
-      // `none` is a person who typed the address. Following a link from anywhere reads nothing for the page that has the link.
+      // `none` is an address that a person typed. The page of a link cannot read the response to its navigation.
       return site === 'same-origin' || site === 'none' || (isSafe && mode === 'navigate');
     }
     return isSafe;
   }
 
-  #isOwn(request: IncomingMessage, origin: string): boolean {
+  #isAllowedOrigin(request: IncomingMessage, origin: string): boolean {
     return origin === this.#originOf(request) || this.#origins.has(origin);
   }
 
@@ -114,22 +114,22 @@ export class SessionCookies {
   }
 }
 
-function isUnlikeForm(type: string | undefined): boolean {
+function isNotFormType(type: string | undefined): boolean {
   return type !== undefined && !FORM_TYPE.test(type);
 }
 
-/** The cookie of one request; it is read only when somebody asks. */
+/** The cookie of one request, which is parsed on first use. */
 class RequestCookie implements SessionCookie {
   readonly #cookies: SessionCookies;
   readonly #request: IncomingMessage;
-  readonly #answer: AnswerHeaders | null;
-  /** What the answer sets; null when it clears the cookie, undefined when it leaves it. */
+  readonly #response: ResponseHeaders | null;
+  /** The cookie that the response sets; null when it clears the cookie, undefined when it does neither. */
   #written: NewCookie | null | undefined;
 
-  constructor(cookies: SessionCookies, request: IncomingMessage, answer: AnswerHeaders | null) {
+  constructor(cookies: SessionCookies, request: IncomingMessage, response: ResponseHeaders | null) {
     this.#cookies = cookies;
     this.#request = request;
-    this.#answer = answer;
+    this.#response = response;
   }
 
   get value(): string | undefined {
@@ -141,14 +141,14 @@ class RequestCookie implements SessionCookie {
   }
 
   get write(): SessionCookie['write'] {
-    const answer = this.#answer;
+    const response = this.#response;
     return (
-      answer &&
+      response &&
       ((cookie) => {
-        // The host would send both, and which one a browser keeps is then a matter of their order.
+        // Fastify appends `Set-Cookie` headers, and browsers use the last one.
         this.#written = cookie;
-        answer.removeHeader('set-cookie');
-        answer.header('set-cookie', this.#cookies.textOf(this.#request, cookie));
+        response.removeHeader('set-cookie');
+        response.header('set-cookie', this.#cookies.textOf(this.#request, cookie));
       })
     );
   }

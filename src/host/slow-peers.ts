@@ -1,15 +1,15 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 
-/** How many times progress is looked at until a peer without it is given up. */
+/** The number of checks after which a connection without progress is closed. */
 const CHECKS = 10;
-/** How Node reports a request that takes too long, which the host answers with 408. */
+/** The code of Node's error for a request that takes too long; Fastify responds with 408. */
 const TIMEOUT_CODE = 'ERR_HTTP_REQUEST_TIMEOUT';
 
-/** What a peer has taken and sent since a while. */
+/** The progress of a connection since the last evaluation. */
 interface Progress {
-  /** The request that is being received; null between requests. */
+  /** The request whose body is being received; null between requests. */
   request: IncomingMessage | null;
   checks: number;
   received: number;
@@ -17,8 +17,9 @@ interface Progress {
 }
 
 /**
- * Ends connections whose peer sends the body of a request too slowly (with 408), or reads nothing of an answer; Node itself bounds the time for headers and between
- * requests. Time is counted in checks, so that a process that stood still does not blame its peers. Returns the function that stops it.
+ * Closes connections whose client sends a request body too slowly (with 408), or reads nothing of a response. Node limits
+ * the time for headers and between requests. Time is counted in checks, so that a stalled event loop closes no connections.
+ * Returns the function that stops the checks.
  */
 export function limitSlowPeers(
   server: Server,
@@ -36,7 +37,7 @@ export function limitSlowPeers(
       Object.assign(progress, { request, checks: 0, received: request.socket.bytesRead });
     }
   });
-  // What was upgraded has rules of its own.
+  // The WebSocket transports limit their slow clients themselves.
   server.on('upgrade', ({ socket }: IncomingMessage) => peers.delete(socket));
   const timer = setInterval(() => {
     for (const [socket, progress] of peers) {
@@ -64,7 +65,11 @@ function check(server: Server, socket: Socket, progress: Progress, minBytes: num
     return;
   }
   if (isReceiving && socket.bytesRead - progress.received < minBytes) {
-    server.emit('clientError', Object.assign(new Error('The body came too slowly.'), { code: TIMEOUT_CODE }), socket);
+    server.emit(
+      'clientError',
+      Object.assign(new Error('The request body arrives too slowly.'), { code: TIMEOUT_CODE }),
+      socket,
+    );
   } else if (isSending && sent === progress.sent) {
     socket.destroy();
   }

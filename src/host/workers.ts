@@ -1,26 +1,29 @@
 import cluster, { type Worker } from 'node:cluster';
 import { isMetricsMessage } from './metrics-server.ts';
 
-/** How long a worker that died is mourned before another takes its place, in milliseconds. */
+/** The delay before a worker that exited is replaced, in milliseconds. */
 const RESTART_DELAY_MS = 1_000;
 
-export interface Supervision {
+export interface WorkerOptions {
   readonly count: number;
-  /** Called once, when every worker accepts requests, with the port that they share. */
+  /** Called once, when all workers accept requests, with the port that they share. */
   readonly onReady: (port: number) => void;
-  /** Takes note of a worker that died, and with what exit code or signal. */
-  readonly onDeath: (cause: string) => void;
+  /** Called when a worker exits unexpectedly, with its exit code or signal. */
+  readonly onWorkerExit: (cause: string) => void;
 }
 
 export interface Workers {
-  /** Asks every worker to stop, and waits until all have. */
+  /** Sends SIGTERM to all workers, and waits until they have exited. */
   readonly stop: () => Promise<void>;
-  /** Resolves when the workers can't even start. */
+  /** Resolves when a worker exits before it accepts requests, and not all workers have accepted requests yet. */
   readonly failed: Promise<void>;
 }
 
-/** Runs the server in several processes that share its port; one that dies is replaced. What one sends is passed to the others, except its metrics. */
-export function startWorkers({ count, onReady, onDeath }: Supervision): Workers {
+/**
+ * Runs the server in several processes that share its port, and replaces those that exit. Messages of a worker, except
+ * metrics, are passed to the others.
+ */
+export function startWorkers({ count, onReady, onWorkerExit }: WorkerOptions): Workers {
   let stopping = false;
   let isReady = false;
   const listening = new Set<number>();
@@ -55,7 +58,7 @@ export function startWorkers({ count, onReady, onDeath }: Supervision): Workers 
         return;
       }
       listening.delete(worker.id);
-      onDeath(signal ?? `exit code ${code}`);
+      onWorkerExit(signal ?? `exit code ${code}`);
       setTimeout(() => stopping || start(), RESTART_DELAY_MS);
     });
   };

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { Sink, StreamEnd } from '../changes/delivery.ts';
-import type { ChangeEvent, EventAction, StreamEvent, SubscriptionFilter } from '../changes/filter.ts';
-import type { Result } from '../changes/result.ts';
+import type { StreamEnd } from '../changes/delivery.ts';
+import type { SubscriptionFilter } from '../changes/filter.ts';
 import type { Stream } from '../changes/stream.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
@@ -9,32 +8,24 @@ import { complexityOf } from '../json.ts';
 import { CloseCode } from '../sockets/close-codes.ts';
 import type { SocketCredentials, SocketTransport } from '../sockets/handshake.ts';
 import type { SocketWriter } from '../sockets/socket-writer.ts';
-import {
-  type Address,
-  broadcastHead,
-  broadcastTail,
-  errorFrame,
-  type Frame,
-  idOf,
-  readFrame,
-  styleOf,
-} from './frames.ts';
-import { narrowed } from './model.ts';
+import { BroadcastSink } from './broadcast-sink.ts';
+import { errorFrame, type Frame, generationOf, idOf, type RequestKey, readFrame } from './frames.ts';
+import { withRowFilters } from './model.ts';
 import { InstanceRenderer } from './renderer.ts';
 import { denialOf, type LegacyModels, readRequest, type Subscribe, unknownSubscription } from './requests.ts';
 
 export interface LegacyConnectionOptions
-  extends Pick<SocketTransport, 'admission' | 'contextOf' | 'peers' | 'sockets' | 'report'> {
+  extends Pick<SocketTransport, 'startLimiter' | 'contextOf' | 'peers' | 'sockets' | 'report'> {
   readonly models: LegacyModels;
-  /** The IP address of the peer. */
+  /** The IP address of the client. */
   readonly address: string;
 }
 
 interface Subscription {
-  readonly address: Address;
-  /** Null when the viewer may not see any of it, about which the first generation receives nothing. */
+  readonly key: RequestKey;
+  /** Null when the viewer has no access, for which the first generation has no error: its client receives nothing. */
   readonly stream: Stream | null;
-  /** What the client receives when its access ends. */
+  /** The error that the client receives when its access ends; null in the first generation. */
   readonly denied: AppError | null;
 }
 
@@ -52,27 +43,30 @@ export class LegacyConnection {
     this.#credentials = credentials;
   }
 
-  /** Does what a frame asks for. The next one has to wait for that, so that they take effect in the order in which they came. */
+  /** Handles a frame. The caller waits for the result before it passes the next frame, so that frames take effect in order. */
   async receive(text: string): Promise<void> {
     const problem = complexityOf(text);
     const frame = problem ? null : readFrame(text);
     if (!frame) {
-      this.#reply({ style: 'first', id: null }, problem ?? new AppError('BAD_INPUT', 'The frame is no JSON object.'));
+      this.#reply(
+        { generation: 'first', id: null },
+        problem ?? new AppError('BAD_INPUT', 'The frame must be a JSON object.'),
+      );
       return;
     }
-    const style = styleOf(frame);
-    let address: Address | null = null;
+    const generation = generationOf(frame);
+    let key: RequestKey | null = null;
     try {
-      address = { style, id: idOf(frame, style) };
-      const request = readRequest(frame, style, this.#options.models);
+      key = { generation, id: idOf(frame, generation) };
+      const request = readRequest(frame, generation, this.#options.models);
       if (request.kind === 'unsubscribe') {
-        this.#unsubscribe(address);
+        this.#unsubscribe(key);
       } else {
-        const place = address;
-        await this.#options.admission.run(() => this.#subscribe(place, request, frame));
+        const subscriptionKey = key;
+        await this.#options.startLimiter.run(() => this.#subscribe(subscriptionKey, request, frame));
       }
     } catch (error) {
-      this.#reply(address ?? { style, id: null }, error);
+      this.#reply(key ?? { generation, id: null }, error);
     }
   }
 
@@ -84,8 +78,8 @@ export class LegacyConnection {
     }
   }
 
-  async #subscribe(address: Address, request: Subscribe, frame: Frame): Promise<void> {
-    const { contextOf, peers, sockets, address: peer } = this.#options;
+  async #subscribe(key: RequestKey, request: Subscribe, frame: Frame): Promise<void> {
+    const { contextOf, peers, sockets, address } = this.#options;
     const { model, after } = request;
     if (this.#subscriptions.size >= sockets.maxSubscriptions) {
       throw new AppError('RATE_LIMITED', `A socket carries at most ${sockets.maxSubscriptions} subscriptions.`);
@@ -93,15 +87,15 @@ export class LegacyConnection {
     const context = await contextOf({
       ...this.#credentials,
       requestId: randomUUID(),
-      address: peer,
+      address,
       waits: true,
     });
     if (context.refusal) {
       this.#writer.close(CloseCode.forbidden, context.refusal.message);
       return;
     }
-    const denied = denialOf(frame, address.style);
-    const stream = await peers.subscribe(
+    const denied = denialOf(frame, key.generation);
+    const stream = await peers.acquireSubscription(
       context.address,
       async () => {
         const filter = await this.#filter(request, context, denied);
@@ -110,13 +104,13 @@ export class LegacyConnection {
       (opened) => opened,
     );
     try {
-      // After the stream was opened: a change of the row from here on is sent.
-      await expectRow(request, context);
+      // After the stream is open, so that no change of the row is missed in between.
+      await requireRow(request, context);
     } catch (error) {
       stream?.close();
       throw error;
     }
-    const subscription: Subscription = { address, stream, denied };
+    const subscription: Subscription = { key, stream, denied };
     this.#subscriptions.add(subscription);
     if (this.#isClosed) {
       this.#end(subscription);
@@ -124,22 +118,22 @@ export class LegacyConnection {
     }
     stream?.start(
       new InstanceRenderer(model, context),
-      new BroadcastSink(this.#writer, { address, model: model.name, withCursors: after !== null }, (end) =>
+      new BroadcastSink(this.#writer, { key, model: model.name, withCursors: after !== null }, (end) =>
         this.#onEnd(subscription, end),
       ),
     );
   }
 
   async #filter(
-    { model, narrowings }: Subscribe,
+    { model, rowFilters }: Subscribe,
     context: Context,
     denied: AppError | null,
   ): Promise<SubscriptionFilter | null> {
-    const ids = Object.assign({}, ...narrowings.map(({ ids }) => ids));
+    const ids = Object.assign({}, ...rowFilters.map(({ ids }) => ids));
     try {
-      return narrowed(await model.watch(context, ids, denied !== null), model.of, narrowings);
+      return withRowFilters(await model.watch(context, ids, denied !== null), model.source, rowFilters);
     } catch (error) {
-      if (!isDenial(error)) {
+      if (!isAccessDenied(error)) {
         throw error;
       }
       if (denied) {
@@ -149,14 +143,14 @@ export class LegacyConnection {
     }
   }
 
-  #unsubscribe(address: Address): void {
+  #unsubscribe({ generation, id }: RequestKey): void {
     for (const subscription of this.#subscriptions) {
-      if (subscription.address.style === address.style && subscription.address.id === address.id) {
+      if (subscription.key.generation === generation && subscription.key.id === id) {
         this.#end(subscription);
         return;
       }
     }
-    throw unknownSubscription(address.style);
+    throw unknownSubscription(generation);
   }
 
   #end(subscription: Subscription): void {
@@ -164,24 +158,24 @@ export class LegacyConnection {
     subscription.stream?.close();
   }
 
-  /** The stream of a subscription is over, also when its client ended it. */
+  /** Handles the end of a stream, also when the client has ended the subscription. */
   #onEnd(subscription: Subscription, end: StreamEnd): void {
     if (!this.#subscriptions.delete(subscription)) {
       return;
     }
-    const { address, denied } = subscription;
+    const { key, denied } = subscription;
     if (end.kind === 'error') {
-      this.#reply(address, end.error);
+      this.#reply(key, end.error);
       if (end.isTooSlow) {
         this.#writer.closeSlowReader();
       }
     } else if (denied) {
-      this.#reply(address, denied);
+      this.#reply(key, denied);
     }
   }
 
-  /** Reports a failure to the client, and an unexpected one to the log. */
-  #reply(address: { style: Address['style']; id: Address['id'] | null }, error: unknown): void {
+  /** Sends an error to the client, and logs an unexpected one. */
+  #reply(key: { generation: RequestKey['generation']; id: RequestKey['id'] | null }, error: unknown): void {
     if (this.#isClosed) {
       return;
     }
@@ -189,74 +183,25 @@ export class LegacyConnection {
     if (expected !== error) {
       this.#options.report(error, null);
     }
-    this.#writer.sendText(errorFrame(address, expected.status, expected.message));
-  }
-}
-
-/** What the broadcasts of one subscription have in common. */
-interface Broadcast {
-  readonly address: Address;
-  readonly model: string;
-  readonly withCursors: boolean;
-}
-
-/** Writes the broadcasts of one subscription. */
-class BroadcastSink implements Sink {
-  readonly #writer: SocketWriter;
-  readonly #broadcast: Broadcast;
-  readonly #onEnd: (end: StreamEnd) => void;
-  readonly #heads = new Map<EventAction, Buffer>();
-
-  constructor(writer: SocketWriter, broadcast: Broadcast, onEnd: (end: StreamEnd) => void) {
-    this.#writer = writer;
-    this.#broadcast = broadcast;
-    this.#onEnd = onEnd;
-  }
-
-  isWritable(): boolean {
-    return this.#writer.isWritable;
-  }
-
-  onceWritable(callback: () => void): void {
-    this.#writer.onceWritable(callback);
-  }
-
-  send(result: Result, event: StreamEvent): void {
-    const { action, cursor } = event as ChangeEvent;
-    this.#writer.send(
-      this.#headOf(action),
-      result.encode('instance', (text) => text),
-      Buffer.from(broadcastTail(this.#broadcast.withCursors ? cursor : null)),
-    );
-  }
-
-  end(end: StreamEnd): void {
-    this.#onEnd(end);
-  }
-
-  #headOf(action: EventAction): Buffer {
-    let head = this.#heads.get(action);
-    if (!head) {
-      head = Buffer.from(broadcastHead(this.#broadcast.address, this.#broadcast.model, action));
-      this.#heads.set(action, head);
-    }
-    return head;
+    this.#writer.sendText(errorFrame(key, expected.status, expected.message));
   }
 }
 
 /**
- * @throws {AppError} `NOT_FOUND` when a subscription is about one row and the viewer sees no such row
+ * Checks that the row of a `retrieve` subscription exists.
+ *
+ * @throws {AppError} `NOT_FOUND` when the viewer sees no such row
  */
-async function expectRow({ model, lookup, narrowings }: Subscribe, context: Context): Promise<void> {
+async function requireRow({ model, lookup, rowFilters }: Subscribe, context: Context): Promise<void> {
   if (lookup === null) {
     return;
   }
   const row = await model.find(context, lookup);
-  if (!row || !narrowings.every(({ fits }) => fits(row))) {
+  if (!row || !rowFilters.every(({ matches }) => matches(row))) {
     throw new AppError('NOT_FOUND', "Instance not found. Make sure 'lookup_by' is set to a valid ID");
   }
 }
 
-function isDenial(error: unknown): boolean {
+function isAccessDenied(error: unknown): boolean {
   return error instanceof AppError && (error.code === 'UNAUTHENTICATED' || error.code === 'NOT_FOUND');
 }

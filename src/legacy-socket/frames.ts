@@ -1,30 +1,31 @@
 import type { EventAction } from '../changes/filter.ts';
 import { AppError } from '../errors.ts';
+import { isRecord } from '../json.ts';
 
-/** What a client names a subscription with; it is sent back as it came. */
+/** The id that a client gives to a subscription; it is sent back unchanged. */
 export type FrameId = string | number | boolean;
 
-/** The two generations of messages; a client receives answers in the style that it asked in. */
-export type Style = 'first' | 'second';
+/** The two generations of the protocol; a response has the generation of its request. */
+export type Generation = 'first' | 'second';
 
-/** A frame that is a JSON object; nothing else about it is checked. */
+/** A frame that is a JSON object, whose members are not checked yet. */
 export type Frame = Readonly<Record<string, unknown>>;
 
-/** Where an answer belongs. */
-export interface Address {
-  readonly style: Style;
+/** Identifies the request, and its subscription, that a response belongs to. */
+export interface RequestKey {
+  readonly generation: Generation;
   readonly id: FrameId;
 }
 
-const ID_FIELDS: Readonly<Record<Style, string>> = { first: 'request_id', second: 'id' };
+const ID_FIELDS: Readonly<Record<Generation, string>> = { first: 'request_id', second: 'id' };
 
-/** How much of a client's own words an answer repeats, in letters. */
+/** The maximum number of characters of a client's value in an error message. */
 const MAX_QUOTE = 100;
 
-/** How long the id of a frame may be: each answer and each broadcast repeats it. */
+/** The maximum length of an id, which each response and each broadcast repeats. */
 const MAX_ID_LENGTH = 1000;
 
-/** Reads a frame, or gives null when it is no JSON object. */
+/** Parses a frame; null when it is not a JSON object. */
 export function readFrame(text: string): Frame | null {
   try {
     const value: unknown = JSON.parse(text);
@@ -34,19 +35,19 @@ export function readFrame(text: string): Frame | null {
   }
 }
 
-/** The generation that a frame belongs to: only the second one's have a `type`, and an `id` in place of a `request_id`. */
-export function styleOf(frame: Frame): Style {
+/** Returns the generation of a frame: only frames of the second one have a `type`, and an `id` instead of a `request_id`. */
+export function generationOf(frame: Frame): Generation {
   const isSecond = !Object.hasOwn(frame, 'request_id') && (Object.hasOwn(frame, 'id') || Object.hasOwn(frame, 'type'));
   return isSecond ? 'second' : 'first';
 }
 
 /**
- * The id of a frame.
+ * Returns the id of a frame.
  *
- * @throws {AppError} `BAD_INPUT` when it has none that could be sent back as it came
+ * @throws {AppError} `BAD_INPUT` when it has none that can be sent back unchanged
  */
-export function idOf(frame: Frame, style: Style): FrameId {
-  const field = ID_FIELDS[style];
+export function idOf(frame: Frame, generation: Generation): FrameId {
+  const field = ID_FIELDS[generation];
   const id = frame[field];
   if (id === undefined || id === null) {
     throw new AppError('BAD_INPUT', `No ${field} specified.`);
@@ -63,31 +64,31 @@ export function idOf(frame: Frame, style: Style): FrameId {
   return id;
 }
 
-/** The frame that reports an error. */
-export function errorFrame({ style, id }: { style: Style; id: FrameId | null }, code: number, message: string): string {
-  return JSON.stringify({ type: 'error', [ID_FIELDS[style]]: id, code, message });
+/** Returns an error frame. */
+export function errorFrame(
+  { generation, id }: { generation: Generation; id: FrameId | null },
+  code: number,
+  message: string,
+): string {
+  return JSON.stringify({ type: 'error', [ID_FIELDS[generation]]: id, code, message });
 }
 
-/** The frame of a change, up to its instance, which is JSON and comes next. */
-export function broadcastHead({ style, id }: Address, model: string, action: EventAction): string {
-  const head = JSON.stringify({ type: 'broadcast', [ID_FIELDS[style]]: id, model, action });
+/** Returns the beginning of a broadcast frame; the JSON of its instance follows. */
+export function broadcastHead({ generation, id }: RequestKey, model: string, action: EventAction): string {
+  const head = JSON.stringify({ type: 'broadcast', [ID_FIELDS[generation]]: id, model, action });
   return `${head.slice(0, -1)},"instance":`;
 }
 
-/** The rest of the frame; the cursor is null where the client did not ask for it. */
+/** Returns the end of a broadcast frame; `cursor` is null when the client does not request cursors. */
 export function broadcastTail(cursor: string | null): string {
   return cursor === null ? '}' : `,"cursor":${JSON.stringify(cursor)}}`;
-}
-
-export function isRecord(value: unknown): value is Frame {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 export function isScalar(value: unknown): value is FrameId {
   return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
 }
 
-/** Whether the original, which was written in Python, took a value for true. */
+/** Returns whether a value is true in Python, in which the original server was written. */
 export function isTrue(value: unknown): boolean {
   if (typeof value === 'object' && value !== null) {
     return Object.keys(value).length > 0;
@@ -95,7 +96,7 @@ export function isTrue(value: unknown): boolean {
   return Boolean(value);
 }
 
-/** A client's value in a sentence, as the original wrote it, but never all of a long one. */
+/** Returns a client's value for an error message, in Python notation like the original server, and shortened. */
 export function quote(value: unknown): string {
   if (value === undefined || value === null) {
     return 'None';

@@ -3,131 +3,132 @@ import type { RowImage } from '../changes/change.ts';
 import type { SubscriptionFilter } from '../changes/filter.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
-import { truthField } from '../rest/fields.ts';
+import { booleanField } from '../rest/fields.ts';
 
-/** What a client may compare a column with. */
+/** A value that a client compares a column with. */
 export type Scalar = string | number | boolean;
 
-/** Columns that hold ids, and the ids that are wanted, as text. */
-export type Ids = Readonly<Record<string, string>>;
+/** The ids that columns have to contain, as text, by column. */
+export type IdConditions = Readonly<Record<string, string>>;
 
-/** One thing that a subscription is narrowed to. */
-export interface Narrowing {
-  /** Equal for narrowings that let the same rows through. */
+/** A condition on the rows of a subscription. */
+export interface RowFilter {
+  /** Equal for conditions that match the same rows. */
   readonly key: string;
-  readonly fits: (row: RowImage) => boolean;
-  /** The same for a filter that can look it up. */
-  readonly ids?: Ids;
+  readonly matches: (row: RowImage) => boolean;
+  /** The same condition for a subscription filter that looks up ids. */
+  readonly ids?: IdConditions;
 }
 
-/** Makes a narrowing of the value that a client gives. */
-export type Parameter = (value: Scalar) => Narrowing;
+/** Returns the condition for a value from a client. */
+export type FilterParameter = (value: Scalar) => RowFilter;
 
-/** A model as clients of `/ws/subscribe/` know it: a view of the rows of one of ours. */
+/** A model that clients of `/ws/subscribe/` can subscribe to: a view of the rows of a model of the database. */
 export interface LegacyModel<Row> {
-  /** The name that they subscribe by, like `todolist.Task`. */
+  /** Its name in frames, like `todolist.Task`. */
   readonly name: string;
-  /** Whose rows these are. */
-  readonly of: string;
-  /** What a subscription can be narrowed by, beside `pk` and `id`. */
-  readonly parameters: Readonly<Record<string, Parameter>>;
-  /** Those of them that the first generation may group by. */
+  /** The model of the database. */
+  readonly source: string;
+  /** The parameters that filter the rows of a subscription, in addition to `pk` and `id`. */
+  readonly parameters: Readonly<Record<string, FilterParameter>>;
+  /** The parameters that are allowed as `group_by` of the first generation. */
   readonly groups: readonly string[];
   /**
-   * Subscribes to the rows that the viewer sees, of these ids where they are given. `untilDenied`: reject with `NOT_FOUND`, and later end, when the viewer
-   * has no access. Otherwise stay subscribed until access is granted.
+   * Returns the filter of the rows that the viewer sees, with these ids if there are any. With `untilDenied`, rejects with
+   * `NOT_FOUND`, and ends later, when the viewer has no access. Otherwise the subscription waits until access is granted.
    *
    * @throws {UnauthenticatedError} when the rows are for signed-in users only
    */
   readonly watch: (
     context: Context,
-    ids: Ids,
+    ids: IdConditions,
     untilDenied: boolean,
   ) => SubscriptionFilter | Promise<SubscriptionFilter>;
-  /** The row with this id, when the viewer sees it. */
+  /** Finds the row with this id when the viewer sees it. */
   readonly find: (context: Context, id: string) => Promise<{ readonly id: number } | null | undefined>;
-  /** What is shown of a row; null when there is nothing to show of it by now. A row whose event does not carry it is read first, by `load`. */
+  /** Returns the instance of a broadcast; null when the row is no longer visible. */
   readonly instance: (row: Row, context: Context) => object | Promise<object | null>;
+  /** Reads the row of an event that has no row image. */
   readonly load?: (context: Context, id: number) => Promise<object | undefined>;
 }
 
 /** A model of any row. */
 export type AnyLegacyModel = LegacyModel<never>;
 
-/** Checks the entry of a model against the rows that it shows: an image in the log has the columns of its model's row. */
+/** Checks the type of a model's entry. A row image in the log has the columns of its model, so that any row fits. */
 export function legacyModel<Row>(model: LegacyModel<Row>): AnyLegacyModel {
   return model;
 }
 
-/** Narrows to the rows with this id in the column; ids are compared as text. */
-export function byId(column: string): Parameter {
+/** Returns the parameter that selects the rows with an id in the column; ids are compared as text. */
+export function idParameter(column: string): FilterParameter {
   return (value) => {
-    const wanted = String(value);
+    const expected = String(value);
     return {
-      key: `${column} = ${JSON.stringify(wanted)}`,
-      ids: { [column]: wanted },
-      fits: (row) => String(row[column]) === wanted,
+      key: `${column} = ${JSON.stringify(expected)}`,
+      ids: { [column]: expected },
+      matches: (row) => String(row[column]) === expected,
     };
   };
 }
 
-const truth = truthField(z.boolean());
+const booleanSchema = booleanField(z.boolean());
 
-/** Narrows to the rows in which the column is true, or is not. */
-export function byTruth(column: string): Parameter {
+/** Returns the parameter that selects the rows in which the column is true, or false. */
+export function booleanParameter(column: string): FilterParameter {
   return (value) => {
-    const wanted = truth.safeParse(value);
-    if (!wanted.success) {
+    const expected = booleanSchema.safeParse(value);
+    if (!expected.success) {
       throw new AppError('BAD_INPUT', 'Must be a valid boolean.');
     }
-    return { key: `${column} is ${wanted.data}`, fits: (row) => row[column] === wanted.data };
+    return { key: `${column} is ${expected.data}`, matches: (row) => row[column] === expected.data };
   };
 }
 
-/** Narrows to the rows that have the text in the column, in any case of letters. */
-export function bySearch(column: string): Parameter {
+/** Returns the parameter that selects the rows whose column contains a text, in any case of letters. */
+export function searchParameter(column: string): FilterParameter {
   return (value) => {
-    const wanted = String(value).toLowerCase();
+    const expected = String(value).toLowerCase();
     return {
-      key: `${column} contains ${JSON.stringify(wanted)}`,
-      fits: (row) => String(row[column]).toLowerCase().includes(wanted),
+      key: `${column} contains ${JSON.stringify(expected)}`,
+      matches: (row) => String(row[column]).toLowerCase().includes(expected),
     };
   };
 }
 
-const OWN_ID = byId('id');
+const OWN_ID = idParameter('id');
 
-/** The parameter of a model with this name, or null. */
-export function parameterOf({ parameters }: AnyLegacyModel, name: string): Parameter | null {
+/** Returns the parameter of a model with this name; null when there is none. */
+export function parameterOf({ parameters }: AnyLegacyModel, name: string): FilterParameter | null {
   if (name === 'pk' || name === 'id') {
     return OWN_ID;
   }
   return Object.hasOwn(parameters, name) ? (parameters[name] ?? null) : null;
 }
 
-/** The same subscription, to which rows that do not fit are as if they were not there: one that ceases to fit is DELETED, one that begins to is CREATED. */
-export function narrowed(
+/** Returns the filter with additional conditions. A row is DELETED when it no longer matches them, and CREATED when it begins to match. */
+export function withRowFilters(
   filter: SubscriptionFilter,
   model: string,
-  narrowings: readonly Narrowing[],
+  rowFilters: readonly RowFilter[],
 ): SubscriptionFilter {
-  const fitting = (row: RowImage | null): RowImage | null =>
-    row !== null && narrowings.every(({ fits }) => fits(row)) ? row : null;
+  const matching = (row: RowImage | null): RowImage | null =>
+    row !== null && rowFilters.every(({ matches }) => matches(row)) ? row : null;
   return {
     ...filter,
-    key: filter.key === null ? null : [filter.key, ...narrowings.map(({ key }) => key)].join(' & '),
+    key: filter.key === null ? null : [filter.key, ...rowFilters.map(({ key }) => key)].join(' & '),
     toEvent: (change) => {
       const { cursor, rowId, before, after } = change;
       if (change.model !== model) {
         return filter.toEvent(change);
       }
-      const fittingAfter = fitting(after);
-      const event = filter.toEvent({ cursor, model, rowId, before: fitting(before), after: fittingAfter });
-      if (event === null || fittingAfter === after) {
+      const matchingAfter = matching(after);
+      const event = filter.toEvent({ cursor, model, rowId, before: matching(before), after: matchingAfter });
+      if (event === null || matchingAfter === after) {
         return event;
       }
-      // The row may have ceased to fit and to be visible at once.
-      return { ...event, isRightLost: filter.toEvent(change)?.isRightLost ?? false };
+      // The same change can end both the match and the visibility of the row.
+      return { ...event, isRevoked: filter.toEvent(change)?.isRevoked ?? false };
     },
   };
 }

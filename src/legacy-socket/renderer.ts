@@ -2,11 +2,11 @@ import { randomUUID } from 'node:crypto';
 import type { ChangeEvent } from '../changes/filter.ts';
 import type { Renderer } from '../changes/results.ts';
 import type { Context } from '../context.ts';
-import { acrossOutages } from '../database/outages.ts';
+import { retryDuringOutage } from '../database/outages.ts';
 import type { Viewer } from '../viewer.ts';
 import type { AnyLegacyModel } from './model.ts';
 
-/** Makes the instances of events, as the clients of `/ws/subscribe/` receive them. */
+/** Renders the instances of events for the clients of `/ws/subscribe/`. */
 export class InstanceRenderer implements Renderer<ChangeEvent> {
   readonly key: string;
   readonly #model: AnyLegacyModel;
@@ -23,7 +23,7 @@ export class InstanceRenderer implements Renderer<ChangeEvent> {
       ...this.#context,
       viewer,
       requestId: randomUUID(),
-      delivery: this.#context.feed.loop.wave,
+      delivery: this.#context.feed.loop.loaderScope,
     };
     return Promise.all(events.map((event) => this.#instanceOf(event, context)));
   }
@@ -32,10 +32,10 @@ export class InstanceRenderer implements Renderer<ChangeEvent> {
     if (row === null) {
       return JSON.stringify({ pk: id, id });
     }
-    const instance = await acrossOutages(context.database, async () => {
-      const present = row === 'current' ? await this.#model.load?.(context, id) : row;
-      // An image in the log has the columns of its model's row.
-      return present ? this.#model.instance(present as never, context) : null;
+    const instance = await retryDuringOutage(context.database, async () => {
+      const current = row === 'current' ? await this.#model.load?.(context, id) : row;
+      // A row image in the log has the columns of its model.
+      return current ? this.#model.instance(current as never, context) : null;
     });
     return instance === null ? null : JSON.stringify(instance);
   }

@@ -1,45 +1,46 @@
 import { AppError } from '../errors.ts';
-import { type Frame, isRecord, isScalar, isTrue, quote, type Style } from './frames.ts';
-import { type AnyLegacyModel, byId, type Narrowing, parameterOf } from './model.ts';
+import { isRecord } from '../json.ts';
+import { type Frame, type Generation, isScalar, isTrue, quote } from './frames.ts';
+import { type AnyLegacyModel, idParameter, parameterOf, type RowFilter } from './model.ts';
 
-/** The models that can be subscribed to, by their names. */
+/** The models that clients can subscribe to, by name. */
 export type LegacyModels = ReadonlyMap<string, AnyLegacyModel>;
 
 export interface Subscribe {
   readonly kind: 'subscribe';
   readonly model: AnyLegacyModel;
-  readonly narrowings: readonly Narrowing[];
-  /** The one row that it is about, which has to exist; null for all that fit. */
+  readonly rowFilters: readonly RowFilter[];
+  /** The id of the row of a `retrieve` subscription, which has to exist; null for a list of rows. */
   readonly lookup: string | null;
-  /** The cursor to go on from; empty to begin now with cursors, null to begin now without. */
+  /** The cursor to resume after; empty to start now with cursors in broadcasts, null to start now without them. */
   readonly after: string | null;
 }
 
-/** What a client asks for. */
+/** The request of a frame. */
 export type Request = Subscribe | { readonly kind: 'unsubscribe' };
 
-/** The error of an unsubscription that ends nothing. */
-export function unknownSubscription(style: Style): AppError {
+/** Returns the error for unsubscribing with an unknown id. */
+export function unknownSubscription(generation: Generation): AppError {
   return new AppError(
-    style === 'first' ? 'BAD_INPUT' : 'NOT_FOUND',
+    generation === 'first' ? 'BAD_INPUT' : 'NOT_FOUND',
     'Attempted to unsubscribe for request ID before subscribing.',
   );
 }
 
-/** The error for a viewer who has no right to what a frame asks for; null in the first generation, which just sent nothing. */
-export function denialOf({ model, action }: Frame, style: Style): AppError | null {
-  return style === 'first'
+/** Returns the error for a viewer without access to a model; null in the first generation, which has no such error. */
+export function denialOf({ model, action }: Frame, generation: Generation): AppError | null {
+  return generation === 'first'
     ? null
     : new AppError('FORBIDDEN', `Unauthorized to subscribe to ${quote(model)} for action ${quote(action)}`);
 }
 
 /**
- * Reads what a frame asks for.
+ * Returns the request of a frame.
  *
- * @throws {AppError} `BAD_INPUT` or `NOT_FOUND`, with the sentence for the client
+ * @throws {AppError} `BAD_INPUT` or `NOT_FOUND`, with the message for the client
  */
-export function readRequest(frame: Frame, style: Style, models: LegacyModels): Request {
-  return style === 'first' ? readFirst(frame, models) : readSecond(frame, models);
+export function readRequest(frame: Frame, generation: Generation, models: LegacyModels): Request {
+  return generation === 'first' ? readFirst(frame, models) : readSecond(frame, models);
 }
 
 function readFirst(frame: Frame, models: LegacyModels): Request {
@@ -66,11 +67,11 @@ function readFirst(frame: Frame, models: LegacyModels): Request {
   return {
     kind: 'subscribe',
     model,
-    narrowings: [
+    rowFilters: [
       parameter(value),
-      ...narrowingsOf(model, frame, 'arguments'),
-      // What the documents call `arguments` the original read under this name.
-      ...narrowingsOf(model, frame, 'kwargs'),
+      ...rowFiltersOf(model, frame, 'arguments'),
+      // The original's documentation says `arguments`, its code read `kwargs`.
+      ...rowFiltersOf(model, frame, 'kwargs'),
     ],
     lookup: null,
     after: afterOf(frame),
@@ -96,10 +97,10 @@ function readSecond(frame: Frame, models: LegacyModels): Request {
   return {
     kind: 'subscribe',
     model,
-    narrowings: [
-      ...(lookup === null ? [] : [byId('id')(lookup)]),
-      ...narrowingsOf(model, frame, 'view_kwargs'),
-      ...narrowingsOf(model, frame, 'query_params'),
+    rowFilters: [
+      ...(lookup === null ? [] : [idParameter('id')(lookup)]),
+      ...rowFiltersOf(model, frame, 'view_kwargs'),
+      ...rowFiltersOf(model, frame, 'query_params'),
     ],
     lookup,
     after: afterOf(frame),
@@ -115,8 +116,8 @@ function modelOf(frame: Frame, models: LegacyModels): AnyLegacyModel {
   return model;
 }
 
-/** What a frame's parameters narrow to; the ones that mean nothing to the model are passed over, as a view passes over them. */
-function narrowingsOf(model: AnyLegacyModel, frame: Frame, field: string): Narrowing[] {
+/** Returns the conditions of a frame's parameters. Unknown parameters are ignored, as Django views ignore them. */
+function rowFiltersOf(model: AnyLegacyModel, frame: Frame, field: string): RowFilter[] {
   const values = frame[field] ?? {};
   if (!isRecord(values)) {
     throw new AppError('BAD_INPUT', `\`${field}\` must be an object.`);

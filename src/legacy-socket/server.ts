@@ -4,22 +4,25 @@ import { authenticateSocket, type SocketCaller, type SocketTransport } from '../
 import { SocketWriter } from '../sockets/socket-writer.ts';
 import { closeSockets, createWebSocketServer, keepAlive, whenClosed } from '../sockets/web-sockets.ts';
 import { LegacyConnection } from './connection.ts';
-import { LEGACY_MODELS } from './models.ts';
+import type { AnyLegacyModel } from './model.ts';
 import type { LegacyModels } from './requests.ts';
 
 const PATH = '/ws/subscribe';
 
-/** How many frames of one socket may wait; until they are dealt with no more are read. */
+/** The number of waiting frames from which no more are read from a socket. */
 const MAX_WAITING = 16;
 
-/** Mounts the change socket of older clients, which speaks as django-rest-live did. Returns the function that closes its sockets. */
-export function registerLegacySocket(transport: SocketTransport): () => Promise<void> {
+/** Mounts the WebSocket transport of older clients, the protocol of django-rest-live. Returns the function that closes its sockets. */
+export function registerLegacySocket(
+  transport: SocketTransport,
+  legacyModels: readonly AnyLegacyModel[],
+): () => Promise<void> {
   const { upgrades, addressOf, sockets, report } = transport;
-  const models: LegacyModels = new Map(LEGACY_MODELS.map((model) => [model.name, model]));
+  const models: LegacyModels = new Map(legacyModels.map((model) => [model.name, model]));
   const server = createWebSocketServer(sockets);
   server.on('connection', (socket, request) => {
     keepAlive(socket, sockets.keepAliveMs);
-    // A frame that breaks the WebSocket protocol or the size limit: ws closes the socket by itself.
+    // For a frame that breaks the WebSocket protocol or exceeds the size limit, ws closes the socket itself.
     socket.on('error', () => undefined);
     const writer = new SocketWriter(socket, request);
     const address = addressOf(request);
@@ -31,7 +34,7 @@ export function registerLegacySocket(transport: SocketTransport): () => Promise<
       whenClosed(socket, () => connection.close());
       return connection;
     });
-    inTurn(socket, writer, async (text) => (await connected)?.receive(text), report);
+    receiveInOrder(socket, writer, async (text) => (await connected)?.receive(text), report);
   });
   upgrades.add((path) => path === PATH, server);
   return async () => closeSockets(server);
@@ -58,8 +61,8 @@ async function authenticate(
   }
 }
 
-/** Passes on the frames of a socket one by one, each when the one before it is dealt with. */
-function inTurn(
+/** Passes on the frames of a socket one by one, each after the previous one is handled. */
+function receiveInOrder(
   socket: WebSocket,
   writer: SocketWriter,
   receive: (text: string) => Promise<void>,
@@ -72,7 +75,7 @@ function inTurn(
       if (writer.isWritable) {
         socket.resume();
       } else {
-        // A peer that does not read its answers is not asked for more.
+        // No more frames are read from a client that does not read the responses.
         writer.onceWritable(resume);
       }
     }

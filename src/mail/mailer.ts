@@ -1,39 +1,33 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createTransport, type Transporter } from 'nodemailer';
+import type { MailSettings } from '../config/config.ts';
 import { OverloadedError } from '../errors.ts';
 
-export interface MailSettings {
-  /** The mail server: `smtp://user:password@host:587`, or `smtps:` for TLS from the start. */
-  readonly url: string;
-  /** Who the mails are from, like `Tidings <tidings@example.org>`. */
-  readonly from: string;
-}
-
 export interface Mail {
-  /** One address, as it is stored. */
+  /** The address of the recipient. */
   readonly to: string;
   readonly subject: string;
   /** Plain text. */
   readonly text: string;
 }
 
-/** How many mails may wait or be sent; each takes a few kilobytes. */
+/** The maximum number of mails that wait or are being sent; each takes a few kilobytes of memory. */
 const MAX_PENDING = 1000;
 const CONNECTIONS = 2;
-/** How long the mail server may take for each step, in milliseconds. */
+/** The timeout of each step of the SMTP dialogue, in milliseconds. */
 const STEP_TIMEOUT_MS = 10_000;
-/** When the work for a mail begins, in milliseconds after it was asked for: long after the answer. */
+/** The random delay before the work for a mail begins, in milliseconds: after the response to the request is sent. */
 const MIN_DELAY_MS = 200;
 const MAX_DELAY_MS = 1_000;
-/** How long a server that stops waits for the mails that are being sent, in milliseconds. */
+/** The time for which `close` waits for mails that are being sent, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 3_000;
-/** How long the mailer rests before it tries again to send a mail, in milliseconds, for each time. */
+/** The delays before each retry of a mail, in milliseconds. */
 const RETRY_DELAYS_MS = [1_000, 10_000, 60_000];
-/** When a caller who found too many mails waiting should try again, in seconds. */
+/** The `Retry-After` of a request that finds too many mails waiting, in seconds. */
 const RETRY_AFTER_S = 60;
 
-/** Sends mails by SMTP in the background. A mail that waits is lost with its process: whoever asked for it can ask again. */
+/** Sends mails by SMTP in the background. Waiting mails are lost when the process exits; users can request them again. */
 export class Mailer {
   readonly #transport: Transporter;
   readonly #from: string;
@@ -58,12 +52,12 @@ export class Mailer {
   }
 
   /**
-   * Sends a mail a moment later, unless there is none to be sent. Nothing is looked up before that moment, which nobody knows: no answer takes longer where there
-   * is one.
+   * Calls `write` after a random delay and sends the mail that it returns, if any. All database reads happen in `write`, so
+   * that the time of the response does not reveal whether a mail is sent.
    *
    * @throws {OverloadedError} when too many mails wait already
    */
-  post(write: () => Promise<Mail | null>): void {
+  enqueue(write: () => Promise<Mail | null>): void {
     if (this.#pending.size >= MAX_PENDING) {
       throw new OverloadedError('Too many mails are waiting to be sent. Try again in a minute.', RETRY_AFTER_S);
     }
@@ -76,7 +70,7 @@ export class Mailer {
     this.#pending.add(sending);
   }
 
-  /** Lets what is being sent end, for a few seconds and without trying again, and closes the connections. */
+  /** Waits a few seconds for the mails that are being sent, without retries, and closes the connections. */
   async close(): Promise<void> {
     this.#closing.abort();
     await Promise.race([Promise.all(this.#pending), pause(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
@@ -89,7 +83,7 @@ export class Mailer {
       return;
     }
     const { to, subject, text } = mail;
-    // As an object: a text could be read as a list of addresses.
+    // As an object, because nodemailer can parse a text as several addresses.
     const message = { from: this.#from, to: { name: '', address: to }, subject, text };
     for (const delay of RETRY_DELAYS_MS) {
       try {
@@ -106,7 +100,7 @@ export class Mailer {
   }
 }
 
-/** Whether a mail server refused a mail for good (RFC 5321 section 4.2.1): the same one would be refused again. */
+/** Returns whether a mail server rejected a mail permanently (RFC 5321, section 4.2.1), so that a retry is useless. */
 function isRefused(error: unknown): boolean {
   const code = error instanceof Error && 'responseCode' in error ? Number(error.responseCode) : 0;
   return code >= 500;

@@ -4,11 +4,11 @@ import { listedNoteBody } from './bodies.ts';
 import { findNote } from './service.ts';
 import { watchNotes } from './watch.ts';
 
-/** Notes, as clients of `/ws/subscribe/` know them. */
+/** The model of notes for clients of `/ws/subscribe/`. */
 export const noteLegacyModels = [
   legacyModel<Note>({
     name: 'notes.Note',
-    of: 'Note',
+    source: 'Note',
     parameters: {},
     groups: [],
     watch: watchNotes,

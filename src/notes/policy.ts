@@ -1,8 +1,8 @@
-import { ownedRows } from '../accounts/policy.ts';
 import type { RowPolicy } from '../database/condition.ts';
+import { ownedRows } from '../identity/ownership.ts';
 import type { Viewer } from '../viewer.ts';
 
-/** The notes that the viewer sees, and may change. */
+/** Returns the policy of notes: those that the viewer may read and change. */
 export function visibleNotes(viewer: Viewer): RowPolicy<'Note'> {
   return ownedRows(viewer);
 }

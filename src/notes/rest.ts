@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { limitAnonymousWrite } from '../accounts/write-limits.ts';
 import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
 import type { Note } from '../generated/client/client.ts';
+import { limitAnonymousWrite } from '../identity/write-limits.ts';
 import { NOTES } from '../rest/dialect.ts';
 import { integerField, textField } from '../rest/fields.ts';
 import { operation, type Resource } from '../rest/resource.ts';
@@ -26,7 +26,8 @@ const replacement = z.object({
   created_by: textField(createdBy.unwrap()),
 });
 
-async function existingNote(context: Context, id: string): Promise<Note> {
+/** @throws {NotFoundError} when there is no such note that the viewer may see */
+async function requireNote(context: Context, id: string): Promise<Note> {
   const note = await findNote(context, id);
   if (!note) {
     throw new NotFoundError();
@@ -34,7 +35,7 @@ async function existingNote(context: Context, id: string): Promise<Note> {
   return note;
 }
 
-/** The service's names for the fields of a body. */
+/** Returns the fields of a body under the names of the service. */
 function valuesOf({ created_at, created_by, ...fields }: z.infer<typeof creation>) {
   return {
     ...fields,
@@ -45,10 +46,10 @@ function valuesOf({ created_at, created_by, ...fields }: z.infer<typeof creation
 
 const shared = { tag: 'Notes', dialect: NOTES, access: 'open', challenge: 'Token' } as const;
 const MISSING = { 404: 'There is no such note that the caller may see.' };
-const TOO_MANY = { 429: 'Too many writes without a credential: `Retry-After` says in how many seconds to try again.' };
-const REFUSED = { 400: 'Fields that are refused.', ...TOO_MANY };
+const TOO_MANY = { 429: 'Too many anonymous writes; `Retry-After` has the seconds until the next attempt.' };
+const REJECTED = { 400: 'The rejected fields, with the reasons.', ...TOO_MANY };
 
-/** The notes app's paths. */
+/** The documented paths of the notes application. */
 export const NOTE_RESOURCES: readonly Resource[] = [
   {
     ...shared,
@@ -58,16 +59,16 @@ export const NOTE_RESOURCES: readonly Resource[] = [
     methods: {
       GET: {
         summary: 'Lists the notes',
-        answers: { 200: 'All notes that the caller sees.' },
+        answers: { 200: 'All notes that the caller may see.' },
         handle: async ({ context }) => ({
           status: 200,
           list: { name: 'notes', items: (layout) => notesAsJson(context, LISTED_NOTE, layout) },
         }),
       },
       POST: operation({
-        summary: 'Makes a note',
+        summary: 'Creates a note',
         body: creation,
-        answers: { 201: 'The whole list; nothing but `Location` with `Prefer: return=minimal`.', ...REFUSED },
+        answers: { 201: 'The whole list; only `Location` with `Prefer: return=minimal`.', ...REJECTED },
         prepare: ({ context }) => limitAnonymousWrite(context),
         handle: async ({ context, body, headers }) => {
           const { id } = await createNote(context, valuesOf(body));
@@ -90,14 +91,14 @@ export const NOTE_RESOURCES: readonly Resource[] = [
         answers: { 200: 'The note, without its id.', ...MISSING },
         handle: async ({ context, params }) => ({
           status: 200,
-          body: noteBody(await existingNote(context, params['id'] ?? '')),
+          body: noteBody(await requireNote(context, params['id'] ?? '')),
         }),
       },
       PUT: operation({
         summary: 'Changes a whole note',
         body: replacement,
-        answers: { 201: 'The note, without its id.', ...REFUSED, ...MISSING },
-        guard: ({ context, params }) => existingNote(context, params['id'] ?? ''),
+        answers: { 201: 'The note, without its id.', ...REJECTED, ...MISSING },
+        guard: ({ context, params }) => requireNote(context, params['id'] ?? ''),
         handle: async ({ context, params, body }) => ({
           status: 201,
           body: noteBody(await updateNote(context, params['id'] ?? '', valuesOf(body))),
@@ -105,7 +106,7 @@ export const NOTE_RESOURCES: readonly Resource[] = [
       }),
       DELETE: {
         summary: 'Deletes a note',
-        answers: { 204: 'It is gone.', ...MISSING, ...TOO_MANY },
+        answers: { 204: 'The note is deleted.', ...MISSING, ...TOO_MANY },
         handle: async ({ context, params }) => {
           await deleteNote(context, params['id'] ?? '');
           return { status: 204 };

@@ -1,14 +1,20 @@
-import { loadUser, withUsers } from '../accounts/service.ts';
 import { NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
-import { defineOrder, orderOf, pageCost, toConnection } from '../graphql/connection.ts';
-import { IDEMPOTENCY_KEY, repeatable } from '../graphql/idempotency.ts';
-import { asksOfNodes } from '../graphql/look-ahead.ts';
+import { IDEMPOTENCY_KEY, idempotent } from '../graphql/idempotent-mutation.ts';
+import { selectsNodeField } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
+import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
+import { loadUser, withUsers } from '../identity/named-users.ts';
 import { createNote, deleteNote, findNote, listNotes, NOTE_ORDERS, updateNote } from './service.ts';
 
-/** Adds notes: the type, its reads and its writes. */
+/** Defines the type of notes, its queries and its mutations. */
 export function defineNotes(builder: Builder): void {
+  defineNoteType(builder);
+  defineNoteQueries(builder);
+  defineNoteMutations(builder);
+}
+
+function defineNoteType(builder: Builder): void {
   const note = builder.prismaObject('Note', {
     fields: (t) => ({
       id: t.exposeID('id'),
@@ -22,105 +28,126 @@ export function defineNotes(builder: Builder): void {
       owner: t.field({
         type: 'User',
         nullable: true,
-        description: 'Whose it is; null when it is everybody’s.',
+        description:
+          'The user who owns the note, and who alone besides staff may read and change it. Null without an owner: everybody may then read and change it.',
         resolve: (note, _args, context) => (note.ownerId === null ? null : loadUser(context, note.ownerId, note)),
       }),
     }),
   });
   builder.nodeRef(note, nodeOptions(findNote));
+}
 
+function defineNoteQueries(builder: Builder): void {
   const filter = builder.inputType('NoteFilter', {
-    description: 'Narrows a list of notes; conditions add up.',
+    description:
+      'Conditions on a list of notes, all of which have to be met; a condition that is left out or null does not apply.',
     fields: (t) => ({
       titleContains: t.string({
-        description: 'Only those with this text in their title, in any case of ASCII letters.',
+        description:
+          'Only notes whose title contains this text of at most 50 characters; upper and lower case ASCII letters are equal.',
       }),
-      createdBy: t.string({ description: 'Only those whose `createdBy` is exactly this.' }),
-      minPriority: t.int({ description: 'Only those of this priority or more.' }),
-      maxPriority: t.int({ description: 'Only those of this priority or less.' }),
+      createdBy: t.string({ description: 'Only notes whose `createdBy` equals this text of at most 50 characters.' }),
+      minPriority: t.int({ description: 'Only notes with this `priority` or a larger number.' }),
+      maxPriority: t.int({ description: 'Only notes with this `priority` or a smaller number.' }),
     }),
   });
   const order = defineOrder(builder, 'Note', NOTE_ORDERS);
 
   builder.queryFields((t) => ({
     note: t.field({
-      type: note,
+      type: 'Note',
       nullable: true,
-      description: 'One note; null when there is none that the viewer may see.',
-      args: { id: t.arg.id({ required: true, description: 'Its id, as REST has it.' }) },
+      description: 'A note by its `id`; null when it does not exist or the viewer may not see it.',
+      args: { id: t.arg.id({ required: true, description: 'The `id` of the note.' }) },
       resolve: (_root, { id }, context) => findNote(context, id),
     }),
     notes: t.connection(
       {
-        type: note,
-        description: 'The notes that the viewer sees.',
-        complexity: pageCost,
+        type: 'Note',
+        description:
+          'The notes that the viewer may see, page by page: their own and those without an owner; for staff all notes, and without a credential only those without an owner.',
+        complexity: connectionComplexity,
         args: {
-          filter: t.arg({ type: filter, description: 'Which of them.' }),
-          orderBy: t.arg({ type: order, description: 'In which order; by id when left out.' }),
+          filter: t.arg({ type: filter, description: 'Returns only the notes that meet these conditions.' }),
+          orderBy: t.arg({ type: order, description: 'The sort order; by `id`, oldest first, when left out.' }),
         },
         resolve: (_root, { filter, orderBy, ...page }, context, info) => {
-          const read = listNotes(context, filter, orderOf(orderBy), page);
-          return toConnection(asksOfNodes(info, 'owner') ? withUsers(context, read, ({ ownerId }) => ownerId) : read);
+          const read = listNotes(context, { filter, order: toOrder(orderBy), page });
+          return toConnection(
+            selectsNodeField(info, 'owner') ? withUsers(context, read, ({ ownerId }) => ownerId) : read,
+          );
         },
       },
-      { name: 'NoteConnection', description: 'A page of notes.' },
-      { name: 'NoteEdge', description: 'A note at its place in a list.' },
+      { name: 'NoteConnection', description: 'A page of a list of notes.' },
+      { name: 'NoteEdge', description: 'A note of a page, with its cursor.' },
     ),
   }));
+}
 
+function defineNoteMutations(builder: Builder): void {
   const newNote = builder.inputType('CreateNoteInput', {
-    description: 'A note to be made.',
+    description: 'The fields of a new note.',
     fields: (t) => ({
-      title: t.string({ required: true, description: '1 to 50 characters.' }),
-      description: t.string({ required: true, description: 'At most 50 characters.' }),
-      priority: t.int({ required: true, description: 'A 32-bit integer; what it means is the writer’s affair.' }),
+      title: t.string({
+        required: true,
+        description: 'The title, 1 to 50 characters; white space around it is removed.',
+      }),
+      description: t.string({
+        required: true,
+        description: 'The text of the note, at most 50 characters; it may be empty.',
+      }),
+      priority: t.int({
+        required: true,
+        description: 'The priority, any 32-bit integer; the server attaches no meaning to it.',
+      }),
       createdAt: t.string({
         description:
-          'Any text of at most 50 characters; the present minute in UTC when left out, like `2017-08-23 00:00`.',
+          'The date that the note shows, a text of at most 50 characters. When left out, the current minute in UTC, like `2017-08-23 00:00`.',
       }),
       createdBy: t.string({
-        description: 'Any text of at most 50 characters; the viewer’s username when left out, or empty.',
+        description:
+          'The author that the note shows, a text of at most 50 characters. When left out, the username of the viewer, or empty without a credential.',
       }),
     }),
   });
   const changes = builder.inputType('UpdateNoteInput', {
-    description: 'What changes on a note; a field that is left out stays.',
+    description: 'The fields of a note to change. A field that is left out keeps its value; null is rejected.',
     fields: (t) => ({
-      title: t.string({ description: '1 to 50 characters.' }),
-      description: t.string({ description: 'At most 50 characters.' }),
-      priority: t.int({ description: 'A 32-bit integer.' }),
-      createdAt: t.string({ description: 'Any text of at most 50 characters.' }),
-      createdBy: t.string({ description: 'Any text of at most 50 characters.' }),
+      title: t.string({ description: 'The new title, 1 to 50 characters; white space around it is removed.' }),
+      description: t.string({ description: 'The new text of the note, at most 50 characters; it may be empty.' }),
+      priority: t.int({ description: 'The new priority, any 32-bit integer.' }),
+      createdAt: t.string({ description: 'The date that the note shows, a text of at most 50 characters.' }),
+      createdBy: t.string({ description: 'The author that the note shows, a text of at most 50 characters.' }),
     }),
   });
 
   builder.mutationFields((t) => ({
     createNote: t.field({
-      type: note,
-      description: 'Makes a note. Without credentials it belongs to nobody, and so to everybody.',
+      type: 'Note',
+      description:
+        'Creates a note that the viewer owns. Without a credential it has no owner, so that everybody may read and change it; `UNAUTHENTICATED` where the server does not allow that, `RATE_LIMITED` after too many such writes from one IP address.',
       errors: { types: [ValidationError] },
       args: {
-        input: t.arg({ type: newNote, required: true, description: 'The note.' }),
+        input: t.arg({ type: newNote, required: true, description: 'The fields of the new note.' }),
         idempotencyKey: t.arg.string(IDEMPOTENCY_KEY),
       },
-      resolve: repeatable('createNote', (context, { input }) => createNote(context, input)),
+      resolve: idempotent('createNote', (context, { input }) => createNote(context, input)),
     }),
     updateNote: t.field({
-      type: note,
-      description: 'Changes a note.',
+      type: 'Note',
+      description: 'Changes a note that the viewer may see.',
       errors: { types: [ValidationError, NotFoundError] },
       args: {
-        id: t.arg.id({ required: true, description: 'Which one.' }),
-        input: t.arg({ type: changes, required: true, description: 'What changes.' }),
+        id: t.arg.id({ required: true, description: 'The `id` of the note.' }),
+        input: t.arg({ type: changes, required: true, description: 'The fields to change.' }),
       },
       resolve: (_root, { id, input }, context) => updateNote(context, id, input),
     }),
     deleteNote: t.field({
-      type: note,
-      description: 'Deletes a note and gives what it was.',
+      type: 'Note',
+      description: 'Deletes a note that the viewer may see, and returns it as it was.',
       errors: { types: [NotFoundError] },
-      args: { id: t.arg.id({ required: true, description: 'Which one.' }) },
+      args: { id: t.arg.id({ required: true, description: 'The `id` of the note.' }) },
       resolve: (_root, { id }, context) => deleteNote(context, id),
     }),
   }));

@@ -1,17 +1,18 @@
 import { z } from 'zod';
-import { ownerOfNewRow } from '../accounts/policy.ts';
-import { limitAnonymousWrite } from '../accounts/write-limits.ts';
 import type { Context } from '../context.ts';
-import { findBatched } from '../database/batch.ts';
 import type { RowCondition } from '../database/condition.ts';
 import { orNotFound } from '../database/failures.ts';
 import { jsonOfRows } from '../database/json-rows.ts';
 import type { JsonLayout, JsonShape } from '../database/json-sql.ts';
-import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
-import { findRows, insertRow, updateRow } from '../database/rows.ts';
+import type { ListArguments } from '../database/list-filters.ts';
+import { type OrderColumns, type Page, readPage } from '../database/page.ts';
+import { insertRow, updateRow } from '../database/rows.ts';
 import type { RowQuery } from '../database/select-sql.ts';
 import type { Note } from '../generated/client/client.ts';
-import { existingId, filterText, int32, text, type Unchecked, validate } from '../validation.ts';
+import { ownerOfNewRow } from '../identity/ownership.ts';
+import { findVisible } from '../identity/visible-rows.ts';
+import { limitAnonymousWrite } from '../identity/write-limits.ts';
+import { filterText, int32, requireId, text, type Unvalidated, validate } from '../validation.ts';
 import { visibleNotes } from './policy.ts';
 
 const MAX_TEXT = 50;
@@ -34,10 +35,10 @@ export const newNote = z.object({
 });
 const noteChanges = newNote.partial();
 
-export type NewNote = Unchecked<z.input<typeof newNote>>;
-export type NoteChanges = Unchecked<z.input<typeof noteChanges>>;
+export type NewNote = Unvalidated<z.input<typeof newNote>>;
+export type NoteChanges = Unvalidated<z.input<typeof noteChanges>>;
 
-/** Narrows a list of notes; what is left out does not narrow. */
+/** The conditions on a list of notes; a condition that is left out or null does not apply. */
 export interface NoteFilter {
   readonly titleContains?: string | null | undefined;
   readonly createdBy?: string | null | undefined;
@@ -45,7 +46,7 @@ export interface NoteFilter {
   readonly maxPriority?: number | null | undefined;
 }
 
-function filterWhere(filter: NoteFilter | null | undefined): RowCondition<'Note'> {
+function noteCondition(filter: NoteFilter | null | undefined): RowCondition<'Note'> {
   const { titleContains, createdBy, minPriority, maxPriority } = filter ?? {};
   return {
     ...(titleContains != null && { title: { contains: filterText('titleContains', titleContains, MAX_TEXT) } }),
@@ -56,27 +57,16 @@ function filterWhere(filter: NoteFilter | null | undefined): RowCondition<'Note'
   };
 }
 
-/** One page of the notes that the viewer sees; see {@link readPage} for its failures. */
+/** Returns one page of the notes that the viewer may see; see {@link readPage} for its errors. */
 export async function listNotes(
   context: Context,
-  filter: NoteFilter | null | undefined,
-  order: Order<keyof typeof NOTE_ORDERS>,
-  page: PageArguments,
+  { filter, order, page }: ListArguments<NoteFilter, typeof NOTE_ORDERS>,
 ): Promise<Page<Note>> {
-  return readPage(
-    context,
-    {
-      model: 'Note',
-      where: visibleNotes(context.viewer),
-      filter: filterWhere(filter),
-      columns: NOTE_ORDERS,
-    },
-    page,
-    order,
-  );
+  const where = visibleNotes(context.viewer);
+  return readPage(context, { model: 'Note', where, filter: noteCondition(filter), columns: NOTE_ORDERS }, page, order);
 }
 
-/** All notes that the viewer sees, by id, as JSON; see {@link jsonOfRows}. */
+/** Returns all notes that the viewer may see, by id, as JSON; see {@link jsonOfRows}. */
 export function notesAsJson(
   { database, viewer }: Context,
   shape: JsonShape,
@@ -90,30 +80,27 @@ export function notesAsJson(
   return jsonOfRows(database, { model: 'Note', shape, visible }, after, layout);
 }
 
-/** The note with this id, when the viewer sees it; batched. */
+/** Returns the note with this id if the viewer may see it; batched. */
 export function findNote(context: Context, id: string | number): Promise<Note | undefined> {
-  const { database, viewer } = context;
-  return findBatched(context, 'Note', id, (ids) =>
-    findRows(database, 'Note', { where: { AND: [{ id: { in: ids } }, visibleNotes(viewer)] } }),
-  );
+  return findVisible(context, 'Note', id, visibleNotes(context.viewer));
 }
 
-/** Makes a note. Left out, `createdAt` is the present minute in UTC and `createdBy` the viewer's username or empty. */
+/** Creates a note. `createdAt` defaults to the current minute in UTC, and `createdBy` to the viewer's username or, for an anonymous viewer, to an empty text. */
 export async function createNote({ database, viewer }: Context, input: NewNote): Promise<Note> {
   const { createdAt, createdBy, ...fields } = validate(newNote, input);
   return insertRow(database, 'Note', {
     ...fields,
-    createdAt: createdAt ?? presentMinute(),
+    createdAt: createdAt ?? currentMinute(),
     createdBy: createdBy ?? (viewer.kind === 'user' ? [...viewer.username].slice(0, MAX_TEXT).join('') : ''),
     ownerId: ownerOfNewRow(viewer),
   });
 }
 
 /**
- * Changes the fields that are given.
+ * Changes the given fields of a note.
  *
- * @throws {NotFoundError} when the viewer sees no such note
- * @throws {OverloadedError} after too many writes without a credential
+ * @throws {NotFoundError} when there is no such note that the viewer may see
+ * @throws {OverloadedError} after too many anonymous writes
  */
 export async function updateNote(context: Context, id: string | number, input: NoteChanges): Promise<Note> {
   await limitAnonymousWrite(context);
@@ -123,10 +110,10 @@ export async function updateNote(context: Context, id: string | number, input: N
 }
 
 /**
- * Deletes a note and gives what it was.
+ * Deletes a note and returns it as it was.
  *
- * @throws {NotFoundError} when the viewer sees no such note
- * @throws {OverloadedError} after too many writes without a credential
+ * @throws {NotFoundError} when there is no such note that the viewer may see
+ * @throws {OverloadedError} after too many anonymous writes
  */
 export async function deleteNote(context: Context, id: string | number): Promise<Note> {
   await limitAnonymousWrite(context);
@@ -135,9 +122,9 @@ export async function deleteNote(context: Context, id: string | number): Promise
 }
 
 function writable(viewer: Context['viewer'], id: string | number) {
-  return { id: existingId(id), AND: [visibleNotes(viewer)] };
+  return { id: requireId(id), AND: [visibleNotes(viewer)] };
 }
 
-function presentMinute(): string {
+function currentMinute(): string {
   return new Date().toISOString().slice(0, '2017-08-23T00:00'.length).replace('T', ' ');
 }

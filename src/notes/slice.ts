@@ -1,4 +1,14 @@
-import { SCOPE_OF_OWNER } from '../accounts/scopes.ts';
+import { SCOPE_OF_OWNER } from '../identity/ownership.ts';
 import type { Slice } from '../slice.ts';
+import { noteLegacyModels } from './legacy-socket.ts';
+import { NOTE_RESOURCES } from './rest.ts';
+import { defineNotes } from './schema.ts';
+import { defineNoteSubscriptions } from './subscriptions.ts';
 
-export const notes: Slice = { log: { Note: { scope: SCOPE_OF_OWNER } } };
+/** Notes: short texts with a priority. */
+export const notes: Slice = {
+  models: { Note: { scope: SCOPE_OF_OWNER } },
+  schema: [defineNotes, defineNoteSubscriptions],
+  rest: () => NOTE_RESOURCES,
+  legacyModels: noteLegacyModels,
+};

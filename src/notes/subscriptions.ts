@@ -1,19 +1,20 @@
 import type { Builder } from '../graphql/builder.ts';
-import { AFTER, defineChange, follow } from '../graphql/subscriptions.ts';
+import { AFTER, defineChange, subscribeToChanges } from '../graphql/subscriptions.ts';
 import { watchNotes } from './watch.ts';
 
-/** Adds the live side of notes. */
+/** Defines the subscription to notes. */
 export function defineNoteSubscriptions(builder: Builder): void {
   const change = defineChange(builder, 'Note', 'note');
   builder.subscriptionField('noteChanged', (t) =>
     t.field({
       type: change,
-      description: 'The changes of the notes that the viewer sees.',
+      description: 'Sends an event for each change of a note that the viewer may see: created, changed, deleted.',
       args: {
-        id: t.arg.id({ description: 'Only of this note, which need not exist yet.' }),
+        id: t.arg.id({ description: 'Sends only the changes of the note with this `id`, which need not exist yet.' }),
         after: t.arg.string(AFTER),
       },
-      subscribe: (_root, { after, ...narrowed }, context) => follow(context, after, watchNotes(context, narrowed)),
+      subscribe: (_root, { after, ...narrowed }, context) =>
+        subscribeToChanges(context, after, watchNotes(context, narrowed)),
       resolve: (event) => event,
     }),
   );

@@ -1,25 +1,16 @@
-import { withRoleBarrier } from '../accounts/role-barrier.ts';
-import { ownedScopes } from '../accounts/scopes.ts';
 import type { SubscriptionFilter } from '../changes/filter.ts';
-import { rowFilter } from '../changes/row-filter.ts';
 import type { Context } from '../context.ts';
-import { findRows } from '../database/rows.ts';
-import { wantedIds } from '../validation.ts';
+import { ownedScopes } from '../identity/ownership.ts';
+import { watchRows } from '../identity/row-watch.ts';
 import { visibleNotes } from './policy.ts';
 
-/** The notes that the viewer sees; with `id` only this one. */
-export function watchNotes(
-  { viewer, database }: Context,
-  { id }: { id?: string | null | undefined },
-): SubscriptionFilter {
-  return withRoleBarrier(
-    rowFilter({
-      viewer,
-      model: 'Note',
-      scopes: ownedScopes(viewer),
-      policy: visibleNotes(viewer),
-      wanted: wantedIds({ id }),
-      find: (ids) => findRows(database, 'Note', { where: { id: { in: ids } } }),
-    }),
-  );
+/** Subscribes to the notes that the viewer may see, or to the one with this id. */
+export function watchNotes(context: Context, { id }: { id?: string | null | undefined }): SubscriptionFilter {
+  const { viewer } = context;
+  return watchRows(context, {
+    model: 'Note',
+    scopes: ownedScopes(viewer),
+    policy: visibleNotes(viewer),
+    ids: { id },
+  });
 }

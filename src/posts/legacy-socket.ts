@@ -4,11 +4,11 @@ import { postBody } from './bodies.ts';
 import { findPost } from './service.ts';
 import { watchPosts } from './watch.ts';
 
-/** Posts, as clients of `/ws/subscribe/` know them. */
+/** The model of posts for clients of `/ws/subscribe/`. */
 export const postLegacyModels = [
   legacyModel<Post>({
     name: 'posts.Post',
-    of: 'Post',
+    source: 'Post',
     parameters: {},
     groups: [],
     watch: watchPosts,

@@ -1,15 +1,14 @@
 import { z } from 'zod';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Context } from '../context.ts';
 import { NotFoundError } from '../errors.ts';
 import { DJANGO } from '../rest/dialect.ts';
 import { textField } from '../rest/fields.ts';
 import type { LongList } from '../rest/list-text.ts';
-import { cursorOf, limitOf, neighbours, nextLink, offsetOf } from '../rest/paging.ts';
-import { type Answer, type Call, type Operation, operation, type Resource } from '../rest/resource.ts';
+import { adjacentPages, afterIdOf, limitOf, nextLink, offsetOf } from '../rest/paging.ts';
+import { type Answer, type Operation, operation, type Resource, type RestCall } from '../rest/resource.ts';
 import { LISTED_POST, postBody } from './bodies.ts';
 import {
-  changeablePost,
   countPosts,
   createPost,
   deletePost,
@@ -20,12 +19,14 @@ import {
   type PostRun,
   postChanges,
   postsAsJson,
+  requireChangeablePost,
   updatePost,
 } from './service.ts';
 
-const MISSING = { 401: 'No credential, or one that is refused.', 404: 'There is no such post.' };
+const MISSING = { 401: 'No credential, or a rejected one.', 404: 'There is no such post.' };
+const REJECTED = 'The rejected fields, with the reasons.';
 
-/** The posts app's paths. Its writes are there when the server is told so (`POSTS_WRITABLE`). */
+/** Returns the documented paths of the posts application. `POSTS_WRITABLE` adds the methods that write. */
 export function postResources({ postsWritable }: Config['rest']): readonly Resource[] {
   const shared = { tag: 'Posts', dialect: DJANGO, access: 'signedIn', challenge: 'JWT realm="api"' } as const;
   return [
@@ -50,15 +51,15 @@ const listing: Operation = {
   summary: 'Lists the posts',
   query: {
     limit:
-      'How many, 1 to 1000: answers with an envelope of `count`, `next`, `previous` and `results`. Without it, all posts as an array.',
-    offset: 'How many to leave out, with `limit`.',
-    ordering: 'Names of fields, separated by commas; `-` in front turns one round.',
-    cursor: 'With `limit`: a page by key, as an array; the next one is in the `Link` header. Empty for the first page.',
+      'The number of posts, 1 to 1000; the answer is an object with `count`, `next`, `previous` and `results`. Without it, all posts as an array.',
+    offset: 'The number of posts to skip, with `limit`.',
+    ordering: 'Names of fields, separated by commas; a leading `-` means descending.',
+    cursor: 'With `limit`: a page by key, as an array; the `Link` header has the next page. Empty for the first page.',
   },
   answers: { 200: 'The posts.', 401: MISSING[401] },
   handle: async ({ context, url }) => {
     const limit = limitOf(url);
-    const cursor = limit === null ? null : cursorOf(url);
+    const cursor = limit === null ? null : afterIdOf(url);
     if (limit === null) {
       return { status: 200, list: listOf(context, { orders: orderingOf(url) }) };
     }
@@ -73,7 +74,7 @@ function listOf(context: Context, run: PostRun): LongList {
 async function pageByOffset(context: Context, url: URL, limit: number): Promise<Answer> {
   const offset = offsetOf(url);
   const count = await countPosts(context);
-  const head = { count, ...neighbours(url, { limit, offset, count }) };
+  const head = { count, ...adjacentPages(url, { limit, offset, count }) };
   const run = { orders: orderingOf(url), skip: offset, take: offset < count ? limit : 0 };
   return { status: 200, list: { head, name: 'results', ...listOf(context, run) } };
 }
@@ -92,7 +93,7 @@ function orderingOf({ searchParams }: URL): PostOrder[] {
   const orders = new Map<string, PostOrder>();
   for (const part of (searchParams.get('ordering') ?? '').split(',')) {
     const [, minus = '', name = ''] = /^\s*(-?)(\w+)\s*$/.exec(part) ?? [];
-    // What comes later of one column can't change the order any more.
+    // A second occurrence of a column does not change the order.
     if (Object.hasOwn(LISTED_POST, name) && !orders.has(name)) {
       orders.set(name, { column: LISTED_POST[name as keyof typeof LISTED_POST], direction: minus ? 'desc' : 'asc' });
     }
@@ -119,26 +120,26 @@ const changedFields = z.object({
 });
 
 const creation: Operation = operation({
-  summary: 'Publishes a post',
+  summary: 'Creates a post',
   body: postFields,
-  answers: { 201: 'The post.', 400: 'Fields that are refused.', 401: MISSING[401] },
+  answers: { 201: 'The post.', 400: REJECTED, 401: MISSING[401] },
   handle: async ({ context, body }) => ({ status: 201, body: postBody(await createPost(context, body)) }),
 });
 
-async function written({ context, params, body }: Call<z.infer<typeof changedFields>>): Promise<Answer> {
+async function writePost({ context, params, body }: RestCall<z.infer<typeof changedFields>>): Promise<Answer> {
   return { status: 200, body: postBody(await updatePost(context, params['id'] ?? '', body)) };
 }
 
-const mayChange: Operation['guard'] = ({ context, params }) => changeablePost(context, params['id'] ?? '');
+const mayChange: Operation['guard'] = ({ context, params }) => requireChangeablePost(context, params['id'] ?? '');
 
-const WRITES = { 400: 'Fields that are refused.', 403: 'The post is somebody else’s.', ...MISSING };
+const WRITES = { 400: REJECTED, 403: 'The post belongs to another author.', ...MISSING };
 
 const replacement: Operation = operation({
   summary: 'Changes a whole post',
   body: postFields,
   guard: mayChange,
   answers: { 200: 'The post.', ...WRITES },
-  handle: written,
+  handle: writePost,
 });
 
 const change: Operation = operation({
@@ -146,12 +147,12 @@ const change: Operation = operation({
   body: changedFields,
   guard: mayChange,
   answers: { 200: 'The post.', ...WRITES },
-  handle: written,
+  handle: writePost,
 });
 
 const deletion: Operation = {
   summary: 'Deletes a post',
-  answers: { 204: 'It is gone.', 403: WRITES[403], ...MISSING },
+  answers: { 204: 'The post is deleted.', 403: WRITES[403], ...MISSING },
   handle: async ({ context, params }) => {
     await deletePost(context, params['id'] ?? '');
     return { status: 204 };

@@ -1,15 +1,21 @@
-import { loadUser, withUsers } from '../accounts/service.ts';
 import { NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
-import { defineOrder, orderOf, pageCost, toConnection } from '../graphql/connection.ts';
-import { IDEMPOTENCY_KEY, repeatable } from '../graphql/idempotency.ts';
+import { IDEMPOTENCY_KEY, idempotent } from '../graphql/idempotent-mutation.ts';
 import { LONG_TEXT } from '../graphql/long-texts.ts';
-import { asksOfNodes } from '../graphql/look-ahead.ts';
+import { selectsNodeField } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
+import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
+import { loadUser, withUsers } from '../identity/named-users.ts';
 import { createPost, deletePost, findPost, listPosts, POST_ORDERS, updatePost } from './service.ts';
 
-/** Adds posts: the type, its reads and its writes. */
+/** Defines the type of posts, its queries and its mutations. */
 export function definePosts(builder: Builder): void {
+  definePostType(builder);
+  definePostQueries(builder);
+  definePostMutations(builder);
+}
+
+function definePostType(builder: Builder): void {
   const post = builder.prismaObject('Post', {
     fields: (t) => ({
       id: t.exposeID('id'),
@@ -20,101 +26,118 @@ export function definePosts(builder: Builder): void {
       author: t.field({
         type: 'User',
         nullable: true,
-        description: 'Who wrote it; null when the account is gone.',
+        description: 'The user who wrote the post; null when the account was deleted.',
         resolve: (post, _args, context) => (post.authorId === null ? null : loadUser(context, post.authorId, post)),
       }),
     }),
   });
   builder.nodeRef(post, nodeOptions(findPost));
+}
 
+function definePostQueries(builder: Builder): void {
   const filter = builder.inputType('PostFilter', {
-    description: 'Narrows a list of posts; conditions add up.',
+    description:
+      'Conditions on a list of posts, all of which have to be met; a condition that is left out or null does not apply.',
     fields: (t) => ({
-      authorId: t.id({ description: 'Only those by this user.' }),
+      authorId: t.id({ description: 'Only posts by the user with this `id`.' }),
       titleContains: t.string({
-        description: 'Only those with this text in their title, in any case of ASCII letters.',
+        description:
+          'Only posts whose title contains this text of at most 50 characters; upper and lower case ASCII letters are equal.',
       }),
-      createdFrom: t.field({ type: 'DateTime', description: 'Only those made at this instant or later.' }),
-      createdBefore: t.field({ type: 'DateTime', description: 'Only those made before this instant.' }),
+      createdFrom: t.field({ type: 'DateTime', description: 'Only posts created at this time or later.' }),
+      createdBefore: t.field({ type: 'DateTime', description: 'Only posts created before this time.' }),
     }),
   });
   const order = defineOrder(builder, 'Post', POST_ORDERS);
 
   builder.queryFields((t) => ({
     post: t.field({
-      type: post,
+      type: 'Post',
       nullable: true,
       authScopes: { signedIn: true },
-      description: 'One post, for signed-in users; null when there is none.',
-      args: { id: t.arg.id({ required: true, description: 'Its id, as REST has it.' }) },
+      description: 'A post by its `id`; null when it does not exist. `UNAUTHENTICATED` without a credential.',
+      args: { id: t.arg.id({ required: true, description: 'The `id` of the post.' }) },
       resolve: (_root, { id }, context) => findPost(context, id),
     }),
     posts: t.connection(
       {
-        type: post,
+        type: 'Post',
         authScopes: { signedIn: true },
-        description: 'The posts, for signed-in users.',
-        complexity: pageCost,
+        description:
+          'All posts, page by page. Every signed-in user may read them; `UNAUTHENTICATED` without a credential.',
+        complexity: connectionComplexity,
         args: {
-          filter: t.arg({ type: filter, description: 'Which of them.' }),
-          orderBy: t.arg({ type: order, description: 'In which order; by id when left out.' }),
+          filter: t.arg({ type: filter, description: 'Returns only the posts that meet these conditions.' }),
+          orderBy: t.arg({ type: order, description: 'The sort order; by `id`, oldest first, when left out.' }),
         },
         resolve: (_root, { filter, orderBy, ...page }, context, info) => {
-          const read = listPosts(context, filter, orderOf(orderBy), page);
+          const read = listPosts(context, { filter, order: toOrder(orderBy), page });
           return toConnection(
-            asksOfNodes(info, 'author') ? withUsers(context, read, ({ authorId }) => authorId) : read,
+            selectsNodeField(info, 'author') ? withUsers(context, read, ({ authorId }) => authorId) : read,
           );
         },
       },
-      { name: 'PostConnection', description: 'A page of posts.' },
-      { name: 'PostEdge', description: 'A post at its place in a list.' },
+      { name: 'PostConnection', description: 'A page of a list of posts.' },
+      { name: 'PostEdge', description: 'A post of a page, with its cursor.' },
     ),
   }));
+}
 
+function definePostMutations(builder: Builder): void {
   const newPost = builder.inputType('CreatePostInput', {
-    description: 'A post to be published.',
+    description: 'The fields of a new post.',
     fields: (t) => ({
-      title: t.string({ required: true, description: '1 to 50 characters.' }),
-      content: t.string({ required: true, description: '1 to 100,000 characters.' }),
+      title: t.string({
+        required: true,
+        description: 'The title, 1 to 50 characters; white space around it is removed.',
+      }),
+      content: t.string({
+        required: true,
+        description: 'The text of the post, 1 to 100,000 characters; white space around it is removed.',
+      }),
     }),
   });
   const changes = builder.inputType('UpdatePostInput', {
-    description: 'What changes on a post; a field that is left out stays.',
+    description: 'The fields of a post to change. A field that is left out keeps its value; null is rejected.',
     fields: (t) => ({
-      title: t.string({ description: '1 to 50 characters.' }),
-      content: t.string({ description: '1 to 100,000 characters.' }),
+      title: t.string({ description: 'The new title, 1 to 50 characters; white space around it is removed.' }),
+      content: t.string({
+        description: 'The new text of the post, 1 to 100,000 characters; white space around it is removed.',
+      }),
     }),
   });
 
   builder.mutationFields((t) => ({
     createPost: t.field({
-      type: post,
+      type: 'Post',
       authScopes: { signedIn: true },
-      description: 'Publishes a post by the viewer.',
+      description:
+        'Publishes a post whose author is the viewer, for all signed-in users to read. `UNAUTHENTICATED` without a credential.',
       errors: { types: [ValidationError] },
       args: {
-        input: t.arg({ type: newPost, required: true, description: 'The post.' }),
+        input: t.arg({ type: newPost, required: true, description: 'The fields of the new post.' }),
         idempotencyKey: t.arg.string(IDEMPOTENCY_KEY),
       },
-      resolve: repeatable('createPost', (context, { input }) => createPost(context, input)),
+      resolve: idempotent('createPost', (context, { input }) => createPost(context, input)),
     }),
     updatePost: t.field({
-      type: post,
+      type: 'Post',
       authScopes: { signedIn: true },
-      description: 'Changes a post; its author and staff may.',
+      description: 'Changes a post of the viewer; staff may change any post. `FORBIDDEN` for other users.',
       errors: { types: [ValidationError, NotFoundError] },
       args: {
-        id: t.arg.id({ required: true, description: 'Which one.' }),
-        input: t.arg({ type: changes, required: true, description: 'What changes.' }),
+        id: t.arg.id({ required: true, description: 'The `id` of the post.' }),
+        input: t.arg({ type: changes, required: true, description: 'The fields to change.' }),
       },
       resolve: (_root, { id, input }, context) => updatePost(context, id, input),
     }),
     deletePost: t.field({
-      type: post,
+      type: 'Post',
       authScopes: { signedIn: true },
-      description: 'Deletes a post and gives what it was; its author and staff may.',
+      description:
+        'Deletes a post of the viewer, and returns it as it was; staff may delete any post. `FORBIDDEN` for other users.',
       errors: { types: [NotFoundError] },
-      args: { id: t.arg.id({ required: true, description: 'Which one.' }) },
+      args: { id: t.arg.id({ required: true, description: 'The `id` of the post.' }) },
       resolve: (_root, { id }, context) => deletePost(context, id),
     }),
   }));

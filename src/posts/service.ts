@@ -1,17 +1,18 @@
 import { z } from 'zod';
-import { permit, signedIn } from '../accounts/policy.ts';
 import type { Context } from '../context.ts';
-import { findBatched } from '../database/batch.ts';
 import type { Condition } from '../database/condition.ts';
 import { orNotFound } from '../database/failures.ts';
 import { jsonOfRows } from '../database/json-rows.ts';
 import type { JsonLayout, JsonShape } from '../database/json-sql.ts';
-import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
-import { countRows, findIds, findRows, insertRow, updateRow } from '../database/rows.ts';
+import { idEquals, type ListArguments, timeRange } from '../database/list-filters.ts';
+import { type OrderColumns, type Page, readPage } from '../database/page.ts';
+import { countRows, findIds, insertRow, updateRow } from '../database/rows.ts';
 import type { RowQuery } from '../database/select-sql.ts';
 import { NotFoundError } from '../errors.ts';
 import type { Post } from '../generated/client/client.ts';
-import { filterText, parseId, text, type Unchecked, validate } from '../validation.ts';
+import { requirePermission, requireUser } from '../identity/rights.ts';
+import { findVisible } from '../identity/visible-rows.ts';
+import { filterText, text, type Unvalidated, validate } from '../validation.ts';
 import { canChangePost, visiblePosts } from './policy.ts';
 
 const MAX_TITLE = 50;
@@ -27,10 +28,10 @@ export const POST_ORDERS = {
 export const newPost = z.object({ title: text(MAX_TITLE), content: text(MAX_CONTENT) });
 export const postChanges = newPost.partial();
 
-export type NewPost = Unchecked<z.input<typeof newPost>>;
-export type PostChanges = Unchecked<z.input<typeof postChanges>>;
+export type NewPost = Unvalidated<z.input<typeof newPost>>;
+export type PostChanges = Unvalidated<z.input<typeof postChanges>>;
 
-/** Narrows a list of posts; what is left out does not narrow. */
+/** The conditions on a list of posts; a condition that is left out or null does not apply. */
 export interface PostFilter {
   readonly authorId?: string | null | undefined;
   readonly titleContains?: string | null | undefined;
@@ -38,39 +39,26 @@ export interface PostFilter {
   readonly createdBefore?: Date | null | undefined;
 }
 
-function filterWhere(filter: PostFilter | null | undefined): Condition<'Post'> {
+function postCondition(filter: PostFilter | null | undefined): Condition<'Post'> {
   const { authorId, titleContains, createdFrom, createdBefore } = filter ?? {};
   return {
-    ...(authorId != null && { authorId: parseId(authorId) ?? { in: [] } }),
+    ...idEquals('authorId', authorId),
     ...(titleContains != null && { title: { contains: filterText('titleContains', titleContains, MAX_TITLE) } }),
-    ...((createdFrom ?? createdBefore) && {
-      createdAt: { ...(createdFrom && { gte: createdFrom }), ...(createdBefore && { lt: createdBefore }) },
-    }),
+    ...timeRange('createdAt', createdFrom, createdBefore),
   };
 }
 
 /**
- * One page of the posts.
+ * Returns one page of the posts; see {@link readPage} for its other errors.
  *
  * @throws {UnauthenticatedError} for anonymous callers
  */
 export async function listPosts(
   context: Context,
-  filter: PostFilter | null | undefined,
-  order: Order<keyof typeof POST_ORDERS>,
-  page: PageArguments,
+  { filter, order, page }: ListArguments<PostFilter, typeof POST_ORDERS>,
 ): Promise<Page<Post>> {
-  return readPage(
-    context,
-    {
-      model: 'Post',
-      where: visiblePosts(signedIn(context.viewer)),
-      filter: filterWhere(filter),
-      columns: POST_ORDERS,
-    },
-    page,
-    order,
-  );
+  const where = visiblePosts(requireUser(context.viewer));
+  return readPage(context, { model: 'Post', where, filter: postCondition(filter), columns: POST_ORDERS }, page, order);
 }
 
 export interface PostOrder {
@@ -78,7 +66,7 @@ export interface PostOrder {
   readonly direction: 'asc' | 'desc';
 }
 
-/** Which posts: in these orders, and by id where those leave it open; behind an id, or after so many; and how many of them, all when left out. */
+/** Selects posts in these orders and then by id: those with an id above `afterId`, without the first `skip` of them; at most `take`, or all. */
 export interface PostRun {
   readonly orders: readonly PostOrder[];
   readonly afterId?: number;
@@ -87,7 +75,7 @@ export interface PostRun {
 }
 
 /**
- * The ids of posts.
+ * Returns the ids of posts.
  *
  * @throws {UnauthenticatedError} for anonymous callers
  */
@@ -96,7 +84,7 @@ export async function findPostIds(context: Context, run: PostRun): Promise<numbe
 }
 
 /**
- * Posts as JSON, see {@link jsonOfRows}.
+ * Returns posts as JSON; see {@link jsonOfRows}.
  *
  * @throws {UnauthenticatedError} for anonymous callers
  */
@@ -106,7 +94,7 @@ export function postsAsJson(
   shape: JsonShape,
   layout: JsonLayout,
 ): AsyncIterable<string> {
-  const visible = visiblePosts(signedIn(context.viewer));
+  const visible = visiblePosts(requireUser(context.viewer));
   const rows = { model: 'Post', shape, visible, ...(run.take !== undefined && { take: run.take }) } as const;
   return jsonOfRows(context.database, rows, (last) => queryOf(context, run, last), layout);
 }
@@ -114,87 +102,88 @@ export function postsAsJson(
 function queryOf({ viewer }: Context, { orders, afterId = 0, skip = 0 }: PostRun, last: Post | null): RowQuery<'Post'> {
   const all: readonly PostOrder[] = [...orders, { column: 'id', direction: 'asc' }];
   return {
-    where: { AND: [visiblePosts(signedIn(viewer)), last ? behind(last, all) : { id: { gt: afterId } }] },
+    where: { AND: [visiblePosts(requireUser(viewer)), last ? following(last, all) : { id: { gt: afterId } }] },
     orderBy: all.map(({ column, direction }) => ({ [column]: direction })),
     skip: last ? 0 : skip,
   };
 }
 
-/** The posts that follow one in an order: equal in its first columns, and beyond it in the next. */
-function behind(post: Post, [first, ...others]: readonly PostOrder[]): Condition<'Post'> {
+/** Returns the condition of the posts that follow a post in an order: equal in the first columns, and beyond it in the next one. */
+function following(post: Post, [first, ...others]: readonly PostOrder[]): Condition<'Post'> {
   if (!first) {
     return { id: { in: [] } };
   }
   const operator = first.direction === 'asc' ? 'gt' : 'lt';
   const beyond = { [first.column]: { [operator]: post[first.column] } };
-  // Nothing else lies in the place of an id.
+  // Ids are unique, so no further column decides.
   if (first.column === 'id') {
     return beyond;
   }
-  // The first bound follows from the others, and is where an index can begin: an OR is not.
+  // The first bound follows from the others. It lets an index scan begin there, which an OR does not.
   return {
-    AND: [{ [first.column]: { [`${operator}e`]: post[first.column] } }, { OR: [beyond, behind(post, others)] }],
+    AND: [{ [first.column]: { [`${operator}e`]: post[first.column] } }, { OR: [beyond, following(post, others)] }],
   };
 }
 
 /**
- * How many posts there are.
+ * Returns the number of posts.
  *
  * @throws {UnauthenticatedError} for anonymous callers
  */
 export async function countPosts({ database, viewer }: Context): Promise<number> {
-  return countRows(database, 'Post', visiblePosts(signedIn(viewer)));
+  return countRows(database, 'Post', visiblePosts(requireUser(viewer)));
 }
 
-/** The post with this id, when the viewer sees it; batched. */
+/** Returns the post with this id if the viewer may see it; batched. */
 export function findPost(context: Context, id: string | number): Promise<Post | undefined> {
-  const { database, viewer } = context;
-  return findBatched(context, 'Post', id, (ids) =>
-    findRows(database, 'Post', { where: { AND: [{ id: { in: ids } }, visiblePosts(viewer)] } }),
-  );
+  return findVisible(context, 'Post', id, visiblePosts(context.viewer));
 }
 
-/** Publishes a post by the viewer. */
+/**
+ * Creates a post by the viewer.
+ *
+ * @throws {UnauthenticatedError} for anonymous callers
+ */
 export async function createPost({ database, viewer }: Context, input: NewPost): Promise<Post> {
-  const { id } = signedIn(viewer);
+  const { id } = requireUser(viewer);
   return insertRow(database, 'Post', { ...validate(newPost, input), authorId: id });
 }
 
 /**
- * Changes the fields that are given.
+ * Changes the given fields of a post.
  *
  * @throws {NotFoundError} when there is no such post
  * @throws {AppError} `FORBIDDEN` unless the viewer wrote it or is staff
  */
 export async function updatePost(context: Context, id: string | number, input: PostChanges): Promise<Post> {
-  const post = await changeablePost(context, id);
+  const post = await requireChangeablePost(context, id);
   const data = validate(postChanges, input);
   return updateRow(context.database, 'Post', { id: post.id }, data);
 }
 
 /**
- * Deletes a post and gives what it was.
+ * Deletes a post and returns it as it was.
  *
  * @throws {NotFoundError} when there is no such post
  * @throws {AppError} `FORBIDDEN` unless the viewer wrote it or is staff
  */
 export async function deletePost(context: Context, id: string | number): Promise<Post> {
-  const post = await changeablePost(context, id);
+  const post = await requireChangeablePost(context, id);
   return orNotFound(context.database.post.delete({ where: { id: post.id } }));
 }
 
 /**
- * The post with this id, which the viewer may change.
+ * Returns the post with this id, which the viewer may change.
  *
  * @throws {NotFoundError} when there is no such post
  * @throws {AppError} `FORBIDDEN` unless the viewer wrote it or is staff
  */
-export async function changeablePost(context: Context, id: string | number): Promise<Post> {
-  signedIn(context.viewer);
+export async function requireChangeablePost(context: Context, id: string | number): Promise<Post> {
+  requireUser(context.viewer);
   const post = await findPost(context, id);
   if (!post) {
     throw new NotFoundError();
   }
-  permit(canChangePost(context.viewer, post));
+  requirePermission(canChangePost(context.viewer, post));
   return post;
 }

@@ -1,6 +1,14 @@
 import type { Slice } from '../slice.ts';
+import { postLegacyModels } from './legacy-socket.ts';
+import { postResources } from './rest.ts';
+import { definePosts } from './schema.ts';
+import { POSTS_SCOPE } from './scopes.ts';
+import { definePostSubscriptions } from './subscriptions.ts';
 
-/** The scope of all posts: every signed-in user reads them. */
-export const POSTS_SCOPE = 'posts';
-
-export const posts: Slice = { log: { Post: { scope: { name: POSTS_SCOPE }, unfiltered: ['content'] } } };
+/** Posts: articles that every signed-in user reads. */
+export const posts: Slice = {
+  models: { Post: { scope: { name: POSTS_SCOPE }, unfiltered: ['content'] } },
+  schema: [definePosts, definePostSubscriptions],
+  rest: postResources,
+  legacyModels: postLegacyModels,
+};

@@ -1,20 +1,22 @@
 import type { Builder } from '../graphql/builder.ts';
-import { AFTER, defineChange, follow } from '../graphql/subscriptions.ts';
+import { AFTER, defineChange, subscribeToChanges } from '../graphql/subscriptions.ts';
 import { watchPosts } from './watch.ts';
 
-/** Adds the live side of posts. */
+/** Defines the subscription to posts. */
 export function definePostSubscriptions(builder: Builder): void {
   const change = defineChange(builder, 'Post', 'post');
   builder.subscriptionField('postChanged', (t) =>
     t.field({
       type: change,
       authScopes: { signedIn: true },
-      description: 'The changes of the posts that the viewer sees.',
+      description:
+        'Sends an event for each change of a post: created, changed, deleted. `UNAUTHENTICATED` without a credential.',
       args: {
-        id: t.arg.id({ description: 'Only of this post, which need not exist yet.' }),
+        id: t.arg.id({ description: 'Sends only the changes of the post with this `id`, which need not exist yet.' }),
         after: t.arg.string(AFTER),
       },
-      subscribe: (_root, { after, ...narrowed }, context) => follow(context, after, watchPosts(context, narrowed)),
+      subscribe: (_root, { after, ...narrowed }, context) =>
+        subscribeToChanges(context, after, watchPosts(context, narrowed)),
       resolve: (event) => event,
     }),
   );

@@ -1,30 +1,16 @@
-import { signedIn } from '../accounts/policy.ts';
-import { withRoleBarrier } from '../accounts/role-barrier.ts';
 import type { SubscriptionFilter } from '../changes/filter.ts';
-import { rowFilter } from '../changes/row-filter.ts';
 import type { Context } from '../context.ts';
-import { findRows } from '../database/rows.ts';
-import { wantedIds } from '../validation.ts';
+import { requireUser } from '../identity/rights.ts';
+import { watchRows } from '../identity/row-watch.ts';
 import { visiblePosts } from './policy.ts';
-import { POSTS_SCOPE } from './slice.ts';
+import { POSTS_SCOPE } from './scopes.ts';
 
 /**
- * The posts that the viewer sees; with `id` only this one.
+ * Subscribes to the posts that the viewer may see, or to the one with this id.
  *
  * @throws {UnauthenticatedError} for anonymous callers
  */
-export function watchPosts(
-  { viewer, database }: Context,
-  { id }: { id?: string | null | undefined },
-): SubscriptionFilter {
-  return withRoleBarrier(
-    rowFilter({
-      viewer,
-      model: 'Post',
-      scopes: [POSTS_SCOPE],
-      policy: visiblePosts(signedIn(viewer)),
-      wanted: wantedIds({ id }),
-      find: (ids) => findRows(database, 'Post', { where: { id: { in: ids } } }),
-    }),
-  );
+export function watchPosts(context: Context, { id }: { id?: string | null | undefined }): SubscriptionFilter {
+  const policy = visiblePosts(requireUser(context.viewer));
+  return watchRows(context, { model: 'Post', scopes: [POSTS_SCOPE], policy, ids: { id } });
 }

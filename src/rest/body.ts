@@ -1,28 +1,28 @@
 import { AppError, ValidationError } from '../errors.ts';
 import { complexityOf } from '../json.ts';
 
-/** The types of bodies that the documented clients send. */
+/** The content types of requests from the documented clients. */
 export const BODY_TYPES = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'] as const;
 
-/** The fields of a form that are read; Django's limit. */
+/** The maximum number of form fields, which is Django's. */
 const MAX_FORM_FIELDS = 1000;
-/** How many characters of a content type an answer repeats. */
+/** The maximum number of characters of a content type in an error message. */
 const MAX_QUOTE = 100;
 
-/** What a body says, before anybody has checked its fields. */
+/** The fields of a body, which are not validated yet. */
 export type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * Reads a body as its `Content-Type` says; none at all has no fields. Of repeated form fields the last counts.
+ * Parses a body by its `Content-Type`. An empty body has no fields. Of repeated form fields the last one counts.
  *
  * @throws {AppError} `UNSUPPORTED_MEDIA_TYPE`, `COMPLEXITY` when it has too many fields, or `BAD_INPUT` when it is malformed
- * @throws {ValidationError} when it is JSON, but no object
+ * @throws {ValidationError} when it is JSON, but not an object
  */
 export async function readBody(bytes: Buffer, contentType: string | undefined): Promise<Fields> {
   if (bytes.length === 0) {
     return {};
   }
-  // What the original's server took a missing header for.
+  // The original server's default for a missing header.
   const stated = contentType ?? 'text/plain';
   const type = stated.split(';')[0]?.trim().toLowerCase();
   switch (type) {
@@ -32,7 +32,7 @@ export async function readBody(bytes: Buffer, contentType: string | undefined): 
       limitFields(bytes, '&');
       return Object.fromEntries(new URLSearchParams(bytes.toString('utf8')));
     case 'multipart/form-data':
-      // Each part begins with a line of dashes and the boundary.
+      // Each part begins with a line of two dashes and the boundary.
       limitFields(bytes, '\n--');
       return readMultipart(bytes, stated);
     default:
@@ -44,7 +44,9 @@ export async function readBody(bytes: Buffer, contentType: string | undefined): 
 }
 
 /**
- * @throws {AppError} `COMPLEXITY` when a separator of fields occurs too often
+ * Checks the number of fields by their separators.
+ *
+ * @throws {AppError} `COMPLEXITY` when there are too many
  */
 function limitFields(bytes: Buffer, separator: string): void {
   let count = 0;
@@ -57,10 +59,10 @@ function limitFields(bytes: Buffer, separator: string): void {
 }
 
 /**
- * Reads a body as a JSON object, whatever its `Content-Type`.
+ * Parses a body as a JSON object, whatever its `Content-Type`.
  *
- * @throws {AppError} `BAD_INPUT` when it is no JSON or has too many values
- * @throws {ValidationError} when it is no object
+ * @throws {AppError} `BAD_INPUT` when it is not JSON or has too many values
+ * @throws {ValidationError} when it is not an object
  */
 export function readJsonObject(bytes: Buffer): Fields {
   const value = parse(bytes);
@@ -73,7 +75,7 @@ export function readJsonObject(bytes: Buffer): Fields {
   return value as Fields;
 }
 
-/** A problem of a body as a whole. */
+/** Returns the error of a body as a whole. */
 export function nonField(message: string): ValidationError {
   return new ValidationError([{ path: 'non_field_errors', message }]);
 }
@@ -108,7 +110,7 @@ async function readMultipart(bytes: Buffer, contentType: string): Promise<Fields
     const form = await new Response(new Uint8Array(bytes), { headers: { 'content-type': contentType } }).formData();
     return Object.fromEntries(form);
   } catch {
-    throw new AppError('BAD_INPUT', 'Multipart form parse error - the body does not hold what its boundary says.');
+    throw new AppError('BAD_INPUT', 'Multipart form parse error - the body does not match its boundary.');
   }
 }
 

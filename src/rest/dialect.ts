@@ -2,20 +2,20 @@ import type { AppError } from '../errors.ts';
 import { ValidationError } from '../errors.ts';
 import { type Fields, readBody, readJsonObject } from './body.ts';
 
-/** How the documented paths of one original read bodies and write answers. */
+/** The formats of the bodies and responses of one of the original servers. */
 export interface Dialect {
-  /** Whether it heeds `Accept`, sends `Allow` with every answer and describes itself to `OPTIONS`, as Django REST framework does. */
-  readonly describes: boolean;
+  /** Whether it follows Django REST framework: respects `Accept`, always sends `Allow`, and describes a path on `OPTIONS`. */
+  readonly isDjango: boolean;
   readonly read: (bytes: Buffer, contentType: string | undefined) => Promise<Fields>;
   readonly write: (value: unknown, indent: number) => string;
-  /** What is done to JSON before it is sent. */
+  /** Converts JSON from the database to the character set of responses. */
   readonly encode: (json: string) => string;
-  /** The body of a failure; undefined for none. */
-  readonly failure: (error: AppError) => unknown;
+  /** Returns the body of an error response; undefined for none. */
+  readonly errorBody: (error: AppError) => unknown;
 }
 
-/** Problems by field, or one sentence: how all of the originals told of failures. */
-function problemBody(error: AppError): unknown {
+/** Returns the error body of all original servers: messages by field, or one `detail`. */
+function defaultErrorBody(error: AppError): unknown {
   if (error.code === 'INVALID_CREDENTIALS') {
     return { non_field_errors: [error.message] };
   }
@@ -31,44 +31,44 @@ function problemBody(error: AppError): unknown {
   return problems;
 }
 
-/** `/auth` and `/api`, which were Django REST framework's. */
+/** The dialect of `/auth` and `/api`: Django REST framework. */
 export const DJANGO: Dialect = {
-  describes: true,
+  isDjango: true,
   read: readBody,
   write: (value, indent) => JSON.stringify(value, null, indent),
-  encode: asItIs,
-  failure: problemBody,
+  encode: unchanged,
+  errorBody: defaultErrorBody,
 };
 
-/** `/api/todos`: a view of its own, JSON whatever the content type says. */
+/** The dialect of `/api/todos`: a plain Django view, which reads JSON whatever the content type. */
 export const TODOS: Dialect = {
-  describes: false,
+  isDjango: false,
   read: async (bytes) => readJsonObject(bytes),
   write: (value) => JSON.stringify(value),
-  encode: asItIs,
-  failure: (error) => (error.code === 'METHOD_NOT_ALLOWED' ? undefined : problemBody(error)),
+  encode: unchanged,
+  errorBody: (error) => (error.code === 'METHOD_NOT_ALLOWED' ? undefined : defaultErrorBody(error)),
 };
 
-/** `/notes`, which was aiohttp's: JSON whatever the content type says, indented by 4, in ASCII. */
+/** The dialect of `/notes`: aiohttp, which reads JSON whatever the content type, and writes ASCII with an indent of 4. */
 export const NOTES: Dialect = {
-  describes: false,
+  isDjango: false,
   read: async (bytes) => readJsonObject(bytes),
   write: asciiJson,
-  encode: inAscii,
-  failure: (error) => (error.code === 'NOT_FOUND' ? { 'not found': 404 } : problemBody(error)),
+  encode: toAscii,
+  errorBody: (error) => (error.code === 'NOT_FOUND' ? { 'not found': 404 } : defaultErrorBody(error)),
 };
 
 const NOTES_INDENT = 4;
 
-/** JSON as Python's `json.dumps(…, indent=4)` writes it. */
-export function asciiJson(value: unknown): string {
-  return inAscii(JSON.stringify(value, null, NOTES_INDENT));
+/** Returns JSON in the format of Python's `json.dumps(…, indent=4)`. */
+function asciiJson(value: unknown): string {
+  return toAscii(JSON.stringify(value, null, NOTES_INDENT));
 }
 
-function inAscii(json: string): string {
+function toAscii(json: string): string {
   return json.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-function asItIs(json: string): string {
+function unchanged(json: string): string {
   return json;
 }

@@ -6,12 +6,12 @@ export const JSON_TYPE = 'application/json';
 const MAX_INDENT = 8;
 
 /**
- * How far the JSON of an answer is to be indented, by the `Accept` header (`application/json; indent=4`); 0 is compact.
+ * Returns the indent of the JSON in a response, from the `Accept` header (`application/json; indent=4`); 0 for compact.
  *
- * @throws {AppError} `NOT_ACCEPTABLE` when the client takes no JSON
+ * @throws {AppError} `NOT_ACCEPTABLE` when the client does not accept JSON
  */
 export function negotiateIndent(accept: string | undefined): number {
-  // Parameters say how to write it, not what: only their weights count here.
+  // Without the parameters other than weights, which Negotiator compares with those of the media type.
   const types = accept?.replace(/;(?!\s*q=)[^;,]*/gi, '');
   if (new Negotiator({ headers: { accept: types } }).mediaType([JSON_TYPE]) === undefined) {
     throw new AppError('NOT_ACCEPTABLE');

@@ -9,13 +9,13 @@ import { allowOf, type Method, type Operation, type Resource } from './resource.
 
 const DOCS_PATH = '/docs';
 
-/** The hash is that of the style inside the logo which Swagger UI draws. */
+/** The hash is that of the inline style in the logo of Swagger UI. */
 const PAGE_HEADERS = pageHeaders({
   'img-src': "'self' data:",
   'style-src': "'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='",
 });
 
-/** Serves the OpenAPI document at `/openapi.json`, and a page to try it at `/docs`, all of it from this process. */
+/** Serves the OpenAPI document at `/openapi.json`, and Swagger UI at `/docs`, without files of other hosts. */
 export function registerOpenApi(app: FastifyInstance, resources: readonly Resource[], publicUrl: string | null): void {
   const document = openApiDocument(resources, publicUrl);
   app.get('/openapi.json', () => document);
@@ -29,11 +29,11 @@ export function registerOpenApi(app: FastifyInstance, resources: readonly Resour
       },
     },
     uiConfig: {
-      // Or a token that somebody tries there stays in the browser's storage.
+      // Otherwise a token stays in the local storage of the browser.
       persistAuthorization: false,
       tryItOutEnabled: true,
       validatorUrl: null,
-      // The page itself runs it: with the header, writes are accepted under the session cookie.
+      // Runs in the page. The header is required for writes with the session cookie.
       requestInterceptor: (request) => {
         Object.assign((request as unknown as { headers: object }).headers, { 'X-Requested-With': 'Tidings' });
         return request;
@@ -42,7 +42,7 @@ export function registerOpenApi(app: FastifyInstance, resources: readonly Resour
   });
 }
 
-/** Describes the documented paths by OpenAPI 3.1, out of the shapes that check their bodies. */
+/** Returns the OpenAPI 3.1 document of the resources; the schemas of bodies are those that validate them. */
 export function openApiDocument(resources: readonly Resource[], publicUrl: string | null = null) {
   return {
     openapi: '3.1.0',
@@ -114,7 +114,7 @@ function describe({ tag, access, dialect }: Resource, method: Method, { summary,
     })),
     ...(method === 'POST' ? [IDEMPOTENCY_KEY] : []),
   ];
-  const types = dialect.describes ? BODY_TYPES : [JSON_TYPE];
+  const types = dialect.isDjango ? BODY_TYPES : [JSON_TYPE];
   return {
     tags: [tag],
     summary,

@@ -3,37 +3,43 @@ import { parseId } from '../validation.ts';
 
 export const MAX_LIMIT = 1000;
 
-/** A positive whole number of the query, at most {@link MAX_LIMIT}; null when it is none. */
+/** Returns the `limit` of the query, at most {@link MAX_LIMIT}; null when it is not a positive integer. */
 export function limitOf({ searchParams }: URL): number | null {
   const limit = wholeNumber(searchParams.get('limit'));
   return limit === null || limit === 0 ? null : Math.min(limit, MAX_LIMIT);
 }
 
-/** How many rows to leave out; 0 when the query says nothing sensible. */
+/** Returns the `offset` of the query; 0 when it is not an integer. */
 export function offsetOf({ searchParams }: URL): number {
   return wholeNumber(searchParams.get('offset')) ?? 0;
 }
 
-/** What stands before a page by key: the id that the `cursor` of the query names, or 0 at the start; null for no cursor at all. */
-export function cursorOf({ searchParams }: URL): number | null {
+/**
+ * Returns the id after which a page starts, from the `cursor` of the query: 0 for an empty cursor, null without a cursor.
+ *
+ * @throws {AppError} `BAD_CURSOR` when it is malformed
+ */
+export function afterIdOf({ searchParams }: URL): number | null {
   const cursor = searchParams.get('cursor');
   if (cursor === null || cursor === '') {
     return cursor === null ? null : 0;
   }
   const id = parseId(Buffer.from(cursor, 'base64url').toString('latin1'));
-  if (id === null || encode(id) !== cursor) {
+  if (id === null || encodeCursor(id) !== cursor) {
     throw new AppError('BAD_CURSOR');
   }
   return id;
 }
 
-/** The `Link` header (RFC 8288) of a page by key; nothing on the last one. */
+/** Returns the `Link` header (RFC 8288) to the next page; no header on the last page. */
 export function nextLink(url: URL, lastId: number | undefined, more: boolean): Record<string, string> {
-  return more && lastId !== undefined ? { link: `<${withQuery(url, { cursor: encode(lastId) })}>; rel="next"` } : {};
+  return more && lastId !== undefined
+    ? { link: `<${withQuery(url, { cursor: encodeCursor(lastId) })}>; rel="next"` }
+    : {};
 }
 
-/** The addresses of the pages beside this one, as Django REST framework's limit and offset give them. */
-export function neighbours(url: URL, { limit, offset, count }: { limit: number; offset: number; count: number }) {
+/** Returns the URLs of the next and the previous page, as in Django REST framework's LimitOffsetPagination. */
+export function adjacentPages(url: URL, { limit, offset, count }: { limit: number; offset: number; count: number }) {
   const next = offset + limit;
   const previous = offset - limit;
   return {
@@ -46,7 +52,7 @@ function wholeNumber(text: string | null): number | null {
   return text !== null && /^\d+$/.test(text) ? Math.min(Number(text), Number.MAX_SAFE_INTEGER) : null;
 }
 
-function encode(id: number): string {
+function encodeCursor(id: number): string {
   return Buffer.from(String(id)).toString('base64url');
 }
 

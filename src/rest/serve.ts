@@ -1,36 +1,36 @@
 import type { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { ContextFactory } from '../accounts/credentials.ts';
 import type { Context } from '../context.ts';
-import { once } from '../database/idempotency.ts';
 import { AppError, ERROR_CATALOGUE, OverloadedError, UnauthenticatedError } from '../errors.ts';
 import type { CallOf } from '../host/calls.ts';
 import type { OriginOf } from '../host/request-origin.ts';
+import type { ContextFactory } from '../identity/credentials.ts';
+import { withIdempotencyKey } from '../identity/idempotency.ts';
 import { validate } from '../validation.ts';
 import { BODY_TYPES } from './body.ts';
 import type { Dialect } from './dialect.ts';
 import { listPayload, listText } from './list-text.ts';
 import { JSON_TYPE, negotiateIndent } from './negotiation.ts';
-import { type Answer, allowOf, type Call, type Method, type Operation, type Resource } from './resource.ts';
+import { type Answer, allowOf, type Method, type Operation, type Resource, type RestCall } from './resource.ts';
 
 export interface RestOptions {
   readonly resources: readonly Resource[];
   readonly contextOf: ContextFactory;
   readonly callOf: CallOf;
-  /** Gives the scheme and host of links in answers. */
+  /** Returns the scheme and host of links in responses. */
   readonly originOf: OriginOf;
 }
 
-/** How the caller of a request and its URL are found. */
-type Calls = Omit<RestOptions, 'resources'>;
+/** Reads the caller and the URL of requests. */
+type RequestReaders = Omit<RestOptions, 'resources'>;
 
 /** Mounts the documented paths. */
-export function registerResources(app: FastifyInstance, { resources, ...calls }: RestOptions): void {
+export function registerResources(app: FastifyInstance, { resources, ...readers }: RestOptions): void {
   app.register(async (scope) => {
-    // Bodies are read by the operations, after rights and method: some of them ignore a bad one.
+    // Bodies are parsed after the checks of permission and method. Some operations ignore malformed bodies.
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-    // The host would refuse what is no type at all; what the client says stays in the request as it came.
+    // Fastify refuses malformed content types; the header of the client remains in the raw request.
     scope.addHook('onRequest', async (request) => {
       request.headers = { 'content-type': 'application/octet-stream' };
     });
@@ -40,13 +40,13 @@ export function registerResources(app: FastifyInstance, { resources, ...calls }:
           url,
           method: app.supportedMethods,
           exposeHeadRoute: false,
-          // What fails before anybody asks the resource: bodies that are too large.
+          // For errors before the handler, like a body that is too large.
           errorHandler: (error, request, reply) => {
             const status = error.statusCode ?? 500;
-            const detail = status < 500 ? error.message : reportDefect(error, request);
+            const detail = status < 500 ? error.message : reportUnexpectedError(error, request);
             return send({ status }, bytesOf({ detail }, resource.dialect, 0), resource, reply);
           },
-          handler: (request, reply) => serve(resource, calls, request, reply),
+          handler: (request, reply) => serve(resource, readers, request, reply),
         });
       }
     }
@@ -55,44 +55,45 @@ export function registerResources(app: FastifyInstance, { resources, ...calls }:
 
 async function serve(
   resource: Resource,
-  calls: Calls,
+  readers: RequestReaders,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const { dialect } = resource;
   const state = { indent: 0 };
   try {
-    const given = await answerTo(resource, calls, request, reply, state);
-    const payload = request.method === 'HEAD' && given.list ? undefined : await payloadOf(given, dialect, state.indent);
-    return send(given, payload, resource, reply);
+    const answer = await answerTo(resource, readers, request, reply, state);
+    const isHeadOfList = request.method === 'HEAD' && answer.list;
+    const payload = isHeadOfList ? undefined : await payloadOf(answer, dialect, state.indent);
+    return send(answer, payload, resource, reply);
   } catch (error) {
-    const failure = error instanceof AppError ? error : null;
-    if (failure?.code === 'METHOD_NOT_ALLOWED') {
+    const expected = error instanceof AppError ? error : null;
+    if (expected?.code === 'METHOD_NOT_ALLOWED') {
       reply.header('allow', allowOf(resource));
     }
-    if (failure?.code === 'UNAUTHENTICATED' && resource.challenge) {
+    if (expected?.code === 'UNAUTHENTICATED' && resource.challenge) {
       reply.header('www-authenticate', resource.challenge);
     }
-    if (failure instanceof OverloadedError) {
-      reply.header('retry-after', failure.retryAfterS);
+    if (expected instanceof OverloadedError) {
+      reply.header('retry-after', expected.retryAfterS);
     }
-    const body = failure ? dialect.failure(failure) : { detail: reportDefect(error, request) };
-    return send({ status: failure?.status ?? 500 }, bytesOf(body, dialect, state.indent), resource, reply);
+    const body = expected ? dialect.errorBody(expected) : { detail: reportUnexpectedError(error, request) };
+    return send({ status: expected?.status ?? 500 }, bytesOf(body, dialect, state.indent), resource, reply);
   }
 }
 
 async function answerTo(
   resource: Resource,
-  calls: Calls,
+  readers: RequestReaders,
   request: FastifyRequest,
   reply: FastifyReply,
   state: { indent: number },
 ): Promise<Answer> {
-  if (resource.dialect.describes) {
+  if (resource.dialect.isDjango) {
     state.indent = negotiateIndent(request.headers.accept);
   }
-  const context = await admitted(resource, calls, request, reply);
-  if (request.method === 'OPTIONS' && resource.dialect.describes) {
+  const context = await authenticate(resource, readers, request, reply);
+  if (request.method === 'OPTIONS' && resource.dialect.isDjango) {
     return { status: 200, body: descriptionOf(resource) };
   }
   const method = request.method === 'HEAD' ? 'GET' : request.method;
@@ -100,23 +101,24 @@ async function answerTo(
   if (!operation) {
     throw new AppError('METHOD_NOT_ALLOWED', `Method "${request.method}" not allowed.`);
   }
-  const place = { ...placeOf(request, calls), context };
-  await operation.guard?.(place);
-  const call = { ...place, body: await bodyOf(resource, operation, request) };
+  const parts = { ...requestPartsOf(request, readers), context };
+  await operation.guard?.(parts);
+  const call = { ...parts, body: await bodyOf(resource, operation, request) };
   const key = method === 'POST' ? request.headers['idempotency-key'] : undefined;
-  const answer = await once(
+  const answer = await withIdempotencyKey(
     context,
     { key: typeof key === 'string' ? key : null, request: [method, call.url.pathname, call.body] },
-    (inner, prepared) => operation.handle({ ...call, context: inner, prepared } as Call<never, never>),
-    () => operation.prepare?.(call as Call<never>),
+    (inner, prepared) => operation.handle({ ...call, context: inner, prepared } as RestCall<never, never>),
+    () => operation.prepare?.(call as RestCall<never>),
   );
-  const shown = answer.asGet ? await resource.methods.GET?.handle(call as Call<never, never>) : undefined;
-  return shown ? { ...answer, ...shown, status: answer.status } : answer;
+  const current = answer.asGet ? await resource.methods.GET?.handle(call as RestCall<never, never>) : undefined;
+  return current ? { ...answer, ...current, status: answer.status } : answer;
 }
 
-async function admitted(
+/** Returns the context of an accepted caller. */
+async function authenticate(
   { access }: Resource,
-  { contextOf, callOf }: Calls,
+  { contextOf, callOf }: RequestReaders,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<Context> {
@@ -133,29 +135,29 @@ async function admitted(
   return context;
 }
 
-function placeOf({ params, headers, url, raw }: FastifyRequest, { originOf }: Calls) {
-  const address = `${originOf(raw)}${url}`;
+function requestPartsOf({ params, headers, url, raw }: FastifyRequest, { originOf }: RequestReaders) {
+  const fullUrl = `${originOf(raw)}${url}`;
   return {
     params: params as Record<string, string>,
-    url: URL.canParse(address) ? new URL(address) : new URL(url, 'http://localhost'),
+    url: URL.canParse(fullUrl) ? new URL(fullUrl) : new URL(url, 'http://localhost'),
     headers,
   };
 }
 
 async function bodyOf(
   { dialect }: Resource,
-  { body: shape }: Operation,
+  { body: schema }: Operation,
   { body, raw: { headers } }: FastifyRequest,
 ): Promise<unknown> {
   const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0);
-  return shape ? validate(shape as never, await dialect.read(bytes, headers['content-type'])) : undefined;
+  return schema ? validate(schema as never, await dialect.read(bytes, headers['content-type'])) : undefined;
 }
 
 function descriptionOf({ name, description }: Resource) {
   return { name, description, renders: [JSON_TYPE], parses: BODY_TYPES };
 }
 
-/** What is sent as the body of an answer; undefined for none. */
+/** Returns the payload of a response; undefined for none. */
 function payloadOf(
   { body, list }: Answer,
   dialect: Dialect,
@@ -165,7 +167,7 @@ function payloadOf(
   return list ? listPayload(listText(list, { write, encode: dialect.encode })) : bytesOf(body, dialect, indent);
 }
 
-/** JSON as bytes, or the host would add a charset to its type. */
+/** Returns JSON as bytes; for a string, Fastify adds a charset to the content type. */
 function bytesOf(body: unknown, dialect: Dialect, indent: number): Buffer | undefined {
   return body === undefined ? undefined : Buffer.from(dialect.write(body, indent));
 }
@@ -177,7 +179,7 @@ function send(
   reply: FastifyReply,
 ): FastifyReply {
   reply.status(status).headers(headers);
-  if (resource.dialect.describes) {
+  if (resource.dialect.isDjango) {
     reply.header('allow', allowOf(resource));
   }
   if (payload || list) {
@@ -186,7 +188,8 @@ function send(
   return reply.send(payload);
 }
 
-function reportDefect(error: unknown, request: FastifyRequest): string {
-  request.log.error({ err: error, reqId: request.id }, 'unexpected failure');
+/** Logs an unexpected error. Returns the message for the client. */
+function reportUnexpectedError(error: unknown, request: FastifyRequest): string {
+  request.log.error({ err: error, reqId: request.id }, 'unexpected error');
   return ERROR_CATALOGUE.INTERNAL.sentence;
 }

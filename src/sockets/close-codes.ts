@@ -1,17 +1,17 @@
-/** Why the server closes a socket: the codes of RFC 6455 and, above 4000, those that graphql-transport-ws has made common. */
+/** The codes with which the server closes sockets: those of RFC 6455 and, above 4000, those of graphql-transport-ws and our own. */
 export const CloseCode = {
   goingAway: 1001,
   internalError: 1011,
-  /** The reader is too slow, or there are too many subscriptions. */
+  /** The client reads too slowly, or there are too many subscriptions. */
   tryAgainLater: 1013,
   /** The cursor is malformed. */
   badRequest: 4400,
-  /** There is no credential. */
+  /** The credential is missing. */
   unauthorized: 4401,
-  /** The credential is refused or has ended, or its user has no right to what the socket is about. */
+  /** The credential is refused or has ended, or its user has no access to the subject of the socket. */
   forbidden: 4403,
-  /** The log does not reach back to the cursor. */
+  /** The change log no longer contains all changes since the cursor. */
   resyncRequired: 4410,
-  /** The user has as many sockets as are allowed. */
+  /** The user has too many open sockets. */
   tooMany: 4429,
 } as const;

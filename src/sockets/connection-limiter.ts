@@ -1,26 +1,26 @@
 export interface ConnectionLimits {
-  /** How many of one key may be open. */
+  /** The maximum of open connections with the same key. */
   readonly perKey: number;
-  /** How many of all keys; no limit when left out. */
-  readonly inAll?: number;
+  /** The maximum of open connections in total; unlimited when left out. */
+  readonly total?: number;
 }
 
-/** Limits how many connections or subscriptions of each key, like a user or an address, and of all together are open. */
+/** Limits the open connections, or subscriptions, of each key, like a user or an address, and in total. */
 export class ConnectionLimiter<Key> {
   readonly #open = new Map<Key, number>();
   readonly #limits: Required<ConnectionLimits>;
   #size = 0;
 
-  constructor({ perKey, inAll = Number.POSITIVE_INFINITY }: ConnectionLimits) {
-    this.#limits = { perKey, inAll };
+  constructor({ perKey, total = Number.POSITIVE_INFINITY }: ConnectionLimits) {
+    this.#limits = { perKey, total };
   }
 
-  /** Whether as many are open as are allowed of all keys together. */
+  /** Whether the total limit is reached. */
   get isFull(): boolean {
-    return this.#size >= this.#limits.inAll;
+    return this.#size >= this.#limits.total;
   }
 
-  /** Counts one more; returns the function that releases it, or null when as many are open as are allowed. */
+  /** Counts a connection. Returns the function that releases it, or null when a limit is reached. */
   acquire(key: Key): (() => void) | null {
     const open = this.#open.get(key) ?? 0;
     if (open >= this.#limits.perKey || this.isFull) {

@@ -2,20 +2,20 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { parseCookie } from 'cookie';
 import type { WebSocket } from 'ws';
-import { authenticateConnection } from '../accounts/credential-watch.ts';
-import type { Call, ContextFactory } from '../accounts/credentials.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import type { Context } from '../context.ts';
 import type { AddressOf } from '../host/caller-address.ts';
 import type { SessionCookies } from '../host/session-cookies.ts';
-import type { Admission } from './admission.ts';
+import { authenticateConnection } from '../identity/credential-watch.ts';
+import type { Call, ContextFactory } from '../identity/credentials.ts';
 import { CloseCode } from './close-codes.ts';
+import type { ConcurrencyLimiter } from './concurrency-limiter.ts';
 import type { ConnectionLimiter } from './connection-limiter.ts';
 import type { PeerLimits } from './peer-limits.ts';
 import type { UpgradeRouter } from './upgrade.ts';
 import { whenClosed } from './web-sockets.ts';
 
-/** What the sockets of the documented paths are made of. */
+/** The options of the WebSocket servers of the documented paths. */
 export interface SocketTransport {
   readonly upgrades: UpgradeRouter;
   readonly contextOf: ContextFactory;
@@ -24,35 +24,37 @@ export interface SocketTransport {
   readonly cookies: SessionCookies;
   readonly connections: ConnectionLimiter<number>;
   readonly peers: PeerLimits;
-  readonly admission: Admission;
-  /** Reports an unexpected failure. */
+  readonly startLimiter: ConcurrencyLimiter;
+  /** Logs an unexpected error with the id of its request. */
   readonly report: (error: unknown, requestId: string | null) => void;
+  readonly warn: (message: string) => void;
 }
 
-/** The credentials of a handshake. */
+/** The credentials of an upgrade request. */
 export type SocketCredentials = Pick<Call, 'authorization' | 'cookie'>;
 
-/** The caller of a socket, and the credentials of its handshake. */
+/** The authenticated caller of a socket, and the credentials of its upgrade request. */
 export interface SocketCaller {
   readonly context: Context;
   readonly credentials: SocketCredentials;
 }
 
-/** The cookie of older clients, which holds a token. */
+/** The cookie of older clients, whose value is a token. */
 const TOKEN_COOKIE = 'sessionid';
 
 /**
- * Authenticates the peer of a new socket by the credential of its handshake, or as anonymous without one; when that credential ends, the socket is
- * closed. Returns null where the socket was closed instead: for a credential that is refused, or one socket of a user too many.
+ * Authenticates the caller of a new socket by the credential of its upgrade request, or as anonymous without one. The socket
+ * is closed when the credential ends. Returns null after closing the socket, because the credential is refused or the user
+ * has too many open sockets.
  */
 export async function authenticateSocket(
-  { contextOf, addressOf, cookies, admission, connections }: SocketTransport,
+  { contextOf, addressOf, cookies, startLimiter, connections }: SocketTransport,
   socket: WebSocket,
   request: IncomingMessage,
 ): Promise<SocketCaller | null> {
   const credentials = { authorization: credentialOf(request, cookies), cookie: cookies.ofHandshake(request) };
   const call = { ...credentials, requestId: randomUUID(), address: addressOf(request) };
-  const { context, release } = await admission.run(() =>
+  const { context, release } = await startLimiter.run(() =>
     authenticateConnection(contextOf, call, (reason) => socket.close(CloseCode.forbidden, reason.message)),
   );
   whenClosed(socket, release);
@@ -71,7 +73,7 @@ export async function authenticateSocket(
   return { context, credentials };
 }
 
-/** The path and the query of a request for a socket. */
+/** Returns the path and the query of an upgrade request. */
 export function targetOf({ url = '/' }: IncomingMessage): { path: string; query: URLSearchParams } {
   const at = url.indexOf('?');
   return at < 0
@@ -79,17 +81,17 @@ export function targetOf({ url = '/' }: IncomingMessage): { path: string; query:
     : { path: url.slice(0, at), query: new URLSearchParams(url.slice(at)) };
 }
 
-/** The credential of a handshake, as an `Authorization` header has it: that header, `?token=`, or the cookie of older clients. */
+/** Returns the value of the `Authorization` header, or one made of `?token=` or the cookie of older clients; undefined without any. */
 function credentialOf(request: IncomingMessage, cookies: SessionCookies): string | undefined {
   const { authorization, cookie } = request.headers;
   if (authorization !== undefined && /^\s*(jwt|bearer|token)(\s|$)/i.test(authorization)) {
     return authorization;
   }
   const token = targetOf(request).query.get('token') ?? '';
-  const kept = cookies.isOwnHandshake(request) ? tokenOf(cookie ?? '') : '';
-  const found = token === '' ? kept : token;
-  // `Bearer` takes JWTs and keys alike.
-  return found === '' ? undefined : `Bearer ${found}`;
+  const cookieToken = cookies.isAllowedHandshake(request) ? tokenOf(cookie ?? '') : '';
+  const value = token === '' ? cookieToken : token;
+  // The scheme `Bearer` is for JWTs and keys.
+  return value === '' ? undefined : `Bearer ${value}`;
 }
 
 function tokenOf(cookies: string): string {

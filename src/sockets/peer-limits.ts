@@ -1,15 +1,15 @@
 import type { IncomingMessage } from 'node:http';
-import { countedAddress } from '../accounts/addresses.ts';
 import type { EventStream } from '../changes/delivery.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { AppError } from '../errors.ts';
 import type { AddressOf } from '../host/caller-address.ts';
+import { countedAddress } from '../identity/addresses.ts';
 import { ConnectionLimiter } from './connection-limiter.ts';
 
-/** When a client that was refused since too many connections are open may try again, in seconds. */
+/** The `Retry-After` of a refused connection, in seconds. */
 export const RETRY_AFTER_S = 5;
 
-/** Limits the sockets, event streams and subscriptions of each address and of the process, whoever they belong to. */
+/** Limits the sockets, event streams and subscriptions of each IP address and of the process, whatever their users. */
 export class PeerLimits {
   readonly #addressOf: AddressOf;
   readonly #connections: ConnectionLimiter<string>;
@@ -18,22 +18,22 @@ export class PeerLimits {
   constructor(sockets: Config['sockets'], addressOf: AddressOf) {
     const { maxPerAddress, maxInAll, maxSubscriptionsPerAddress, maxSubscriptionsInAll } = sockets;
     this.#addressOf = addressOf;
-    this.#connections = new ConnectionLimiter({ perKey: maxPerAddress, inAll: maxInAll });
-    this.#subscriptions = new ConnectionLimiter({ perKey: maxSubscriptionsPerAddress, inAll: maxSubscriptionsInAll });
+    this.#connections = new ConnectionLimiter({ perKey: maxPerAddress, total: maxInAll });
+    this.#subscriptions = new ConnectionLimiter({ perKey: maxSubscriptionsPerAddress, total: maxSubscriptionsInAll });
   }
 
-  /** Counts the socket or event stream that a request asks for; returns the function that releases it, or null when there are too many. */
-  connect(request: IncomingMessage): (() => void) | null {
+  /** Counts the socket or event stream of a request. Returns the function that releases it, or null when too many are open. */
+  acquireConnection(request: IncomingMessage): (() => void) | null {
     return this.#connections.acquire(countedAddress(this.#addressOf(request)));
   }
 
   /**
-   * Opens a subscription of a caller at an address, as {@link countedAddress} writes it, and counts it from before that until its stream has ended.
-   * `streamOf` gives the stream of what was opened, or null when there is none.
+   * Counts a subscription of an address, in the form of {@link countedAddress}, opens it, and releases it when its stream ends.
+   * `streamOf` returns the stream of an opened subscription, or null when it has none.
    *
-   * @throws {AppError} `OVERLOADED` when the process has as many as it may have, `RATE_LIMITED` when the address does
+   * @throws {AppError} `OVERLOADED` when the process has too many subscriptions, `RATE_LIMITED` when the address has
    */
-  async subscribe<Opened>(
+  async acquireSubscription<Opened>(
     address: string,
     open: () => Promise<Opened>,
     streamOf: (opened: Opened) => EventStream | null,

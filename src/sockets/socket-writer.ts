@@ -3,25 +3,25 @@ import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { CloseCode } from './close-codes.ts';
 
-/** How many bytes may wait for a peer before its subscriptions wait instead. */
-const MAX_WAITING_BYTES = 64 * 1024;
-/** A part that is larger is written as it is, rather than to be copied into one piece with its frame. */
+/** The number of buffered bytes from which subscriptions stop sending until the client has read them. */
+const MAX_BUFFERED_BYTES = 64 * 1024;
+/** The size up to which a message is copied into one buffer with its frame header. */
 const MAX_COPIED_BYTES = 16 * 1024;
-/** How long a slow reader may read nothing before it is dropped, in milliseconds. */
+/** The time without any progress after which a slow reader is disconnected, in milliseconds. */
 const STALL_TIMEOUT_MS = 3_000;
 
 /** The first byte of an unfragmented text frame (RFC 6455, section 5.2). */
 const FINAL_TEXT_FRAME = 0x81;
-/** How long the reason in a close frame may be, and the UTF-8 of a UTF-16 unit. */
+/** The maximum size of the reason in a close frame (RFC 6455, section 5.5), and of a UTF-16 unit in UTF-8. */
 const MAX_REASON_BYTES = 123;
 const MAX_UNIT_BYTES = 3;
 const MAX_SHORT_LENGTH = 125;
 const MAX_MEDIUM_LENGTH = 0xffff;
 
 /**
- * Writes text messages to one socket. Messages of one turn of the event loop leave in one write, and parts that many sockets have in common are encoded once
- * for all. The frames are made here, since `ws` takes only whole messages; they go to the connection below it, which is sound because `ws`
- * writes each frame of its own at once as well: nothing is compressed, and servers do not mask.
+ * Writes text messages to one socket. Messages of one synchronous run are sent in one write, and parts that are common to
+ * many sockets are encoded once. The frames are built here, because `ws` accepts only whole messages, and written to the
+ * TCP connection. They cannot mix with the frames of `ws`, which it writes at once: it neither compresses nor masks them.
  */
 export class SocketWriter {
   readonly #socket: WebSocket;
@@ -31,24 +31,24 @@ export class SocketWriter {
   #isFlushScheduled = false;
   #waiters: (() => void)[] = [];
 
-  /** `request` is the one that opened the socket. */
+  /** `request` is the upgrade request of the socket. */
   constructor(socket: WebSocket, request: IncomingMessage) {
     this.#socket = socket;
     this.#connection = request.socket;
     this.#connection.on('drain', () => this.#notify());
   }
 
-  /** Whether the peer keeps up. */
+  /** Whether the client has read enough of the earlier messages to receive another one. */
   get isWritable(): boolean {
-    return this.#bytes + this.#connection.writableLength < MAX_WAITING_BYTES;
+    return this.#bytes + this.#connection.writableLength < MAX_BUFFERED_BYTES;
   }
 
-  /** Calls back once when the peer has caught up. */
+  /** Calls back once, when the client has read all buffered messages. */
   onceWritable(callback: () => void): void {
     this.#waiters.push(callback);
   }
 
-  /** Sends one message that consists of these parts, in UTF-8. */
+  /** Sends one message, whose UTF-8 bytes are these parts. */
   send(...parts: readonly Buffer[]): void {
     if (this.#socket.readyState !== this.#socket.OPEN) {
       return;
@@ -62,10 +62,10 @@ export class SocketWriter {
     const frame = Buffer.allocUnsafe(isCopied ? header + length : header);
     writeHeader(frame, length);
     this.#chunks.push(frame);
-    let at = header;
+    let offset = header;
     for (const part of parts) {
       if (isCopied) {
-        at += part.copy(frame, at);
+        offset += part.copy(frame, offset);
       } else {
         this.#chunks.push(part);
       }
@@ -81,7 +81,7 @@ export class SocketWriter {
     this.send(Buffer.from(text));
   }
 
-  /** Writes what was sent. */
+  /** Writes the messages that are sent so far to the connection. */
   flush(): void {
     this.#isFlushScheduled = false;
     const chunks = this.#chunks;
@@ -105,14 +105,14 @@ export class SocketWriter {
     }
   }
 
-  /** Closes the socket after what was sent. A reason that is longer than a close frame is shortened. */
+  /** Closes the socket after the sent messages. A reason that is too long for a close frame is shortened. */
   close(code: number, reason: string): void {
     this.flush();
     const fits = Buffer.byteLength(reason) <= MAX_REASON_BYTES;
     this.#socket.close(code, fits ? reason : reason.slice(0, MAX_REASON_BYTES / MAX_UNIT_BYTES).toWellFormed());
   }
 
-  /** Closes the socket of a reader that is too slow. It has time to read what was sent and the code, as long as it reads at all. */
+  /** Closes the socket of a slow reader, which can read the sent messages and the close code as long as it makes progress. */
   closeSlowReader(): void {
     this.close(CloseCode.tryAgainLater, 'The reader is too slow');
     let waiting = this.#connection.writableLength;
@@ -158,7 +158,7 @@ function writeHeader(frame: Buffer, length: number): void {
 
 let waiting: SocketWriter[] = [];
 
-/** Flushes a writer when the code that runs has come to its end, together with the others that wait for it. */
+/** Flushes a writer in the next microtask, together with all other writers that wait for it. */
 function flushSoon(writer: SocketWriter): void {
   waiting.push(writer);
   if (waiting.length === 1) {

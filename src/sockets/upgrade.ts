@@ -10,21 +10,21 @@ interface Route {
 }
 
 /**
- * Hands requests for a WebSocket to the server of their path. Those for other hosts and paths are refused as any unknown one, and those beyond the limits of their
- * address or of the process with 503, before a socket is made of them.
+ * Passes upgrade requests to the WebSocket server of their path. It refuses requests for unknown hosts with 421, for unknown
+ * paths with 404, and those beyond the limits of the address or the process with 503, before the WebSocket handshake.
  */
 export class UpgradeRouter {
   readonly #routes: Route[] = [];
   readonly #peers: PeerLimits;
   readonly #checkHost: HostCheck | null;
 
-  /** `checkHost` is null where any host is served. */
+  /** `checkHost` is null when all hosts are allowed. */
   constructor(peers: PeerLimits, checkHost: HostCheck | null) {
     this.#peers = peers;
     this.#checkHost = checkHost;
   }
 
-  /** Adds a server for all paths that match; a slash at the end of a path does not count. */
+  /** Adds a server for all paths that match, which are passed without a trailing slash. */
   add(matches: (path: string) => boolean, server: WebSocketServer): void {
     this.#routes.push({ matches, server });
   }
@@ -38,13 +38,13 @@ export class UpgradeRouter {
         return;
       }
       const [path = '/'] = (request.url ?? '/').split('?');
-      const wanted = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
-      const route = this.#routes.find(({ matches }) => matches(wanted));
+      const trimmed = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+      const route = this.#routes.find(({ matches }) => matches(trimmed));
       if (!route) {
         refuse(socket, '404 Not Found');
         return;
       }
-      const release = this.#peers.connect(request);
+      const release = this.#peers.acquireConnection(request);
       if (!release) {
         refuse(socket, `503 Service Unavailable\r\nRetry-After: ${RETRY_AFTER_S}`);
         return;

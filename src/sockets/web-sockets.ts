@@ -1,11 +1,11 @@
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 import { CloseCode } from './close-codes.ts';
 
-/** How long a peer has left to read what was sent when the server stops, in milliseconds. */
+/** The time that clients have to read the sent messages when the server stops, in milliseconds. */
 const CLOSE_TIMEOUT_MS = 2_000;
 
-/** A server for sockets of one kind: of a bounded message size, and uncompressed, which would cost more memory than it saves bytes. */
+/** Creates a WebSocket server with limited message size. Without compression, whose memory for each socket outweighs the saved bytes. */
 export function createWebSocketServer(
   { messageLimitBytes }: Config['sockets'],
   options: { readonly handleProtocols?: (offered: Set<string>) => string | false } = {},
@@ -13,7 +13,7 @@ export function createWebSocketServer(
   return new WebSocketServer({ ...options, noServer: true, maxPayload: messageLimitBytes, perMessageDeflate: false });
 }
 
-/** Closes all sockets of a server that stops. */
+/** Closes all sockets of a server. */
 export function closeSockets(server: WebSocketServer): void {
   for (const client of server.clients) {
     client.close(CloseCode.goingAway, 'Going away');
@@ -21,7 +21,7 @@ export function closeSockets(server: WebSocketServer): void {
   }
 }
 
-/** Pings the peer at an interval; one that has not answered by the next ping is dropped. */
+/** Pings the client at an interval. A client that has not answered before the next ping is disconnected. */
 export function keepAlive(socket: WebSocket, intervalMs: number): void {
   let hasAnswered = true;
   socket.on('pong', () => {
@@ -39,7 +39,7 @@ export function keepAlive(socket: WebSocket, intervalMs: number): void {
   whenClosed(socket, () => clearInterval(timer));
 }
 
-/** Calls back when the socket is closed, at once when it is already. */
+/** Calls back when the socket is closed, at once when it already is. */
 export function whenClosed(socket: WebSocket, callback: () => void): void {
   if (socket.readyState === socket.CLOSED) {
     callback();

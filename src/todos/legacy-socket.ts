@@ -1,21 +1,23 @@
 import { matches } from '../database/condition.ts';
 import type { Todo, TodoList } from '../generated/client/client.ts';
-import { byId, bySearch, byTruth, legacyModel } from '../legacy-socket/model.ts';
-import { findTodoList } from './lists.ts';
-import { visibleTodoLists, visibleTodos } from './policy.ts';
+import { booleanParameter, idParameter, legacyModel, searchParameter } from '../legacy-socket/model.ts';
+import { visibleTodoLists } from '../todo-lists/policy.ts';
+import { findTodoList } from '../todo-lists/service.ts';
+import { watchTodoLists } from '../todo-lists/watch.ts';
+import { visibleTodos } from './policy.ts';
 import { findTodo } from './service.ts';
-import { watchTodoLists, watchTodos } from './watch.ts';
+import { watchTodos } from './watch.ts';
 
 const taskBody = ({ id, title, completed }: Todo) => ({ id, text: title, done: completed });
 
-const listed = { list: byId('listId'), list_id: byId('listId'), search: bySearch('title') };
+const listed = { list: idParameter('listId'), list_id: idParameter('listId'), search: searchParameter('title') };
 
-/** Todos and their lists, as clients of `/ws/subscribe/` know them: the todos under two names. */
+/** The models of todos and their lists for clients of `/ws/subscribe/`. Todos have two models. */
 export const todoLegacyModels = [
   legacyModel<Todo>({
     name: 'todolist.Task',
-    of: 'Todo',
-    parameters: { ...listed, done: byTruth('completed') },
+    source: 'Todo',
+    parameters: { ...listed, done: booleanParameter('completed') },
     groups: ['list_id'],
     watch: watchTodos,
     find: findTodo,
@@ -23,8 +25,8 @@ export const todoLegacyModels = [
   }),
   legacyModel<Todo>({
     name: 'todos.Todo',
-    of: 'Todo',
-    parameters: { ...listed, completed: byTruth('completed') },
+    source: 'Todo',
+    parameters: { ...listed, completed: booleanParameter('completed') },
     groups: ['list_id'],
     watch: watchTodos,
     find: findTodo,
@@ -32,8 +34,8 @@ export const todoLegacyModels = [
   }),
   legacyModel<TodoList>({
     name: 'todolist.List',
-    of: 'TodoList',
-    parameters: { search: bySearch('name') },
+    source: 'TodoList',
+    parameters: { search: searchParameter('name') },
     groups: [],
     watch: watchTodoLists,
     find: findTodoList,
@@ -42,7 +44,7 @@ export const todoLegacyModels = [
         where: { id },
         include: { todos: { where: visibleTodos(viewer), orderBy: { id: 'asc' } } },
       });
-      // While its tasks are read, a list may change its owner.
+      // The owner of the list may change before its todos are read.
       const hidden = list && !matches(visibleTodoLists(viewer), list);
       return hidden ? null : { id, name, tasks: (list?.todos ?? []).map(taskBody) };
     },

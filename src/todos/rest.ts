@@ -1,14 +1,14 @@
 import { z } from 'zod';
 import { NotFoundError } from '../errors.ts';
 import { TODOS } from '../rest/dialect.ts';
-import { truthField } from '../rest/fields.ts';
+import { booleanField } from '../rest/fields.ts';
 import { operation, type Resource } from '../rest/resource.ts';
-import { truth } from '../validation.ts';
+import { boolean } from '../validation.ts';
 import { findTodo, updateTodo } from './service.ts';
 
-const checkbox = z.object({ completed: truthField(truth()) });
+const checkbox = z.object({ completed: booleanField(boolean()) });
 
-/** The todo page's path. */
+/** The documented path of the todo page. */
 export const TODO_RESOURCES: readonly Resource[] = [
   {
     path: '/api/todos/:id',
@@ -20,13 +20,13 @@ export const TODO_RESOURCES: readonly Resource[] = [
     challenge: 'JWT realm="api"',
     methods: {
       PATCH: operation({
-        summary: 'Says whether a todo is done',
+        summary: 'Changes whether a todo is completed',
         body: checkbox,
         answers: {
           200: 'An empty object.',
-          400: 'A value that is neither true nor false.',
+          400: 'The value is not a boolean.',
           404: 'There is no such todo that the caller may see.',
-          429: 'Too many writes without a credential: `Retry-After` says in how many seconds to try again.',
+          429: 'Too many anonymous writes; `Retry-After` has the seconds until the next attempt.',
         },
         guard: async ({ context, params }) => {
           if (!(await findTodo(context, params['id'] ?? ''))) {

@@ -1,24 +1,27 @@
 import { z } from 'zod';
-import { ownerOfNewRow } from '../accounts/policy.ts';
-import { limitAnonymousWrite } from '../accounts/write-limits.ts';
 import type { Context } from '../context.ts';
-import { byId, findBatched } from '../database/batch.ts';
+import { byId } from '../database/batch.ts';
 import { readChildPage } from '../database/child-pages.ts';
+import type { Transaction } from '../database/client.ts';
 import type { RowCondition } from '../database/condition.ts';
-import { orGone, orNotFound } from '../database/failures.ts';
-import { type Order, type OrderColumns, type Page, type PageArguments, readPage } from '../database/page.ts';
-import { findRows, insertRow, updateRows } from '../database/rows.ts';
-import { inTransaction, type Transaction } from '../database/transactions.ts';
+import { orMissingReference, orNotFound } from '../database/failures.ts';
+import { idEquals, type ListArguments, timeRange } from '../database/list-filters.ts';
+import { type OrderColumns, type Page, readPage } from '../database/page.ts';
+import { insertRow, updateRows } from '../database/rows.ts';
+import { inTransaction } from '../database/transactions.ts';
 import { NotFoundError, UnauthenticatedError, ValidationError } from '../errors.ts';
 import type { Todo } from '../generated/client/client.ts';
-import { existingId, filterText, parseId, text, truth, type Unchecked, validate } from '../validation.ts';
-import { findTodoList } from './lists.ts';
+import { ownerOfNewRow } from '../identity/ownership.ts';
+import { findVisible } from '../identity/visible-rows.ts';
+import { limitAnonymousWrite } from '../identity/write-limits.ts';
+import { findTodoList } from '../todo-lists/service.ts';
+import { boolean, filterText, requireId, text, type Unvalidated, validate } from '../validation.ts';
 import { visibleTodos } from './policy.ts';
 
 const MAX_TITLE = 140;
 const MAX_DESCRIPTION = 2000;
 /** How many todos one call may change. */
-export const MAX_BULK = 500;
+const MAX_BULK = 500;
 
 export const TODO_ORDERS = {
   id: 'number',
@@ -27,22 +30,20 @@ export const TODO_ORDERS = {
   updatedAt: 'date',
 } as const satisfies OrderColumns;
 
-export type TodoOrderColumn = keyof typeof TODO_ORDERS;
-
 const listId = z.union([z.string(), z.number()]).nullable().optional();
 
 const newTodo = z.object({
   title: text(MAX_TITLE),
   description: text(MAX_DESCRIPTION, { blank: true }).nullable().optional(),
-  completed: truth().optional(),
+  completed: boolean().optional(),
   listId,
 });
 const todoChanges = newTodo.partial();
 
-export type NewTodo = Unchecked<z.input<typeof newTodo>>;
-export type TodoChanges = Unchecked<z.input<typeof todoChanges>>;
+export type NewTodo = Unvalidated<z.input<typeof newTodo>>;
+export type TodoChanges = Unvalidated<z.input<typeof todoChanges>>;
 
-/** Narrows a list of todos; what is left out does not narrow. */
+/** The conditions on a list of todos; a condition that is left out or null does not apply. */
 export interface TodoFilter {
   readonly completed?: boolean | null | undefined;
   readonly listId?: string | null | undefined;
@@ -51,78 +52,49 @@ export interface TodoFilter {
   readonly createdBefore?: Date | null | undefined;
 }
 
-/**
- * A filter as a condition on rows.
- *
- * @throws {ValidationError} when its text is longer than a title
- */
-export function todoFilterWhere(filter: TodoFilter | null | undefined): RowCondition<'Todo'> {
+/** @throws {ValidationError} when `titleContains` is longer than a title */
+function todoCondition(filter: TodoFilter | null | undefined): RowCondition<'Todo'> {
   const { completed, listId, titleContains, createdFrom, createdBefore } = filter ?? {};
   return {
     ...(completed != null && { completed }),
-    ...(listId != null && { listId: parseId(listId) ?? { in: [] } }),
+    ...idEquals('listId', listId),
     ...(titleContains != null && { title: { contains: filterText('titleContains', titleContains, MAX_TITLE) } }),
-    ...((createdFrom ?? createdBefore) && {
-      createdAt: { ...(createdFrom && { gte: createdFrom }), ...(createdBefore && { lt: createdBefore }) },
-    }),
+    ...timeRange('createdAt', createdFrom, createdBefore),
   };
 }
 
-/** One page of the todos that the viewer sees; see {@link readPage} for its failures. */
-export async function listTodos(
-  context: Context,
-  filter: TodoFilter | null | undefined,
-  order: Order<TodoOrderColumn>,
-  page: PageArguments,
-): Promise<Page<Todo>> {
-  return readPage(
-    context,
-    {
-      model: 'Todo',
-      where: visibleTodos(context.viewer),
-      filter: todoFilterWhere(filter),
-      columns: TODO_ORDERS,
-    },
-    page,
-    order,
-  );
+type TodoListing = ListArguments<TodoFilter, typeof TODO_ORDERS>;
+
+/** Returns one page of the todos that the viewer may see; see {@link readPage} for its errors. */
+export async function listTodos(context: Context, { filter, order, page }: TodoListing): Promise<Page<Todo>> {
+  const where = visibleTodos(context.viewer);
+  return readPage(context, { model: 'Todo', where, filter: todoCondition(filter), columns: TODO_ORDERS }, page, order);
 }
 
-/** One page of the todos of a list; the pages of many lists are read together. */
+/** Returns one page of the todos of a list; the pages of several lists are read together. */
 export async function listTodosOfList(
   context: Context,
   listId: number,
-  filter: TodoFilter | null | undefined,
-  order: Order<TodoOrderColumn>,
-  page: PageArguments,
+  { filter, order, page }: TodoListing,
 ): Promise<Page<Todo>> {
-  return readChildPage(
-    context,
-    {
-      relation: { child: 'Todo', parent: 'TodoList', column: 'listId' },
-      where: visibleTodos(context.viewer),
-      filter: todoFilterWhere(filter),
-      columns: TODO_ORDERS,
-    },
-    listId,
-    page,
-    order,
-  );
+  const listing = {
+    relation: { child: 'Todo', parent: 'TodoList', column: 'listId' },
+    where: visibleTodos(context.viewer),
+    filter: todoCondition(filter),
+    columns: TODO_ORDERS,
+  } as const;
+  return readChildPage(context, listing, listId, page, order);
 }
 
-/** The todo with this id, when the viewer sees it; batched. */
+/** Returns the todo with this id if the viewer may see it; batched. */
 export function findTodo(context: Context, id: string | number): Promise<Todo | undefined> {
-  const { database, viewer } = context;
-  return findBatched(context, 'Todo', id, (ids) =>
-    findRows(database, 'Todo', { where: { AND: [{ id: { in: ids } }, visibleTodos(viewer)] } }),
-  );
+  return findVisible(context, 'Todo', id, visibleTodos(context.viewer));
 }
 
 /**
- * Makes a todo. In a list it belongs to the list's owner, elsewhere to the viewer; so whoever may delete a list may delete
- * all that goes with it.
+ * Creates a todo. In a list it belongs to the owner of the list, otherwise to the viewer, so that a user who may delete a list may also delete its todos.
  *
- * @throws {ValidationError} when a field breaks its limits or the viewer sees no such list
+ * @throws {ValidationError} when a field breaks its limits, or there is no such list that the viewer may see
  */
 export async function createTodo(context: Context, input: NewTodo): Promise<Todo> {
   const { listId, ...fields } = validate(newTodo, input);
@@ -132,14 +104,14 @@ export async function createTodo(context: Context, input: NewTodo): Promise<Todo
     listId: list?.id ?? null,
     ownerId: list ? list.ownerId : ownerOfNewRow(context.viewer),
   });
-  return orGone(made, list ? noSuchList : () => new UnauthenticatedError());
+  return orMissingReference(made, list ? noSuchList : () => new UnauthenticatedError());
 }
 
 /**
- * Changes the fields that are given; null clears the description and takes the todo out of its list.
+ * Changes the given fields of a todo; null removes the description, and removes the todo from its list.
  *
- * @throws {NotFoundError} when the viewer sees no such todo
- * @throws {ValidationError} when a field breaks its limits, or the list belongs to somebody else than the todo
+ * @throws {NotFoundError} when there is no such todo that the viewer may see
+ * @throws {ValidationError} when a field breaks its limits, or the list and the todo have different owners
  */
 export async function updateTodo(context: Context, id: string | number, input: TodoChanges): Promise<Todo> {
   const [todo] = await updateTodos(context, [id], input);
@@ -150,10 +122,10 @@ export async function updateTodo(context: Context, id: string | number, input: T
 }
 
 /**
- * Makes the same change to many todos, all or none, in one statement.
+ * Makes the same change to several todos, to all or to none, in one statement.
  *
- * @throws {NotFoundError} when the viewer does not see every one of them
- * @throws {ValidationError} when a field breaks its limits, a list belongs to somebody else, or there are more than {@link MAX_BULK} ids
+ * @throws {NotFoundError} when the viewer may not see one of them
+ * @throws {ValidationError} when a field breaks its limits, the list has another owner, or there are more than {@link MAX_BULK} ids
  */
 export async function updateTodos(
   context: Context,
@@ -175,27 +147,27 @@ export async function updateTodos(
     });
     return inOrder(keys, todos);
   };
-  // One todo is all or none by itself.
+  // The change of a single todo needs no transaction.
   return keys.length === 1 && !list
     ? change(context.database)
-    : orGone(inTransaction(context.database, change), noSuchList);
+    : orMissingReference(inTransaction(context.database, change), noSuchList);
 }
 
 /**
- * Deletes a todo and gives what it was.
+ * Deletes a todo and returns it as it was.
  *
- * @throws {NotFoundError} when the viewer sees no such todo
+ * @throws {NotFoundError} when there is no such todo that the viewer may see
  */
 export async function deleteTodo(context: Context, id: string | number): Promise<Todo> {
   await limitAnonymousWrite(context);
   const { database, viewer } = context;
-  return orNotFound(database.todo.delete({ where: { id: existingId(id), AND: [visibleTodos(viewer)] } }));
+  return orNotFound(database.todo.delete({ where: { id: requireId(id), AND: [visibleTodos(viewer)] } }));
 }
 
 /**
- * Deletes many todos, all or none, in one statement.
+ * Deletes several todos, all or none, in one statement. Returns their ids, each once.
  *
- * @throws {NotFoundError} when the viewer does not see every one of them
+ * @throws {NotFoundError} when the viewer may not see one of them
  * @throws {ValidationError} when there are more than {@link MAX_BULK} ids
  */
 export async function deleteTodos(context: Context, ids: readonly (string | number)[]): Promise<number[]> {
@@ -217,7 +189,7 @@ function parseIds(ids: readonly (string | number)[]): number[] {
   if (ids.length > MAX_BULK) {
     throw new ValidationError([{ path: 'ids', message: `Ensure this field has no more than ${MAX_BULK} elements.` }]);
   }
-  return [...new Set(ids.map(existingId))];
+  return [...new Set(ids.map(requireId))];
 }
 
 function inOrder(keys: readonly number[], todos: readonly Todo[]): Todo[] {
@@ -232,7 +204,7 @@ function inOrder(keys: readonly number[], todos: readonly Todo[]): Todo[] {
 }
 
 function otherOwner(ownerId: number | null): RowCondition<'Todo'> {
-  // In SQL a comparison with null is neither true nor false, so the unowned have to be named.
+  // In SQL a comparison with null is neither true nor false, so rows without an owner need a condition of their own.
   return ownerId === null ? { ownerId: { not: null } } : { OR: [{ ownerId: null }, { ownerId: { not: ownerId } }] };
 }
 

@@ -1,9 +1,15 @@
-import { SCOPE_OF_OWNER } from '../accounts/scopes.ts';
+import { SCOPE_OF_OWNER } from '../identity/ownership.ts';
 import type { Slice } from '../slice.ts';
+import { todoLegacyModels } from './legacy-socket.ts';
+import { defineTodoMutations } from './mutations-schema.ts';
+import { TODO_RESOURCES } from './rest.ts';
+import { defineTodos } from './schema.ts';
+import { defineTodoSubscriptions } from './subscriptions.ts';
 
+/** Todos, each in one list or in none. */
 export const todos: Slice = {
-  log: {
-    TodoList: { scope: SCOPE_OF_OWNER },
-    Todo: { scope: SCOPE_OF_OWNER, unfiltered: ['description'] },
-  },
+  models: { Todo: { scope: SCOPE_OF_OWNER, unfiltered: ['description'] } },
+  schema: [defineTodos, defineTodoMutations, defineTodoSubscriptions],
+  rest: () => TODO_RESOURCES,
+  legacyModels: todoLegacyModels,
 };

@@ -1,33 +1,25 @@
 import type { Builder } from '../graphql/builder.ts';
-import { AFTER, defineChange, follow } from '../graphql/subscriptions.ts';
-import { watchTodoLists, watchTodos } from './watch.ts';
+import { AFTER, defineChange, subscribeToChanges } from '../graphql/subscriptions.ts';
+import { watchTodos } from './watch.ts';
 
-/** Adds the live side of todos and todo lists. */
+/** Defines the subscription to todos. */
 export function defineTodoSubscriptions(builder: Builder): void {
   const todoChange = defineChange(builder, 'Todo', 'todo');
-  const todoListChange = defineChange(builder, 'TodoList', 'todoList');
   builder.subscriptionFields((t) => ({
     todoChanged: t.field({
       type: todoChange,
-      description: 'The changes of the todos that the viewer sees.',
+      description:
+        'Sends an event for each change of a todo that the viewer may see: created, changed, moved, deleted. Select with `id` or `listId` the todos that a page shows.',
       args: {
-        id: t.arg.id({ description: 'Only of this todo, which need not exist yet.' }),
+        id: t.arg.id({ description: 'Sends only the changes of the todo with this `id`, which need not exist yet.' }),
         listId: t.arg.id({
-          description: 'Only of the todos in this list: one that moves in is CREATED, one that moves out DELETED.',
+          description:
+            'Sends only the changes of todos of the list with this `id`: a todo that is moved into it is CREATED, one that is moved out of it DELETED.',
         }),
         after: t.arg.string(AFTER),
       },
-      subscribe: (_root, { after, ...narrowed }, context) => follow(context, after, watchTodos(context, narrowed)),
-      resolve: (event) => event,
-    }),
-    todoListChanged: t.field({
-      type: todoListChange,
-      description: 'The changes of the todo lists that the viewer sees.',
-      args: {
-        id: t.arg.id({ description: 'Only of this list, which need not exist yet.' }),
-        after: t.arg.string(AFTER),
-      },
-      subscribe: (_root, { after, ...narrowed }, context) => follow(context, after, watchTodoLists(context, narrowed)),
+      subscribe: (_root, { after, ...narrowed }, context) =>
+        subscribeToChanges(context, after, watchTodos(context, narrowed)),
       resolve: (event) => event,
     }),
   }));

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { forgetOldInbound, INBOUND_LIFE_MS } from '../../src/chat/broker/inbound-retention.ts';
+import { INBOUND_LIFE_MS, removeExpiredInbound } from '../../src/chat/broker/inbound-retention.ts';
 import { startApp, type TestApp } from '../kit/app.ts';
 import { describeWith } from '../kit/present.ts';
 import { type Outbound, PikaConsumer, type PrivateBroker, privateBroker, produce } from './rabbit.ts';
@@ -82,9 +82,9 @@ describeWith('rabbitmq', 'messages of other programs', (brokerUrl) => {
         [{ id: 'p11', text: body('a\0b') }, 'message: Null characters are not allowed.'],
         [
           { id: 'p12', text: body('hi', { uri: '000000000004000' }) },
-          'There is no such chat that the user takes part in.',
+          'There is no such chat in which the user participates.',
         ],
-        [{ id: 'p13', text: body('hi', { username: 'eve' }) }, 'There is no such chat that the user takes part in.'],
+        [{ id: 'p13', text: body('hi', { username: 'eve' }) }, 'There is no such chat in which the user participates.'],
         [{ id: 'p14', text: body('hi', { username: 'nobody' }) }, 'There is no such active user.'],
       ];
       await put(...poison.map(([message]) => message), { id: 'sound', text: body('sound') });
@@ -130,7 +130,7 @@ describeWith('rabbitmq', 'messages of other programs', (brokerUrl) => {
         data: [...Array(1_200).keys()].map((index) => ({ id: `old-${index}`, createdAt: old })),
       });
       await inboundMessage.create({ data: { id: 'young' } });
-      await forgetOldInbound(app.app.services.database, new AbortController().signal);
+      await removeExpiredInbound(app.app.services.database, new AbortController().signal);
       expect(await inboundMessage.count({ where: { id: { startsWith: 'old-' } } })).toBe(0);
       expect(await inboundMessage.count({ where: { id: 'young' } })).toBe(1);
     });

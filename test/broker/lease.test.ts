@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type LeaseHandle, LeaseLostError, workUnderLease } from '../../src/database/lease.ts';
-import type { Database } from '../../src/database/open.ts';
+import type { Database } from '../../src/database/client.ts';
+import { type LeaseHandle, LeaseLostError, runUnderLease } from '../../src/database/lease.ts';
 import { startApp, type TestApp } from '../kit/app.ts';
 
 describe('a lease', () => {
@@ -16,25 +16,28 @@ describe('a lease', () => {
   const onFailure = (error: unknown): void => {
     failures.push(error);
   };
-  /** Competes for a lease; `holds` has the present hold, if any. */
-  const compete = (name: string, client = database): { holds: () => LeaseHandle | null; stop: () => Promise<void> } => {
+  /** Competes for a lease; `handle` returns the current handle, if any. */
+  const compete = (
+    name: string,
+    client = database,
+  ): { handle: () => LeaseHandle | null; stop: () => Promise<void> } => {
     let present: LeaseHandle | null = null;
-    const stop = workUnderLease({ database: client, name, onFailure }, async (hold) => {
-      present = hold;
-      await new Promise((resolve) => hold.signal.addEventListener('abort', resolve));
+    const stop = runUnderLease({ database: client, name, onFailure }, async (lease) => {
+      present = lease;
+      await new Promise((resolve) => lease.signal.addEventListener('abort', resolve));
       present = null;
     });
-    return { holds: () => present, stop };
+    return { handle: () => present, stop };
   };
 
-  it('should be held by one of those who want it, and pass on at once when that one stops', async () => {
+  it('should be acquired by one of its competitors, and pass on at once when that one stops', async () => {
     const rivals = [...Array(5).keys()].map(() => compete('one'));
-    const holders = () => rivals.filter((rival) => rival.holds()?.isValid());
+    const holders = () => rivals.filter((rival) => rival.handle()?.isValid());
     await expect.poll(() => holders().length).toBe(1);
     for (let left = rivals.length; left > 0; left--) {
       const [holder] = holders();
       await holder?.stop();
-      expect(holder?.holds()).toBeNull();
+      expect(holder?.handle()).toBeNull();
       await expect.poll(() => holders().length, { timeout: 3_000, interval: 20 }).toBe(left > 1 ? 1 : 0);
     }
     expect(await database.lease.count({ where: { name: 'one' } })).toBe(0);
@@ -51,21 +54,21 @@ describe('a lease', () => {
 
   it('should be renewed as long as the work lasts', async () => {
     const rivals = [compete('renewed'), compete('renewed')];
-    await expect.poll(() => rivals.filter(({ holds }) => holds()).length).toBe(1);
-    const holder = rivals.find(({ holds }) => holds());
-    const hold = holder?.holds();
+    await expect.poll(() => rivals.filter(({ handle }) => handle()).length).toBe(1);
+    const holder = rivals.find(({ handle }) => handle());
+    const lease = holder?.handle();
     await new Promise((resolve) => setTimeout(resolve, 7_500));
-    expect(holder?.holds()).toBe(hold);
-    expect(rivals.filter(({ holds }) => holds())).toHaveLength(1);
+    expect(holder?.handle()).toBe(lease);
+    expect(rivals.filter(({ handle }) => handle())).toHaveLength(1);
     await Promise.all(rivals.map(({ stop }) => stop()));
   });
 
   it('should end, and write nothing more, when somebody else has it', async () => {
-    const { holds, stop } = compete('stolen');
-    await expect.poll(holds).not.toBeNull();
-    const hold = holds();
+    const { handle, stop } = compete('stolen');
+    await expect.poll(handle).not.toBeNull();
+    const lease = handle();
     const write = (cursor: string): Promise<void> | undefined =>
-      hold?.fencedWrite(async ({ logPosition }) => {
+      lease?.fencedWrite(async ({ logPosition }) => {
         await logPosition.upsert({ where: { name: 'stolen' }, create: { name: 'stolen', cursor }, update: { cursor } });
       });
     await write('mine');
@@ -73,8 +76,8 @@ describe('a lease', () => {
     await database.lease.update({ where: { name: 'stolen' }, data: { holder: 'thief', expiresAt } });
     await expect(write('still mine')).rejects.toThrow(LeaseLostError);
     expect(await database.logPosition.findUnique({ where: { name: 'stolen' } })).toMatchObject({ cursor: 'mine' });
-    await expect.poll(() => hold?.signal.aborted, { timeout: 4_000 }).toBe(true);
-    expect(hold?.isValid()).toBe(false);
+    await expect.poll(() => lease?.signal.aborted, { timeout: 4_000 }).toBe(true);
+    expect(lease?.isValid()).toBe(false);
     await stop();
     expect(await database.lease.findUnique({ where: { name: 'stolen' } })).toMatchObject({ holder: 'thief' });
   });
@@ -88,19 +91,19 @@ describe('a lease', () => {
         },
       },
     }) as unknown as Database;
-    const { holds, stop } = compete('stuck', refusing);
-    await expect.poll(holds).not.toBeNull();
-    const hold = holds();
+    const { handle, stop } = compete('stuck', refusing);
+    await expect.poll(handle).not.toBeNull();
+    const lease = handle();
     isStuck = true;
     const { expiresAt } = await database.lease.findUniqueOrThrow({ where: { name: 'stuck' } });
-    await expect.poll(() => hold?.signal.aborted, { timeout: 7_000 }).toBe(true);
+    await expect.poll(() => lease?.signal.aborted, { timeout: 7_000 }).toBe(true);
     expect(expiresAt.getTime() - Date.now()).toBeGreaterThan(500);
     await stop();
   });
 
   it('should start the work again when it fails', async () => {
     let tries = 0;
-    const stop = workUnderLease({ database, name: 'failing', onFailure }, async () => {
+    const stop = runUnderLease({ database, name: 'failing', onFailure }, async () => {
       tries++;
       throw new Error('on purpose');
     });

@@ -19,13 +19,13 @@ describeWith('rabbitmq', 'several processes that share a database', (brokerUrl) 
 
     const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
     const start = (): Promise<ServerProcess> => startProcess({ ...database.env, AMQP_URL: broker.url });
-    const enter = async (username: string): Promise<Person> => {
+    const signUp = async (username: string): Promise<Person> => {
       const nobody = new Person(heir.url, null, '');
       const input = { username, password: 'a good long password' };
       await nobody.gql(`mutation ($input: SignUpInput!) { signUp(input: $input) { __typename } }`, { input });
       return nobody.signIn(username, input.password);
     };
-    /** Talks over the process that stays, and past all of them, until it is told to stop. */
+    /** Talks over the process that stays, and past all of them, until it is stopped. */
     const talk = (): (() => Promise<void>) => {
       let talking = true;
       const running = (async () => {
@@ -61,7 +61,7 @@ describeWith('rabbitmq', 'several processes that share a database', (brokerUrl) 
       database = await ownDatabase();
       holder = await start();
       heir = await start();
-      room = await Room.open(database.env.DATABASE_URL, [await enter('ann'), await enter('ben')]);
+      room = await Room.open(database.env.DATABASE_URL, [await signUp('ann'), await signUp('ben')]);
       consumer = await PikaConsumer.start(python, broker.url, room.uri);
     });
     afterEach(async () => {

@@ -9,7 +9,7 @@ import { type OwnDatabase, ownDatabase } from './shell.ts';
 /** How long the long outage lasts, in seconds. */
 const OUTAGE_S = Number(process.env['TIDINGS_OUTAGE_S'] ?? 30);
 const LOAD_INTERVAL_MS = 10;
-const PATIENCE_MS = 60_000;
+const DEADLINE_MS = 60_000;
 
 describeWith('rabbitmq', 'an outage of the broker', (brokerUrl) => {
   describeWith('pika', 'seen by a consumer in Python', (python) => {
@@ -26,7 +26,7 @@ describeWith('rabbitmq', 'an outage of the broker', (brokerUrl) => {
       return consumer;
     };
     const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-    /** Talks by all doors until it is told to stop. */
+    /** Sends messages by all transports until it is stopped. */
     const talk = (rooms: readonly Room[]): (() => Promise<void>) => {
       let talking = true;
       const running = (async () => {
@@ -100,7 +100,7 @@ describeWith('rabbitmq', 'an outage of the broker', (brokerUrl) => {
         expect(committed.length).toBeGreaterThan(OUTAGE_S * 5);
         expect(consumer.said).toEqual(committed);
       },
-      OUTAGE_S * 1000 + PATIENCE_MS,
+      OUTAGE_S * 1000 + DEADLINE_MS,
     );
 
     it(
@@ -115,13 +115,13 @@ describeWith('rabbitmq', 'an outage of the broker', (brokerUrl) => {
         await produce(python, broker.url, 'tidings.chat.inbound', messages);
         const taken = async (): Promise<number> => (await room.committed()).length;
         for (const count of [50, 150, 300, texts.length]) {
-          await expect.poll(taken, { timeout: PATIENCE_MS }).toBeGreaterThanOrEqual(count);
+          await expect.poll(taken, { timeout: DEADLINE_MS }).toBeGreaterThanOrEqual(count);
           await wire.cut();
           await wire.restore();
         }
         expect(await room.committed()).toEqual(texts);
       },
-      PATIENCE_MS,
+      DEADLINE_MS,
     );
 
     it('should start and serve without a broker, and publish when there is one', async () => {

@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 
 const CONSUMER = fileURLToPath(new URL('consumer.py', import.meta.url));
 const PRODUCER = fileURLToPath(new URL('producer.py', import.meta.url));
-const PATIENCE_MS = 20_000;
+const DEADLINE_MS = 20_000;
 
 export interface PrivateBroker {
   /** The URL of a virtual host that nobody else uses. */
@@ -32,7 +32,7 @@ export async function privateBroker(url: string): Promise<PrivateBroker> {
 }
 
 async function control(...args: string[]): Promise<void> {
-  await promisify(execFile)('rabbitmqctl', ['--quiet', ...args], { timeout: PATIENCE_MS });
+  await promisify(execFile)('rabbitmqctl', ['--quiet', ...args], { timeout: DEADLINE_MS });
 }
 
 /** What a consumer got. */
@@ -83,12 +83,12 @@ export class PikaConsumer {
   }
 
   /** Waits until so many different messages have come. */
-  async waitFor(count: number, patienceMs = PATIENCE_MS): Promise<void> {
-    const deadline = Date.now() + patienceMs;
+  async waitFor(count: number, deadlineMs = DEADLINE_MS): Promise<void> {
+    const deadline = Date.now() + deadlineMs;
     while (this.distinct.length < count) {
       const left = deadline - Date.now();
       if (left <= 0) {
-        throw new Error(`${this.distinct.length} of ${count} messages came within ${patienceMs} ms.`);
+        throw new Error(`${this.distinct.length} of ${count} messages came within ${deadlineMs} ms.`);
       }
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);

@@ -57,7 +57,7 @@ export class Room {
     return changes.map(({ after }) => JSON.parse(String(after)).message);
   }
 
-  /** Who holds the lease for publishing, or undefined. */
+  /** The owner of the lease for publishing, or undefined. */
   async holder(): Promise<unknown> {
     const [lease] = await this.shell.rows(`SELECT "holder" FROM "Lease" WHERE "name" = 'amqp:chat'`);
     return lease?.['holder'];
@@ -68,7 +68,7 @@ export class Room {
   }
 }
 
-/** The statement that says something in the name of a chat's owner; the text must hold no quotes. */
+/** The statement that says something in the name of a chat's owner; the text must have no quotes. */
 export function insertion(uri: string, text: string): string {
   return `INSERT INTO "ChatMessage" ("chatSessionId", "userId", "message") SELECT "id", "ownerId", '${text}' FROM "ChatSession" WHERE "uri" = '${uri}'`;
 }

@@ -31,11 +31,7 @@ afterAll(async () => {
   await app.close();
 });
 
-/** A counter of `/metrics`. */
-async function metric(name: string): Promise<number> {
-  const text = await app.metrics();
-  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
-}
+const metric = (name: string): Promise<number> => app.metric(name);
 
 /** Opens a chat with so many members, all of whom listen to it; returns what they receive. */
 async function roomOf(count: number, query = MESSAGES): Promise<{ uri: string; streams: Operation[]; owner: Person }> {
@@ -43,6 +39,7 @@ async function roomOf(count: number, query = MESSAGES): Promise<{ uri: string; s
   const { createChatSession } = await owner.gql('mutation { createChatSession { uri } }');
   const { uri } = createChatSession;
   await Promise.all(members.map((member) => member.gql(`mutation { joinChat(uri: "${uri}") { __typename } }`)));
+  const before = app.subscriptions();
   const streams = await Promise.all(
     people.slice(0, count).map(async ({ authorization }) => {
       const client = await SocketClient.open(app.url, authorization);
@@ -50,7 +47,7 @@ async function roomOf(count: number, query = MESSAGES): Promise<{ uri: string; s
       return client.start(query, { uri });
     }),
   );
-  await Promise.all(clients.map((client) => client.settle()));
+  await app.subscribed(before + count);
   return { uri, streams, owner };
 }
 
@@ -135,13 +132,14 @@ describe('subscriptions that differ in a variable', () => {
     const cursors = [null, ...todoList.todos.edges.map(({ cursor }: { cursor: string }) => cursor)];
     const client = await SocketClient.open(app.url, ann.authorization);
     clients.push(client);
+    const before = app.subscriptions();
     const streams = cursors.map((after) =>
       client.start(
         'subscription ($after: String) { todoListChanged { todoList { todos(after: $after) { nodes { title } } } } }',
         { after },
       ),
     );
-    await client.settle();
+    await app.subscribed(before + cursors.length);
     await ann.gql('mutation ($id: ID!) { updateTodoList(id: $id, input: { name: "renamed" }) { __typename } }', {
       id: createTodoList.id,
     });
@@ -168,8 +166,9 @@ describe('subscriptions that differ in a variable', () => {
     );
     const note =
       'mutation ($title: String!) { createNote(input: { title: $title, description: "", priority: 0 }) { __typename } }';
+    const open = app.subscriptions();
     const early = opened.map((client, index) => client.start(query, { after: index % 2 ? cursor : null }));
-    await Promise.all(opened.map((client) => client.settle()));
+    await app.subscribed(open + opened.length);
     const before = await metric('tidings_executions_total');
     await app.anonymous.gql(note, { title: 'for all' });
     for (const stream of early) {

@@ -5,7 +5,7 @@ import { sqliteStorage, World } from './world.ts';
 
 const RUNS = Number(process.env['TIDINGS_ORACLE_RUNS'] ?? 8);
 /** Long enough for an event to come, were it not ignored. */
-const BRIEF_PATIENCE_MS = 2_000;
+const BRIEF_DEADLINE_MS = 2_000;
 const TIMEOUT_MS = 150_000 * Math.max(1, RUNS / 8);
 
 describe('every client, whatever happens', () => {
@@ -15,7 +15,7 @@ describe('every client, whatever happens', () => {
   });
   afterAll(() => world.close());
 
-  it('should see from a snapshot and events alone what a query would tell it', { timeout: TIMEOUT_MS }, async () => {
+  it('should see from a snapshot and events alone what a query would return', { timeout: TIMEOUT_MS }, async () => {
     const tally: Tally = { steps: 0, events: 0, watchers: 0 };
     await consultOracle(world, { numRuns: RUNS, tally });
     expect(tally.events).toBeGreaterThan(RUNS * 10);
@@ -32,7 +32,7 @@ describe('every client, whatever happens', () => {
     watcher.ignores = ({ action }) => action === 'CREATED';
     await watcher.connect(0);
     await world.caller(anonymous).gql('mutation { createTodo(input: { title: "overlooked" }) { __typename } }');
-    const differences = await settle({ watchers: [watcher] }, BRIEF_PATIENCE_MS);
+    const differences = await settle({ watchers: [watcher] }, BRIEF_DEADLINE_MS);
     watcher.drop();
     expect(differences).toHaveLength(1);
     expect(differences[0]).toContain('overlooked');

@@ -6,12 +6,12 @@ import { TOPICS, Watcher } from './watcher.ts';
 import type { World } from './world.ts';
 
 /** How long the last events may take to arrive. */
-const PATIENCE_MS = 15_000;
+const DEADLINE_MS = 15_000;
 const LOOK_INTERVAL_MS = 40;
 
 /** Waits until every watcher believes what a query says, or gives what still differs. */
-export async function settle({ watchers }: Pick<Stage, 'watchers'>, patienceMs = PATIENCE_MS): Promise<string[]> {
-  const deadline = Date.now() + patienceMs;
+export async function settle({ watchers }: Pick<Stage, 'watchers'>, deadlineMs = DEADLINE_MS): Promise<string[]> {
+  const deadline = Date.now() + deadlineMs;
   let open = [...watchers];
   let differences: string[] = [];
   while (open.length > 0) {
@@ -40,7 +40,7 @@ export interface Tally {
   watchers: number;
 }
 
-/** Performs random runs on a world that lives on from one to the next, and holds every client against the truth after each. */
+/** Performs random runs on a world that lives on from one to the next, and compares every client with the database after each. */
 export async function consultOracle(
   world: World,
   { numRuns, tally }: { numRuns: number; tally: Tally },

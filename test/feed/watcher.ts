@@ -2,10 +2,10 @@ import { expect } from 'vitest';
 import { SocketClient } from '../kit/socket.ts';
 import type { Actor, World } from './world.ts';
 
-/** What a client watches: how it reads a snapshot, and how it is told of changes. */
+/** A topic of a client: how it reads a snapshot and subscribes to changes. */
 export interface Topic {
   readonly name: string;
-  /** The connection that holds the rows; null when the viewer may not even see what holds it. */
+  /** The connection with the rows; null when the viewer may not see its parent. */
   readonly list: string;
   readonly subscription: string;
   readonly field: string;
@@ -93,7 +93,7 @@ interface Event {
   readonly id: string;
 }
 
-/** Reads all rows of a topic as somebody sees them now; null when they may not see what holds them. */
+/** Reads all rows of a topic as somebody sees them now; null when they may not see the parent. */
 export async function readAll(
   world: World,
   actor: Actor,
@@ -126,7 +126,7 @@ export async function readAll(
 /** Where in the log a cursor lies. */
 export const placeOf = (cursor: string): number => Number(/:(\d+)-/.exec(cursor)?.[1]);
 
-/** A client that builds its state from a snapshot and events alone, and holds what it is told against the promise. */
+/** A client that builds its state from a snapshot and events alone, and checks what it receives against the guarantees. */
 export class Watcher {
   readonly actor: Actor;
   readonly topic: Topic;
@@ -138,7 +138,7 @@ export class Watcher {
   #isOver = false;
   #mustReload = true;
   #place = 0;
-  /** Everything that was wrong with what it was told. */
+  /** All violations in what it received. */
   readonly faults: string[] = [];
   events = 0;
   /** Lets an event fall under the table now and then, to see whether anybody notices. */
@@ -154,7 +154,7 @@ export class Watcher {
     return this.#client !== null;
   }
 
-  /** Connects, and goes on where it was; with a new snapshot where it was told to take one. */
+  /** Connects, and goes on where it was; with a new snapshot after RESYNC_REQUIRED. */
   async connect(node: number): Promise<void> {
     if (this.#client) {
       return;
@@ -195,7 +195,7 @@ export class Watcher {
     this.#client = null;
   }
 
-  /** What it believes to be there; null when it was told that it may no longer look. */
+  /** What it believes to be there; null when its access has ended. */
   get state(): ReadonlyMap<string, Row> | null {
     return this.#isOver ? null : this.#state;
   }
@@ -209,7 +209,7 @@ export class Watcher {
     if (code === 'RESYNC_REQUIRED') {
       this.#mustReload = true;
     } else if (code === undefined || code === 'NOT_FOUND') {
-      // A stream that just ends has told that its viewer no longer takes part.
+      // A stream that ends without an error means that its viewer is no longer a member.
       this.#isOver = true;
     } else {
       this.faults.push(`ended with ${JSON.stringify(errors)}`);

@@ -3,14 +3,16 @@ import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
-import { inject } from 'vitest';
-import { signUp } from '../../src/accounts/service.ts';
+import { expect, inject, vi } from 'vitest';
 import { type App, createApp } from '../../src/app.ts';
-import { parseConfig } from '../../src/config.ts';
+import { parseConfig } from '../../src/config/config.ts';
+import { signUp } from '../../src/users/sign-up.ts';
 import { Person } from './person.ts';
 import { createDatabase, ON_POSTGRES, runSql } from './postgres.ts';
 
 const PASSWORD = 'a good long password';
+/** How often a fact is looked for, and for how long on a busy machine, in milliseconds. */
+const FACTS = { interval: 10, timeout: 20_000 };
 
 // biome-ignore lint/suspicious/noExplicitAny: the tests look into rows of many tables, and a wrong column fails the test.
 export type Row = Record<string, any>;
@@ -20,7 +22,15 @@ export interface TestApp {
   readonly app: App;
   /** What Prometheus would read, of a server that was started with `METRICS_PORT`. */
   readonly metrics: () => Promise<string>;
-  /** The file that holds the database; empty when that is PostgreSQL. */
+  /** The value of one series of that; NaN when there is none. */
+  readonly metric: (series: string) => Promise<number>;
+  /** How many subscriptions to changes are open. */
+  readonly subscriptions: () => number;
+  /** Waits until so many are, and all of them are in force and have caught up. */
+  readonly subscribed: (count: number) => Promise<void>;
+  /** Waits until every change that was committed before was sent to all who receive it. */
+  readonly delivered: () => Promise<void>;
+  /** The file of the database; empty when that is PostgreSQL. */
   readonly databasePath: string;
   /** What another process is started with to serve the same database. */
   readonly databaseEnv: Readonly<Record<string, string>>;
@@ -39,7 +49,7 @@ export interface TestApp {
   readonly close: () => Promise<void>;
 }
 
-/** A folder that holds a private, migrated database. */
+/** A folder with a private, migrated database. */
 export function privateDatabase(): { folder: string; path: string; remove: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'tidings-test-'));
   const path = join(folder, 'tidings.db');
@@ -81,6 +91,16 @@ async function copyOfTemplate() {
   return { path: '', env: { DATABASE_URL: url, SECRET_KEY: randomBytes(32).toString('hex') }, sql, remove };
 }
 
+/** Does something with the clock of this process set ahead, and so that of the servers in it. Timers are not concerned. */
+export async function afterSeconds<Result>(seconds: number, work: () => Promise<Result>): Promise<Result> {
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + seconds * 1000, shouldAdvanceTime: true });
+  try {
+    return await work();
+  } finally {
+    vi.useRealTimers();
+  }
+}
+
 /** Starts the whole server in this process, on a free port and a private database. `env` sets what an operator could set. */
 export async function startApp(env: Record<string, string> = {}): Promise<TestApp> {
   const database = ON_POSTGRES ? await copyOfTemplate() : privateFile();
@@ -103,7 +123,7 @@ export async function startApp(env: Record<string, string> = {}): Promise<TestAp
   const url = await app.listen();
   const anonymous = new Person(url, null, '');
 
-  const enter = async (username: string, isStaff: boolean): Promise<Person> => {
+  const register = async (username: string, isStaff: boolean): Promise<Person> => {
     await signUp(app.services, { username, password: PASSWORD }, { isStaff });
     return anonymous.signIn(username, PASSWORD);
   };
@@ -117,16 +137,29 @@ export async function startApp(env: Record<string, string> = {}): Promise<TestAp
     await app.close();
     await database.remove();
   };
+  const metrics = async (): Promise<string> => (await fetch(app.metricsUrl() ?? '')).text();
+  const { feed } = app.services;
   return {
     url,
     app,
-    metrics: async () => (await fetch(app.metricsUrl() ?? '')).text(),
+    metrics,
+    metric: async (series) => {
+      const line = (await metrics()).split('\n').find((each) => each.startsWith(`${series} `));
+      return Number(line?.slice(series.length + 1));
+    },
+    subscriptions: () => feed.counts.streams,
+    subscribed: (count) => expect.poll(() => [feed.counts.streams, feed.counts.catchingUp], FACTS).toEqual([count, 0]),
+    delivered: async () => {
+      const { seq } = await feed.refresh();
+      const left = () => [feed.position.seq >= seq, feed.counts.catchingUp, feed.loop.results.waitingBytes];
+      await expect.poll(left, FACTS).toEqual([true, 0, 0]);
+    },
     databasePath: database.path,
     databaseEnv: database.env,
     sql: database.sql,
     anonymous,
-    signUp: (username) => enter(username, false),
-    signUpStaff: (username) => enter(username, true),
+    signUp: (username) => register(username, false),
+    signUpStaff: (username) => register(username, true),
     statementsOf,
     countStatements: async (work) => (await statementsOf(work)).length,
     close,

@@ -1,5 +1,4 @@
 import type { AddressInfo } from 'node:net';
-import { setTimeout as pause } from 'node:timers/promises';
 import PostalMime, { type Email } from 'postal-mime';
 import { SMTPServer } from 'smtp-server';
 import { expect } from 'vitest';
@@ -17,8 +16,12 @@ export interface MailServer {
   readonly next: (recipient: string) => Promise<ReceivedMail>;
   /** How many of the next mails are refused with this code of SMTP before they are read. */
   refuse(times: number, code: number): void;
-  /** How long it takes for each mail from now on, in milliseconds. */
-  takeTime(ms: number): void;
+  /** How many mails are still to be refused. */
+  readonly refusals: () => number;
+  /** Keeps every mail waiting from now on, until the function that it returns is called. */
+  hold(): () => void;
+  /** How many mails wait. */
+  readonly held: () => number;
   readonly close: () => Promise<void>;
 }
 
@@ -26,14 +29,19 @@ export interface MailServer {
 export async function startMailServer(): Promise<MailServer> {
   const received: ReceivedMail[] = [];
   const refusals: number[] = [];
-  let delayMs = 0;
+  let gate: Promise<void> | null = null;
+  let held = 0;
   const server = new SMTPServer({
     disabledCommands: ['STARTTLS'],
     allowInsecureAuth: true,
     onAuth: ({ username, password }, _session, done) =>
       username === 'tidings' && password === 'p@ss' ? done(null, { user: username }) : done(new Error('Who are you?')),
     onRcptTo: async (_address, _session, done) => {
-      await pause(delayMs);
+      if (gate) {
+        held += 1;
+        await gate;
+        held -= 1;
+      }
       const code = refusals.shift();
       done(code === undefined ? null : Object.assign(new Error('Not now.'), { responseCode: code }));
     },
@@ -55,9 +63,18 @@ export async function startMailServer(): Promise<MailServer> {
       return mail as ReceivedMail;
     },
     refuse: (times, code) => refusals.push(...Array.from({ length: times }, () => code)),
-    takeTime: (ms) => {
-      delayMs = ms;
+    hold: () => {
+      let open = () => {};
+      gate = new Promise((resolve) => {
+        open = resolve;
+      });
+      return () => {
+        gate = null;
+        open();
+      };
     },
+    held: () => held,
+    refusals: () => refusals.length,
     close: () => new Promise((resolve) => server.close(() => resolve())),
   };
 }

@@ -21,7 +21,7 @@ export async function runSql(
   values: readonly unknown[] = [],
 ): Promise<Record<string, unknown>[]> {
   const client = new pg.Client({ connectionString: url });
-  // A connection that breaks is told by the query that waits.
+  // The waiting query reports a broken connection.
   client.on('error', () => undefined);
   await client.connect();
   try {

@@ -1,11 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
-const START_PATIENCE_MS = 30_000;
+const START_DEADLINE_MS = 30_000;
+const RETRY_MS = 50;
 const PACKAGE = new URL('../../package.json', import.meta.url);
 
 export interface Finished {
@@ -35,8 +39,13 @@ function startFlags(): string[] {
   return JSON.parse(readFileSync(PACKAGE, 'utf8')).scripts.start.split(' ').slice(1, -1);
 }
 
-function launch(args: readonly string[], env: Readonly<Record<string, string>>, input?: string): Running {
-  const child = spawn(process.execPath, [...startFlags(), MAIN, ...args], {
+/** Starts the program, or another build of it: the file that `TIDINGS_TEST_MAIN` names. */
+function launch(
+  args: readonly string[],
+  { TIDINGS_TEST_MAIN: main = MAIN, ...env }: Readonly<Record<string, string>>,
+  input?: string,
+): Running {
+  const child = spawn(process.execPath, [...startFlags(), main, ...args], {
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
     stdio: 'pipe',
   });
@@ -48,7 +57,15 @@ function launch(args: readonly string[], env: Readonly<Record<string, string>>, 
     output += chunk;
   });
   child.stdin.end(input ?? '');
-  const finished = once(child, 'close').then(([code]) => ({ code: code as number | null, output }));
+  // A test that fails, or a run that is interrupted, leaves no server behind.
+  const kill = (): void => {
+    child.kill('SIGKILL');
+  };
+  process.once('exit', kill);
+  const finished = once(child, 'close').then(([code]) => {
+    process.off('exit', kill);
+    return { code: code as number | null, output };
+  });
   return { child, output: () => output, finished };
 }
 
@@ -71,7 +88,10 @@ export async function startProcess(env: Record<string, string>): Promise<ServerP
     ...env,
   });
   const url = await new Promise<string>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`It does not listen: ${output()}`)), START_PATIENCE_MS);
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      reject(new Error(`It does not listen: ${output()}`));
+    }, START_DEADLINE_MS);
     const look = (): void => {
       const found = /listens on (http:\S+?);/.exec(output())?.[1];
       if (found) {
@@ -105,3 +125,67 @@ export async function freePort(): Promise<number> {
   await new Promise((resolve) => probe.close(resolve));
   return typeof address === 'object' && address ? address.port : 0;
 }
+
+export interface RunningProxy {
+  readonly url: string;
+  readonly stop: () => Promise<void>;
+}
+
+/** Starts nginx in front of a server, as docs/proxy.md configures it. */
+export async function startNginx(program: string, upstream: string): Promise<RunningProxy> {
+  const folder = mkdtempSync(join(tmpdir(), 'tidings-nginx-'));
+  const port = await freePort();
+  writeFileSync(join(folder, 'nginx.conf'), configuration(folder, port, new URL(upstream).host));
+  const child = spawn(program, ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', 'stderr'], { stdio: 'ignore' });
+  const ended = once(child, 'exit');
+  const deadline = Date.now() + START_DEADLINE_MS;
+  while (!(await accepts(port))) {
+    if (child.exitCode !== null || Date.now() > deadline) {
+      throw new Error('nginx does not listen.');
+    }
+    await pause(RETRY_MS);
+  }
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    await ended;
+    rmSync(folder, { recursive: true, force: true });
+  };
+  return { url: `http://127.0.0.1:${port}`, stop };
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+const configuration = (folder: string, port: number, upstream: string): string => `
+daemon off;
+master_process off;
+pid ${folder}/pid;
+error_log /dev/null;
+events {}
+http {
+  access_log off;
+  client_body_temp_path ${folder}/body;
+  proxy_temp_path ${folder}/proxy;
+  fastcgi_temp_path ${folder}/fastcgi;
+  uwsgi_temp_path ${folder}/uwsgi;
+  scgi_temp_path ${folder}/scgi;
+  map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
+  server {
+    listen 127.0.0.1:${port};
+    location / {
+      proxy_pass http://${upstream};
+      proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;
+    }
+  }
+}
+`;

@@ -3,12 +3,8 @@ import { WebSocket } from 'ws';
 // biome-ignore lint/suspicious/noExplicitAny: the tests look into messages of many shapes, and a wrong shape fails the test.
 type Anything = any;
 
-const PATIENCE_MS = 10_000;
-/** The beginning of a log that no test has. */
-const CURSOR_OF_ANOTHER_LOG = '0123456789abcdef:0-0';
-/** More than how often any subscription has the database and the log read before it is in force. */
-const READS_OF_A_SUBSCRIPTION = 4;
-
+const DEADLINE_MS = 10_000;
+const SIGNAL_INTERVAL_MS = 100;
 /** Waits for values that come one by one. */
 export class Inbox<Value> {
   readonly #values: Value[] = [];
@@ -24,7 +20,7 @@ export class Inbox<Value> {
   }
 
   /** The next value, as soon as it is there. */
-  next(what = 'value', patienceMs = PATIENCE_MS): Promise<Value> {
+  next(what = 'value', deadlineMs = DEADLINE_MS): Promise<Value> {
     const value = this.#values.shift();
     if (value !== undefined) {
       return Promise.resolve(value);
@@ -36,8 +32,8 @@ export class Inbox<Value> {
       };
       const timer = setTimeout(() => {
         this.#waiting.splice(this.#waiting.indexOf(settle), 1);
-        reject(new Error(`No ${what} came within ${patienceMs} ms.`));
-      }, patienceMs);
+        reject(new Error(`No ${what} came within ${deadlineMs} ms.`));
+      }, deadlineMs);
       this.#waiting.push(settle);
     });
   }
@@ -75,7 +71,7 @@ export class RawSocket {
       this.socket.once('error', reject);
     });
     this.opened.catch(() => undefined);
-    // A connection that was refused or reset is told by `opened` and `closed`.
+    // `opened` and `closed` report a connection that was refused or reset.
     this.socket.on('error', () => undefined);
   }
 
@@ -84,8 +80,8 @@ export class RawSocket {
   }
 
   /** The next frame, read as JSON. */
-  async nextJson(patienceMs?: number): Promise<Anything> {
-    return JSON.parse(await this.frames.next('frame', patienceMs));
+  async nextJson(deadlineMs?: number): Promise<Anything> {
+    return JSON.parse(await this.frames.next('frame', deadlineMs));
   }
 
   /** Ends the connection as a network does: without a word. */
@@ -113,14 +109,20 @@ export class Operation {
   }
 
   /** The next result; expects it to have data without errors, and gives the one root field of it. */
-  async event(patienceMs?: number): Promise<Anything> {
-    const result = await this.results.next('event', patienceMs);
+  async event(deadlineMs?: number): Promise<Anything> {
+    const result = await this.results.next('event', deadlineMs);
     if (result.errors) {
       throw new Error(`An error came in place of an event: ${JSON.stringify(result)}`);
     }
     const [event] = Object.values(result.data);
     return event;
   }
+}
+
+/** Gives a signal of typing until a subscription receives one, and returns it: signals are not kept for those who come later. */
+export async function firstTyping(typing: Operation, signal: () => Promise<unknown>): Promise<Anything> {
+  const signals = setInterval(signal, SIGNAL_INTERVAL_MS);
+  return typing.event().finally(() => clearInterval(signals));
 }
 
 /** A client of graphql-transport-ws that hides nothing: it neither reconnects nor retries. */
@@ -170,17 +172,6 @@ export class SocketClient {
   /** Runs an operation that gives one result. */
   async execute(query: string, variables?: Record<string, unknown>): Promise<Anything> {
     return this.start(query, variables).results.next('result');
-  }
-
-  /**
-   * Waits until what was sent before is in force. Operations run side by side; these have the log read first, as all subscriptions do, and are
-   * refused then. Several in a row take longer than any other needs to look up what it is about.
-   */
-  async settle(): Promise<void> {
-    const refused = `subscription { todoChanged(after: "${CURSOR_OF_ANOTHER_LOG}") { action } }`;
-    for (let time = 0; time < READS_OF_A_SUBSCRIPTION; time += 1) {
-      await this.start(refused).ended;
-    }
   }
 
   /** Ends an operation from this side. */

@@ -116,7 +116,7 @@ describe('the chats of somebody', () => {
     expect(anns.results.drain()).toEqual([]);
   });
 
-  it('should not be found by those who hold the uri but have not joined', async () => {
+  it('should not be found by those who know the uri but have not joined', async () => {
     const client = await connect(ben);
     for (const query of [CHATS, MESSAGES, TYPING]) {
       const { ended } = client.start(
@@ -127,7 +127,7 @@ describe('the chats of somebody', () => {
     }
   });
 
-  it('should be told of joining again when they come back', async () => {
+  it('should receive the joining again when they come back', async () => {
     const bens = await follow(ben, CHATS);
     await join(ben);
     await join(ben);
@@ -197,7 +197,7 @@ describe('typing', () => {
   async function watchTyping(): Promise<Operation> {
     const client = await connect(ann);
     const typing = client.start(TYPING, { uri: chat.uri });
-    // Signs of typing are not kept, so only one that arrives proves that the subscription has begun.
+    // Signs of typing are not kept, so only one that arrives shows that the subscription has started.
     for (let arrived = false; !arrived; ) {
       await type(ann);
       arrived = await Promise.race([
@@ -215,7 +215,7 @@ describe('typing', () => {
     return typing;
   }
 
-  it('should be told once, until a message ends it', async () => {
+  it('should be sent once, until a message ends it', async () => {
     await join(ben);
     await join(cat);
     const typing = await watchTyping();
@@ -244,7 +244,7 @@ describe('typing', () => {
     expect(Date.now() - begun).toBeGreaterThan(TYPING_LIFE_MS + 1500);
   });
 
-  it('should be told of one chat only, and need a credential and a part in it', async () => {
+  it('should be sent for one chat only, and need a credential and membership', async () => {
     const typing = await watchTyping();
     const elsewhere = await open();
     await type(ann, elsewhere);

@@ -12,7 +12,7 @@ const SECRET_KEY = '8b9d1bf41e415ecb5f3dbec3102553f92bdbf41227';
 const TODOS = 'subscription ($after: String) { todoChanged(after: $after) { todo { title } } }';
 const MAKE = 'mutation ($title: String!) { createTodo(input: { title: $title }) { __typename } }';
 const RENEW = `mutation ($token: String!) {
-  renewConnection(token: $token) { __typename ... on RenewedConnection { expiresAt user { username } } ... on Error { message } }
+  renewConnection(token: $token) { __typename ... on ConnectionRenewal { expiresAt user { username } } ... on Error { message } }
 }`;
 /** The specification says a second; the machine may be busy. */
 const AT_ONCE_MS = 4000;
@@ -69,15 +69,15 @@ async function open(at: TestApp, person: Person) {
   const todos = socket.start(TODOS, { after });
   const { authorization } = person;
   const stream = await EventStream.open(at.url, { query: TODOS, variables: { after }, authorization });
-  await person.gql(MAKE, { title: 'heard' });
-  expect(await todos.event()).toEqual({ todo: { title: 'heard' } });
-  expect(await stream.event()).toEqual({ todo: { title: 'heard' } });
+  await person.gql(MAKE, { title: 'received' });
+  expect(await todos.event()).toEqual({ todo: { title: 'received' } });
+  expect(await stream.event()).toEqual({ todo: { title: 'received' } });
   return { socket, todos, stream, close: () => Promise.all([socket.close(), stream.close()]) };
 }
 
 type Open = Awaited<ReturnType<typeof open>>;
 
-const hear = (title: string): unknown => database.prepare('INSERT INTO "Todo" ("title") VALUES (?)').run(title);
+const insertTodo = (title: string): unknown => database.prepare('INSERT INTO "Todo" ("title") VALUES (?)').run(title);
 
 async function expectSilence({ socket, todos, stream }: Open, reason: string): Promise<void> {
   const late = sleep(AT_ONCE_MS, 'late' as const, { ref: false });
@@ -87,15 +87,15 @@ async function expectSilence({ socket, todos, stream }: Open, reason: string): P
   });
   expect(await stream.frames.next()).toMatchObject({ event: 'complete' });
   await stream.ended;
-  hear('unheard');
+  insertTodo('not received');
   await app.anonymous.gql('{ cursor }');
   expect([todos.results.drain(), stream.frames.drain()]).toEqual([[], []]);
 }
 
 async function expectHeard({ todos, stream }: Open): Promise<void> {
-  hear('still heard');
+  insertTodo('still received');
   for (const source of [todos, stream]) {
-    while ((await source.event()).todo.title !== 'still heard') {}
+    while ((await source.event()).todo.title !== 'still received') {}
   }
 }
 
@@ -236,7 +236,7 @@ describe('renewing a connection', () => {
         const { token, person } = await signIn(brief.anonymous, username);
         const { data } = await socket.execute(RENEW, { token });
         expect(data.renewConnection).toEqual({
-          __typename: 'RenewedConnection',
+          __typename: 'ConnectionRenewal',
           expiresAt: expect.any(String),
           user: { username },
         });
@@ -262,11 +262,11 @@ describe('renewing a connection', () => {
     const { socket, todos, stream } = await open(app, person);
     const { data } = await socket.execute(RENEW, { token: key });
     const user = { username: person.username };
-    expect(data.renewConnection).toEqual({ __typename: 'RenewedConnection', expiresAt: null, user });
+    expect(data.renewConnection).toEqual({ __typename: 'ConnectionRenewal', expiresAt: null, user });
     await person.gql('mutation { destroyAuthToken }');
     await stream.ended;
-    hear('still heard');
-    expect(await todos.event()).toEqual({ todo: { title: 'still heard' } });
+    insertTodo('still received');
+    expect(await todos.event()).toEqual({ todo: { title: 'still received' } });
     expect(await socket.execute('{ viewer { username } }')).toEqual({ data: { viewer: user } });
     await person.with(`Token ${key}`).gql('mutation { destroyAuthToken }');
     expect(await socket.closed).toEqual({ code: 4403, reason: ENDED });

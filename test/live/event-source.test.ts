@@ -11,7 +11,7 @@ import { EventStream } from './streams.ts';
 const PASSWORD = 'a good long password';
 const MAKE = 'mutation ($title: String!) { createTodo(input: { title: $title }) { __typename } }';
 /** A client that was cut off waits for three seconds before it comes back. */
-const PATIENCE_MS = 15_000;
+const DEADLINE_MS = 15_000;
 
 const database = privateDatabase();
 const open = new Set<Socket>();
@@ -62,7 +62,7 @@ const cut = (): void => {
 };
 const make = (title: string): Promise<unknown> => new Person(server.url, ann.authorization, 'ann').gql(MAKE, { title });
 
-/** What a browser has, behind the proxy, with the titles that it is told and how often it came to be connected. */
+/** What a browser has, behind the proxy, with the titles that it receives and how often it has connected. */
 async function listen(query: string) {
   const titles = new Inbox<string>();
   const state = { opened: 0, completed: 0 };
@@ -96,7 +96,7 @@ async function begin(titles: Inbox<string>): Promise<void> {
 
 async function expectTitles(titles: Inbox<string>, expected: readonly string[]): Promise<void> {
   for (const title of expected) {
-    expect(await titles.next('event', PATIENCE_MS)).toBe(title);
+    expect(await titles.next('event', DEADLINE_MS)).toBe(title);
   }
   expect(titles.drain()).toEqual([]);
 }

@@ -33,7 +33,7 @@ afterAll(async () => {
 });
 afterEach(() => Promise.all(clients.splice(0).map((client) => client.close())));
 
-/** What one person is told of one type from now on; `narrowed` is the text of arguments. */
+/** The events that one person receives of one type from now on; `narrowed` is the text of arguments. */
 async function watch(person: Person, type: Type, narrowed = ''): Promise<Operation> {
   const after = await endOfLog(app);
   const client = await SocketClient.open(app.url, person.authorization);
@@ -127,7 +127,7 @@ describe('the events of one object', () => {
     },
   );
 
-  it('should hold the object as that change left it, though it was changed again since', async () => {
+  it('should carry the object as that change left it, though it was changed again since', async () => {
     const events = await watch(ann, 'Todo');
     database.exec(`
       BEGIN;
@@ -209,14 +209,14 @@ describe('entering and leaving', () => {
     const staffs = await watch(staff, 'Todo');
     const everybodys = await watch(app.anonymous, 'Todo');
     const steps = [
-      { owner: idOf(ben), told: { anns: 'DELETED', bens: 'CREATED', staffs: 'UPDATED' } },
-      { owner: null, told: { anns: 'CREATED', bens: 'UPDATED', staffs: 'UPDATED', everybodys: 'CREATED' } },
-      { owner: idOf(ann), told: { anns: 'UPDATED', bens: 'DELETED', staffs: 'UPDATED', everybodys: 'DELETED' } },
+      { owner: idOf(ben), received: { anns: 'DELETED', bens: 'CREATED', staffs: 'UPDATED' } },
+      { owner: null, received: { anns: 'CREATED', bens: 'UPDATED', staffs: 'UPDATED', everybodys: 'CREATED' } },
+      { owner: idOf(ann), received: { anns: 'UPDATED', bens: 'DELETED', staffs: 'UPDATED', everybodys: 'DELETED' } },
     ];
     const watchers: Readonly<Record<string, Operation>> = { anns, bens, staffs, everybodys };
-    for (const { owner, told } of steps) {
+    for (const { owner, received } of steps) {
       database.prepare('UPDATE "Todo" SET "ownerId" = ? WHERE "id" = ?').run(owner, id);
-      for (const [name, action] of Object.entries(told)) {
+      for (const [name, action] of Object.entries(received)) {
         expect(await watchers[name]?.event(), name).toMatchObject({ action, id });
       }
     }
@@ -233,7 +233,7 @@ describe('entering and leaving', () => {
   });
 });
 
-describe('who is told', () => {
+describe('recipients', () => {
   it('should be the owner and staff of private rows, and everybody of those without an owner', async () => {
     const watchers = await Promise.all([ann, ben, staff, app.anonymous].map((person) => watch(person, 'Todo')));
     const [anns, bens, staffs, everybodys] = watchers as [Operation, Operation, Operation, Operation];
@@ -295,9 +295,9 @@ describe('many rows at once', () => {
     const events = await watch(ann, 'Todo');
     expect((await ann.gql(UPDATE_MANY, { ids })).updateTodos.todos).toHaveLength(3);
     expect((await ann.gql(DELETE_MANY, { ids })).deleteTodos.ids).toHaveLength(3);
-    const told = await Promise.all(Array.from({ length: 6 }, () => events.event()));
-    const idsOf = (action: string): string[] => told.filter((event) => event.action === action).map(({ id }) => id);
-    expect(told.map(({ action }) => action)).toEqual([...Array(3).fill('UPDATED'), ...Array(3).fill('DELETED')]);
+    const received = await Promise.all(Array.from({ length: 6 }, () => events.event()));
+    const idsOf = (action: string): string[] => received.filter((event) => event.action === action).map(({ id }) => id);
+    expect(received.map(({ action }) => action)).toEqual([...Array(3).fill('UPDATED'), ...Array(3).fill('DELETED')]);
     expect(idsOf('UPDATED').toSorted()).toEqual(ids.toSorted());
     expect(idsOf('DELETED').toSorted()).toEqual(ids.toSorted());
   });
@@ -310,12 +310,12 @@ describe('many rows at once', () => {
     ];
     const [todos, lists] = [await watch(ann, 'Todo', `listId: "${listId}"`), await watch(ann, 'TodoList')];
     await remove(ann, 'TodoList', listId);
-    const told = [await todos.event(), await todos.event()];
-    expect(told).toMatchObject([
+    const received = [await todos.event(), await todos.event()];
+    expect(received).toMatchObject([
       { action: 'DELETED', todo: null },
       { action: 'DELETED', todo: null },
     ]);
-    expect(told.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+    expect(received.map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
     await expectEvents(lists, ['DELETED', listId]);
   });
 

@@ -10,7 +10,7 @@ import { freePort, type ServerProcess, startProcess } from '../kit/process.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const EXAMPLES = ['graphql-ws.js', 'apollo.js', 'urql.js'];
-const PATIENCE_MS = 20_000;
+const DEADLINE_MS = 20_000;
 
 const database = privateDatabase();
 let port: number;
@@ -35,9 +35,9 @@ afterAll(async () => {
 const make = (title: string): Promise<unknown> =>
   ann.gql('mutation ($title: String!) { createTodo(input: { title: $title }) { ... on Todo { id } } }', { title });
 
-/** Waits until the output of a process holds a text. */
+/** Waits until the output of a process contains a text. */
 async function printed(child: ChildProcess, output: () => string, text: string): Promise<void> {
-  const deadline = AbortSignal.timeout(PATIENCE_MS);
+  const deadline = AbortSignal.timeout(DEADLINE_MS);
   while (!output().includes(text)) {
     await once(child.stdout ?? child, 'data', { signal: deadline });
   }
@@ -49,8 +49,8 @@ describeWith('curl', 'the example curl.sh', () => follows('curl.sh'));
 function follows(name: string): void {
   const file = `${ROOT}examples/${name}`;
 
-  it('should stand in the README as it is', () => {
-    expect(readFileSync(`${ROOT}README.md`, 'utf8')).toContain(readFileSync(file, 'utf8').trim());
+  it('should be in docs/clients.md as it is', () => {
+    expect(readFileSync(`${ROOT}docs/clients.md`, 'utf8')).toContain(readFileSync(file, 'utf8').trim());
   });
 
   it('should miss nothing of what happens while the server is away', async () => {

@@ -9,7 +9,7 @@ export const WATCH = 'subscription ($after: String) { todoChanged(after: $after)
 
 const PASSWORD = 'a good long password';
 /** The machine may be busy with other tests. */
-const PATIENCE_MS = 15_000;
+const DEADLINE_MS = 15_000;
 
 /** A server in a process of its own, which does not share this one's time and memory, and somebody else who writes. */
 export interface Flooded {
@@ -69,6 +69,6 @@ export async function follow(
 /** Reads events of todos with these titles, and no others. */
 export async function expectInOrder(events: Operation, titles: readonly string[]): Promise<void> {
   for (const title of titles) {
-    expect((await events.event(PATIENCE_MS)).todo.title).toBe(title);
+    expect((await events.event(DEADLINE_MS)).todo.title).toBe(title);
   }
 }

@@ -2,14 +2,13 @@ import { once } from 'node:events';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from '../kit/app.ts';
-import { DEFECT, INSIDES } from '../kit/insides.ts';
-import type { Person } from '../kit/person.ts';
+import { DEFECT, INSIDES, type Person } from '../kit/person.ts';
 import { RawSocket, SocketClient } from '../kit/socket.ts';
 import { among, body, junkText, URI, value } from '../rest/arbitraries.ts';
 
 const RUNS = 600;
 const TIMEOUT_MS = 240_000;
-const PATIENCE_MS = 10_000;
+const DEADLINE_MS = 10_000;
 /** What the sender has broken is the sender's fault: 1002 to 1009 of RFC 6455, 44xx of GraphQL's protocol. */
 const SENDERS_FAULT = /^(100[2-9]|44\d\d)$/;
 
@@ -43,24 +42,24 @@ describe('a socket', () => {
   it('should answer anything soundly, or end for a reason', { timeout: TIMEOUT_MS }, async () => {
     const bystander = await SocketClient.open(app.url, ann.authorization);
     const todos = bystander.start('subscription { todoChanged { todo { title } } }');
-    const property = fc.asyncProperty(fc.constantFrom(GRAPHQL, GRAPHQL, CHAT), frames, async (door, sent) => {
+    const property = fc.asyncProperty(fc.constantFrom(GRAPHQL, GRAPHQL, CHAT), frames, async (endpoint, sent) => {
       const headers = { authorization: ann.authorization ?? '' };
-      const raw = new RawSocket(`${app.url}${door.path}`, { protocols: door.protocols, headers });
+      const raw = new RawSocket(`${app.url}${endpoint.path}`, { protocols: endpoint.protocols, headers });
       await raw.opened;
-      for (const each of [...door.greeting, ...sent]) {
+      for (const each of [...endpoint.greeting, ...sent]) {
         raw.socket.send(each);
       }
-      const ponged = once(raw.socket, 'pong', { signal: AbortSignal.timeout(PATIENCE_MS) });
+      const ponged = once(raw.socket, 'pong', { signal: AbortSignal.timeout(DEADLINE_MS) });
       raw.socket.ping();
       const closing = await Promise.race([ponged.then(() => null), raw.closed]);
       ponged.catch(() => undefined);
       expect(closing === null || SENDERS_FAULT.test(String(closing.code)), JSON.stringify(closing)).toBe(true);
       raw.terminate();
       await raw.closed;
-      for (const heard of raw.frames.drain()) {
-        expect(() => JSON.parse(heard)).not.toThrow();
-        expect(heard).not.toMatch(INSIDES);
-        expect(heard).not.toMatch(DEFECT);
+      for (const received of raw.frames.drain()) {
+        expect(() => JSON.parse(received)).not.toThrow();
+        expect(received).not.toMatch(INSIDES);
+        expect(received).not.toMatch(DEFECT);
       }
     });
     await fc.assert(property, { numRuns: RUNS, endOnFailure: true });

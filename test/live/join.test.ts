@@ -16,7 +16,7 @@ const PAGE = `query ($after: String) {
 }`;
 const ROUNDS = [1, 2];
 const WRITES = 3000;
-const PATIENCE_MS = 20_000;
+const DEADLINE_MS = 20_000;
 
 /** Writes todos as fast as it can: makes, changes and deletes them, alone and several at once. */
 const WRITER = `
@@ -82,15 +82,15 @@ afterAll(async () => {
 const overSocket = async (after: string): Promise<Source> => {
   const client = await SocketClient.open(app.url, null);
   const events = client.start(WATCH, { after });
-  return { next: () => events.event(PATIENCE_MS), cut: () => client.raw.terminate() };
+  return { next: () => events.event(DEADLINE_MS), cut: () => client.raw.terminate() };
 };
 const overStream = async (after: string): Promise<Source> => {
   const stream = await EventStream.open(app.url, { query: WATCH, variables: { after } });
-  return { next: () => stream.event(PATIENCE_MS), cut: () => stream.response.destroy() };
+  return { next: () => stream.event(DEADLINE_MS), cut: () => stream.response.destroy() };
 };
 const overResumedStream = async (lastEventId: string): Promise<Source> => {
   const stream = await EventStream.open(app.url, { query: WATCH, headers: { 'last-event-id': lastEventId } });
-  return { next: () => stream.event(PATIENCE_MS), cut: () => stream.response.destroy() };
+  return { next: () => stream.event(DEADLINE_MS), cut: () => stream.response.destroy() };
 };
 const TRANSPORTS = [
   { name: 'a socket', connect: overSocket },
@@ -132,7 +132,7 @@ function apply(rows: Map<string, Row>, { action, id, todo }: Event): void {
 const seqOf = (cursor: string): number => Number(/:(\d+)-/.exec(cursor)?.[1]);
 const byId = (rows: Iterable<Row>): Row[] => [...rows].toSorted((a, b) => Number(a.id) - Number(b.id));
 
-/** What the log holds after a cursor: every change of a todo is an event, since all of them are everybody's. */
+/** The changes in the log after a cursor: every change of a todo is an event, since all of them are everybody's. */
 const loggedAfter = (cursor: string): number[] =>
   database
     .prepare<[number], number>(`SELECT "seq" FROM "Change" WHERE "model" = 'Todo' AND "seq" > ? ORDER BY "seq"`)

@@ -5,7 +5,7 @@ import { expectInOrder, type Flooded, follow, startFlooded, titlesOf, WATCH } fr
 import { EventStream } from './streams.ts';
 
 /** A hundred thousand events take a while on a busy machine. */
-const PATIENCE_MS = 90_000;
+const DEADLINE_MS = 90_000;
 
 let server: Flooded;
 
@@ -57,6 +57,6 @@ describe('the memory of the server', () => {
       await stream.close();
       await client.close();
     },
-    PATIENCE_MS,
+    DEADLINE_MS,
   );
 });

@@ -1,8 +1,7 @@
 import Sqlite from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from '../kit/app.ts';
-import { INSIDES } from '../kit/insides.ts';
-import type { GraphQLAnswer, Person } from '../kit/person.ts';
+import { type GraphQLAnswer, INSIDES, type Person } from '../kit/person.ts';
 import { type Operation, SocketClient } from '../kit/socket.ts';
 
 const NOWHERE = '0123456789abcde';
@@ -39,11 +38,11 @@ async function watchTodos(client: SocketClient, person: Person): Promise<Operati
 }
 
 async function expectStillLive(todos: Operation, person: Person): Promise<void> {
-  await makeTodo(person, 'still heard');
-  expect(await todos.event()).toEqual({ todo: { title: 'still heard' } });
+  await makeTodo(person, 'still received');
+  expect(await todos.event()).toEqual({ todo: { title: 'still received' } });
 }
 
-/** The errors of an operation that has failed, whichever way the protocol tells them. */
+/** The errors of an operation that has failed, in whichever way the protocol sends them. */
 async function errorsOf({ ended, results }: Operation): Promise<NonNullable<GraphQLAnswer['errors']>> {
   const errors = await ended;
   const [result, ...more] = results.drain();
@@ -70,7 +69,7 @@ describe('operations on one socket', () => {
     const client = await connect(ann);
     const todos = await watchTodos(client, ann);
     client.stop(todos);
-    await client.settle();
+    await app.subscribed(0);
     const others = await watchTodos(client, ann);
     await expectStillLive(others, ann);
     expect(todos.results.drain()).toEqual([]);

@@ -40,17 +40,17 @@ interface Credentials {
   readonly headers?: Record<string, string>;
 }
 
-/** A socket that was opened and has asked to be let in. */
-async function knock({ payload, headers = {} }: Credentials = {}, url = app.url): Promise<RawSocket> {
+/** Opens a socket and sends ConnectionInit. */
+async function openSocket({ payload, headers = {} }: Credentials = {}, url = app.url): Promise<RawSocket> {
   const socket = dial(url, { protocols: [PROTOCOL], headers });
   await socket.opened;
   socket.send({ type: 'connection_init', ...(payload !== undefined && { payload }) });
   return socket;
 }
 
-/** A socket that was let in. */
+/** Opens a socket and waits for ConnectionAck. */
 async function connect(credentials: Credentials = {}, url = app.url): Promise<RawSocket> {
-  const socket = await knock(credentials, url);
+  const socket = await openSocket(credentials, url);
   expect(await socket.nextJson()).toEqual({ type: 'connection_ack' });
   return socket;
 }
@@ -135,15 +135,15 @@ describe('a socket', () => {
     },
   );
 
-  it('should be closed with 4401 when an operation comes before the socket asked to be let in', async () => {
+  it('should be closed with 4401 when an operation comes before ConnectionInit', async () => {
     const socket = dial();
     await socket.opened;
     subscribe(socket, '1', { query: WATCH });
     expect(await socket.closed).toMatchObject({ code: 4401 });
   });
 
-  it('should be closed with 4401 when an operation comes before the socket was let in', async () => {
-    const socket = await knock({ payload: { authorization: ann.authorization } });
+  it('should be closed with 4401 when an operation comes before ConnectionAck', async () => {
+    const socket = await openSocket({ payload: { authorization: ann.authorization } });
     subscribe(socket, '1', { query: WATCH });
     expect(await socket.closed).toMatchObject({ code: 4401 });
   });
@@ -152,7 +152,7 @@ describe('a socket', () => {
     'should be closed with 4403 and a reason when it brings the credential %j',
     async (authorization) => {
       for (const credentials of [{ payload: { authorization } }, { headers: { authorization } }]) {
-        const socket = await knock(credentials);
+        const socket = await openSocket(credentials);
         expect(await socket.closed).toEqual({ code: 4403, reason: expect.stringMatching(/^[A-Z].+\.$/) });
         expect(socket.frames.drain()).toEqual([]);
       }
@@ -166,7 +166,7 @@ describe('a socket', () => {
     },
   );
 
-  it('should be closed with 4408 when it never asks to be let in', async () => {
+  it('should be closed with 4408 when it never sends ConnectionInit', async () => {
     const socket = dial();
     expect(await socket.closed).toMatchObject({ code: 4408 });
   });
@@ -178,7 +178,7 @@ describe('a socket', () => {
     expect(await socket.closed).toMatchObject({ code: 4409, reason: expect.stringContaining('same') });
   });
 
-  it('should be closed with 4429 when it asks twice to be let in', async () => {
+  it('should be closed with 4429 when it sends ConnectionInit twice', async () => {
     const socket = await connect();
     socket.send({ type: 'connection_init' });
     expect(await socket.closed).toMatchObject({ code: 4429 });
@@ -204,7 +204,7 @@ describe('a socket', () => {
     }
   });
 
-  it('should answer pings of the protocol before and after it was let in, and those of WebSocket', async () => {
+  it('should answer pings of the protocol before and after ConnectionAck, and those of WebSocket', async () => {
     const socket = dial();
     await socket.opened;
     socket.send({ type: 'ping' });
@@ -220,13 +220,13 @@ describe('a socket', () => {
   });
 });
 
-describe('the places of a user', () => {
+describe('the connection limit of a user', () => {
   it('should be as many as allowed, counted on open sockets only, and not for anonymous callers', async () => {
     const small = await startApp({ USER_MAX_SOCKETS: '2' });
     try {
       const [ben, cat] = [await small.signUp('ben'), await small.signUp('cat')];
       const [first] = [await connectAs(ben), await connectAs(ben)];
-      const third = await knock({ payload: { authorization: ben.authorization } }, small.url);
+      const third = await openSocket({ payload: { authorization: ben.authorization } }, small.url);
       expect(await third.closed).toMatchObject({ code: 4429 });
       await connectAs(cat);
       await Promise.all(Array.from({ length: 4 }, () => connect({}, small.url)));
@@ -273,7 +273,7 @@ describe('the credential of a socket', () => {
 });
 
 describe('operations', () => {
-  it('should be told apart by whatever id they have', async () => {
+  it('should be distinguished by whatever id they have', async () => {
     const socket = await connect();
     for (const id of ['__proto__', 'constructor', '"}', '🍏', ' ', 'x'.repeat(500)]) {
       expect(await run(socket, id, { query: '{ __typename }' })).toEqual([

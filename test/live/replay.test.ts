@@ -39,12 +39,12 @@ const add = (...titles: string[]): void => {
 };
 
 async function read(operation: Operation, count: number): Promise<string[]> {
-  const told: string[] = [];
-  while (told.length < count) {
+  const received: string[] = [];
+  while (received.length < count) {
     const { action, todo } = await operation.event();
-    told.push(`${action} ${todo?.title ?? ''}`);
+    received.push(`${action} ${todo?.title ?? ''}`);
   }
-  return told;
+  return received;
 }
 
 /** The code that answers a subscription from a cursor. */
@@ -123,13 +123,13 @@ describe('a cursor', () => {
       client.start(TODOS, { after: null }),
     ];
     for (const operation of operations) {
-      // Nothing tells that it has begun but an event.
-      let told: unknown;
-      while (told === undefined) {
+      // Only an event shows that the subscription has started.
+      let received: unknown;
+      while (received === undefined) {
         add('probe');
-        told = await operation.event(200).catch(() => undefined);
+        received = await operation.event(200).catch(() => undefined);
       }
-      expect(told).toMatchObject({ action: 'CREATED', todo: { title: 'probe' } });
+      expect(received).toMatchObject({ action: 'CREATED', todo: { title: 'probe' } });
     }
   });
 });

@@ -91,8 +91,7 @@ describe('a stream', () => {
   it('should say now and then that it is alive', async () => {
     const stream = await open(WATCH);
     const before = stream.comments;
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    expect(stream.comments - before).toBeGreaterThan(3);
+    await expect.poll(() => stream.comments - before, { timeout: 5000 }).toBeGreaterThan(3);
     expect(stream.frames.drain()).toEqual([]);
   });
 
@@ -125,7 +124,7 @@ describe('a stream', () => {
     ['the cursor of another log', WATCH, { after: '0123456789abcdef:0-0' }, 'RESYNC_REQUIRED'],
     ['an unknown chat', 'subscription { chatMessageChanged(uri: "0123456789abcde") { id } }', {}, 'NOT_FOUND'],
     ['a failing query', '{ nodes(nodeIds: ["junk"]) { nodeId } }', {}, 'BAD_INPUT'],
-  ])('should tell of %s and complete', async (_what, query, variables, code) => {
+  ])('should report %s and complete', async (_what, query, variables, code) => {
     const stream = await open(query, { variables });
     const { errors } = await stream.result();
     expect(errors[0].message).toEqual(expect.any(String));
@@ -134,7 +133,7 @@ describe('a stream', () => {
     await stream.ended;
   });
 
-  it('should tell of a missing or refused credential and complete', async () => {
+  it('should report a missing or refused credential and complete', async () => {
     for (const person of [app.anonymous, ann.with('Bearer junk'), ann.with('Token 0')]) {
       const stream = await open('subscription { postChanged { id } }', { person });
       expect(stream.response.statusCode).toBe(200);

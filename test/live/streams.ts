@@ -9,7 +9,7 @@ type Anything = any;
 /** A cursor after everything that was written before the call; `Query.cursor` may lie a little earlier. */
 export async function endOfLog({ app }: TestApp): Promise<string> {
   const { feed } = app.services;
-  return feed.cursorOf(await feed.refresh());
+  return feed.encodePosition(await feed.refresh());
 }
 
 /** One server-sent event. */
@@ -59,8 +59,8 @@ export class EventStream {
   }
 
   /** The result that comes next; fails when the stream completes instead. */
-  async result(patienceMs?: number): Promise<Anything> {
-    const frame = await this.frames.next('frame', patienceMs);
+  async result(deadlineMs?: number): Promise<Anything> {
+    const frame = await this.frames.next('frame', deadlineMs);
     if (frame.event !== 'next') {
       throw new Error(`No result, but ${JSON.stringify(frame)}`);
     }
@@ -68,8 +68,8 @@ export class EventStream {
   }
 
   /** The next result; expects it to have data without errors, and gives the one root field of it. */
-  async event(patienceMs?: number): Promise<Anything> {
-    const { data, errors } = await this.result(patienceMs);
+  async event(deadlineMs?: number): Promise<Anything> {
+    const { data, errors } = await this.result(deadlineMs);
     if (errors) {
       throw new Error(`An error came in place of an event: ${JSON.stringify(errors)}`);
     }

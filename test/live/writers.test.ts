@@ -42,19 +42,19 @@ async function watch(query: string, person = ann): Promise<Operation> {
 
 /** The next so many events: their actions, and what they are about. */
 async function read(operation: Operation, count: number): Promise<string[]> {
-  const told: string[] = [];
-  while (told.length < count) {
+  const received: string[] = [];
+  while (received.length < count) {
     const { action, id, todo, note } = await operation.event();
-    told.push(`${action} ${todo?.title ?? note?.title ?? id}`);
+    received.push(`${action} ${todo?.title ?? note?.title ?? id}`);
   }
-  return told;
+  return received;
 }
 
 const newest = (table: string): number =>
   database.prepare<[], { id: number }>(`SELECT max("id") AS "id" FROM "${table}"`).get()?.id ?? 0;
 
 describe('another connection', () => {
-  it('should be heard, a thousand rows in one statement included, in their order', async () => {
+  it('should lead to events, a thousand rows in one statement included, in their order', async () => {
     const todos = await watch(TODOS);
     database.exec(`
       WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
@@ -70,7 +70,7 @@ describe('another connection', () => {
     expect((await read(todos, 1000)).every((event) => event.startsWith('DELETED '))).toBe(true);
   });
 
-  it('should be heard when it empties a table without a condition', async () => {
+  it('should lead to events when it empties a table without a condition', async () => {
     database.exec('DELETE FROM "Note"');
     const notes = await watch(NOTES);
     database.exec(`${ADD_NOTE} ('a', '', 0, '', ''), ('b', '', 0, '', '')`);
@@ -80,7 +80,7 @@ describe('another connection', () => {
     expect(await read(notes, 2)).toEqual([`DELETED ${last - 1}`, `DELETED ${last}`]);
   });
 
-  it('should be heard when rows go with what they hang on', async () => {
+  it('should lead to events when rows are deleted by a cascade', async () => {
     const listId = database
       .prepare('INSERT INTO "TodoList" ("name", "ownerId") VALUES (?, ?)')
       .run('x', annsId).lastInsertRowid;
@@ -91,7 +91,7 @@ describe('another connection', () => {
     expect((await read(todos, 2)).toSorted()).toEqual(ids.map((id) => `DELETED ${id}`).toSorted());
   });
 
-  it('should not be heard before it commits, nor of what it rolls back', async () => {
+  it('should lead to no events before it commits, nor for what it rolls back', async () => {
     const todos = await watch(TODOS);
     const add = (title: string) => `INSERT INTO "Todo" ("title", "ownerId") VALUES ('${title}', ${annsId})`;
     database.exec(`BEGIN; ${add('kept')}; SAVEPOINT s; ${add('undone')}; ROLLBACK TO s; ${add('kept, too')}`);
@@ -103,7 +103,7 @@ describe('another connection', () => {
     expect(await read(todos, 1)).toEqual(['CREATED last']);
   });
 
-  it('should be heard of an upsert as what it comes to', async () => {
+  it('should lead to the event of the effect of an upsert', async () => {
     const todos = await watch(TODOS);
     const place = (title: string, otherwise: string) =>
       database.exec(
@@ -116,7 +116,7 @@ describe('another connection', () => {
     expect(await read(todos, 3)).toEqual(['CREATED first', 'UPDATED second', 'DELETED 900002']);
   });
 
-  it('should be heard when it gives a row another id', async () => {
+  it('should lead to events when it gives a row another id', async () => {
     const todos = await watch(TODOS);
     database.exec(`INSERT INTO "Todo" ("id", "title", "ownerId") VALUES (700003, 'moved', ${annsId})`);
     database.exec('UPDATE "Todo" SET "id" = 700004 WHERE "id" = 700003');
@@ -132,7 +132,7 @@ describe('another process on the same file', () => {
   });
   afterAll(() => other.stop());
 
-  it('should be heard, and hear', async () => {
+  it('should cause events, and receive them', async () => {
     const there = new Person(other.url, ann.authorization, 'ann');
     const here = await watch(TODOS);
     const after = await endOfLog(app);
@@ -164,7 +164,7 @@ describe('another process on the same file', () => {
 describeWith('sqlite3', 'the shell of SQLite', (sqlite3) => {
   const shell = (sql: string): string => execFileSync(sqlite3, [app.databasePath], { input: sql, encoding: 'utf8' });
 
-  it('should be heard', async () => {
+  it('should lead to events', async () => {
     const [todos, notes] = [await watch(TODOS), await watch(NOTES)];
     shell(`
       INSERT INTO Todo (title, ownerId) VALUES ('by shell', ${annsId});
@@ -180,7 +180,7 @@ describeWith('sqlite3', 'the shell of SQLite', (sqlite3) => {
 });
 
 describe('the log', () => {
-  it('should hold no secret and no address', async () => {
+  it('should contain no secret and no address', async () => {
     const secrets: string[] = [];
     const take = (): void => {
       for (const table of ['User', 'Session', 'AuthToken']) {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { privateDatabase } from '../kit/app.ts';
 import { Person } from '../kit/person.ts';
 import { type ServerProcess, startProcess } from '../kit/process.ts';
-import { SocketClient } from '../kit/socket.ts';
+import { firstTyping, SocketClient } from '../kit/socket.ts';
 
 const WORKERS = 3;
 /** Far more connections than workers, so that each worker has some. */
@@ -35,10 +35,14 @@ function childrenOf(pid: number): number[] {
 }
 
 describe('several workers on one file', () => {
-  it('should each tell their subscribers of what the others write', async () => {
+  it('should each send their subscribers what the others write', async () => {
+    const { cursor } = await anyone.gql('{ cursor }');
     const clients = await Promise.all(Array.from({ length: CLIENTS }, () => SocketClient.open(server.url, null)));
-    const streams = clients.map((client) => client.start('subscription { todoChanged { action todo { title } } }'));
-    await Promise.all(clients.map((client) => client.settle()));
+    const streams = clients.map((client) =>
+      client.start('subscription ($after: String) { todoChanged(after: $after) { action todo { title } } }', {
+        after: cursor,
+      }),
+    );
     const titles = Array.from({ length: 20 }, (_, index) => `todo ${index}`);
     for (const title of titles) {
       await make(title);
@@ -77,7 +81,7 @@ describe('several workers on one file', () => {
     await Promise.all(clients.map((client) => client.close()));
   });
 
-  it('should each tell who is typing, wherever the sign was given', async () => {
+  it('should each send who is typing, in whatever process the signal was sent', async () => {
     await anyone.gql(
       'mutation { signUp(input: { username: "ann", password: "a good long password" }) { __typename } }',
     );
@@ -89,10 +93,9 @@ describe('several workers on one file', () => {
     const streams = clients.map((client) =>
       client.start('subscription ($uri: String!) { chatTyping(uri: $uri) { users { username } } }', { uri }),
     );
-    await Promise.all(clients.map((client) => client.settle()));
-    await ann.gql('mutation ($uri: String!) { setTyping(uri: $uri) }', { uri });
+    const signal = () => ann.gql('mutation ($uri: String!) { setTyping(uri: $uri) }', { uri });
     for (const stream of streams) {
-      expect(await stream.event()).toEqual({ users: [{ username: 'ann' }] });
+      expect(await firstTyping(stream, signal)).toEqual({ users: [{ username: 'ann' }] });
     }
     await ann.gql('mutation ($uri: String!) { sendMessage(uri: $uri, message: "done") { __typename } }', { uri });
     for (const stream of streams) {

@@ -9,7 +9,7 @@ import { PostgresLog } from '../../src/changes/postgres-log.ts';
 import { installPostgresTriggers } from '../../src/changes/postgres-triggers.ts';
 import { migratePostgres } from '../../src/database/migrate-postgres.ts';
 import { PostgresPeers } from '../../src/database/postgres-peers.ts';
-import { SLICES } from '../../src/slices.ts';
+import { MODELS } from '../../src/slices.ts';
 import { createDatabase, type PostgresDatabase, runSql } from '../kit/postgres.ts';
 import { describeWith } from '../kit/present.ts';
 
@@ -34,7 +34,7 @@ const script = fc.record<Script>({
     fc.record({
       row: fc.nat(ROWS - 1),
       kind: fc.constantFrom('insert', 'update', 'update', 'note'),
-      // Most are short; a long one holds the horizon back while others overtake it.
+      // Most are short; a long one delays the horizon while others overtake it.
       restMs: fc.oneof({ weight: 5, arbitrary: fc.nat(3) }, { weight: 1, arbitrary: fc.nat(60) }),
     }),
     { minLength: 1, maxLength: 4 },
@@ -51,7 +51,7 @@ describeWith('postgres', 'the log over PostgreSQL, while transactions overlap', 
 
   beforeAll(async () => {
     database = await createDatabase();
-    const models = loggedModels(Object.assign({}, ...SLICES.map((slice) => slice.log)));
+    const models = loggedModels(MODELS);
     await migratePostgres(database.url, (client) => installPostgresTriggers(client, models));
     peers = new PostgresPeers(database.url, 10_000);
     log = await PostgresLog.open({ url: database.url, timeoutMs: 10_000, settings: '', models, peers });
@@ -115,7 +115,7 @@ describeWith('postgres', 'the log over PostgreSQL, while transactions overlap', 
     );
   }
 
-  /** Reads until told to stop and nothing is left; `read` gives what comes after a position. */
+  /** Reads until it is stopped and nothing is left; `read` returns the changes after a position. */
   async function follow<Item>(
     from: LogPosition,
     read: (from: LogPosition) => Promise<{ items: readonly Item[]; upTo: LogPosition }>,
@@ -195,7 +195,7 @@ describeWith('postgres', 'the log over PostgreSQL, while transactions overlap', 
     expect(changes.map(({ after }) => after?.['title'])).toEqual(['first', 'second']);
   });
 
-  it('should not be held back by transactions that only read, nor by those that rolled back to a savepoint', async () => {
+  it('should not be delayed by transactions that only read, nor by those that rolled back to a savepoint', async () => {
     const { upTo: start } = await read(LOG_START, 1_000_000);
     const [reader, undone, quick] = writers;
     await reader?.query('BEGIN ISOLATION LEVEL SERIALIZABLE');
@@ -204,16 +204,20 @@ describeWith('postgres', 'the log over PostgreSQL, while transactions overlap', 
     await undone?.query('SAVEPOINT here');
     await undone?.query(`INSERT INTO "Todo" ("title") VALUES ('undone')`);
     await undone?.query('ROLLBACK TO here');
-    await quick?.query(`INSERT INTO "Todo" ("title") VALUES ('told')`);
+    await quick?.query(`INSERT INTO "Todo" ("title") VALUES ('delivered')`);
     const { changes } = await read(start, 10);
-    expect(changes.map(({ after }) => after?.['title'])).toEqual(['told']);
-    // What it writes after the savepoint holds the horizon again.
+    expect(changes.map(({ after }) => after?.['title'])).toEqual(['delivered']);
+    // What it writes after the savepoint delays the horizon again.
     await undone?.query(`INSERT INTO "Todo" ("title") VALUES ('kept')`);
     await quick?.query(`INSERT INTO "Todo" ("title") VALUES ('behind')`);
     expect((await read(start, 10)).changes).toHaveLength(1);
     await undone?.query('COMMIT');
     await reader?.query('COMMIT');
-    expect((await read(start, 10)).changes.map(({ after }) => after?.['title'])).toEqual(['told', 'kept', 'behind']);
+    expect((await read(start, 10)).changes.map(({ after }) => after?.['title'])).toEqual([
+      'delivered',
+      'kept',
+      'behind',
+    ]);
   });
 
   it('should log what TRUNCATE takes away, row by row', async () => {

@@ -13,7 +13,7 @@ describeWith('postgres', 'every client, over three nodes and PostgreSQL', () => 
   }, 60_000);
   afterAll(() => world.close());
 
-  it('should see what a query would tell it, hopping from node to node', { timeout: TIMEOUT_MS }, async () => {
+  it('should see what a query would return, hopping from node to node', { timeout: TIMEOUT_MS }, async () => {
     const tally: Tally = { steps: 0, events: 0, watchers: 0 };
     await consultOracle(world, { numRuns: RUNS, tally });
     expect(tally.events).toBeGreaterThan(RUNS * 10);

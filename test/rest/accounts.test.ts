@@ -42,7 +42,7 @@ beforeAll(async () => {
 afterAll(() => app.close());
 
 const MIXED =
-  'Enter a valid username. Its letters have to be of one script in modern use, not Latin and Cyrillic together, say.';
+  'Enter a valid username. All its letters must be of one modern script: not Latin and Cyrillic together, for example.';
 
 /** What comes back for a new account. */
 const made = (username: string, email = ''): RegExp =>
@@ -222,7 +222,7 @@ describe('one’s own account', () => {
 
   contract('as the posts app asks for it', () => world, { allow: 'GET, HEAD, OPTIONS', challenge: 'JWT realm="api"' }, [
     {
-      name: 'tells who the caller is',
+      name: 'returns the caller',
       call: 'GET /api/account/',
       as: 'ann',
       status: 200,

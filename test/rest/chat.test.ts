@@ -321,7 +321,7 @@ describe('the history', () => {
   reads('should be all that was said, oldest first', '', () => entries(0, SAID.length));
   reads('should take no notice of a limit that is none', '?limit=0', () => entries(0, SAID.length));
   reads('should begin with the oldest page', '?limit=10', () => entries(0, 10));
-  reads('should hold at most 1000 messages', '?limit=5000', () => entries(0, SAID.length));
+  reads('should have at most 1000 messages', '?limit=5000', () => entries(0, SAID.length));
 
   contract('is refused', () => world, MESSAGES, [
     { name: 'to strangers', call: 'GET /api/chats/{long}/messages/', as: 'dora', status: 403, answer: FORBIDDEN },

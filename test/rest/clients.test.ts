@@ -42,8 +42,8 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-/** An answer's status and body, read as JSON where there is one. */
-function told({ status, text }: Received) {
+/** Returns the status and the parsed JSON body of an answer. */
+function jsonAnswer({ status, text }: Received) {
   return { status, body: text === '' ? null : JSON.parse(text) };
 }
 
@@ -67,7 +67,7 @@ async function browse({ accept, origin, type }: Page, call: Call, authorization?
   const headers = { accept, origin, ...(hasBody && { 'content-type': type }), ...(authorization && { authorization }) };
   const answer = await perform({ ...call, headers }, { url });
   expect(answer.headers['access-control-allow-origin']).toBe('*');
-  return told(answer);
+  return jsonAnswer(answer);
 }
 
 async function makeTodo(): Promise<string> {
@@ -130,19 +130,19 @@ describeWith('curl', 'the documents’ commands with curl', () => {
     ['JWT', 'token', '/auth/jwt/create/'],
   ])('should open a chat, have somebody join, and talk, by %s', async (scheme, field, path) => {
     const { url } = app;
-    const enter = async (username: string) => {
+    const signUp = async (username: string) => {
       const fields = `username=${username}&password=${PASSWORD}`;
       const made = await curl('-d', fields, `${url}/auth/users/create/`);
       const { id } = JSON.parse(made.text);
       expect(made).toEqual({ status: 201, text: JSON.stringify({ email: '', username, id }) });
-      const entered = await curl('-d', fields, `${url}${path}`);
-      const credential = JSON.parse(entered.text)[field];
-      expect(entered).toEqual({ status: 200, text: JSON.stringify({ [field]: credential }) });
+      const answer = await curl('-d', fields, `${url}${path}`);
+      const credential = JSON.parse(answer.text)[field];
+      expect(answer).toEqual({ status: 200, text: JSON.stringify({ [field]: credential }) });
       expect(credential).toMatch(scheme === 'Token' ? /^[0-9a-f]{40}$/ : /^[\w-]+\.[\w-]+\.[\w-]+$/);
       const user = { id, username, email: '', first_name: '', last_name: '' };
       return { user, header: `Authorization: ${scheme} ${credential}` };
     };
-    const [osaetin, danidee] = [await enter(`osaetin-${scheme}`), await enter(`danidee-${scheme}`)];
+    const [osaetin, danidee] = [await signUp(`osaetin-${scheme}`), await signUp(`danidee-${scheme}`)];
     const { user } = danidee;
 
     const opened = await curl('-X', 'POST', '-H', osaetin.header, `${url}/api/chats/`);
@@ -240,16 +240,16 @@ describe('the front ends', () => {
   ])('should sign up, invite and talk in the Vue chat, by %s', async (scheme, path, field) => {
     const form = (call: string, fields: Record<string, string>, authorization?: string) =>
       browse(JQUERY, { call, form: new URLSearchParams(fields).toString() }, authorization);
-    const enter = async (username: string) => {
+    const signUp = async (username: string) => {
       const fields = { username, password: PASSWORD };
       const made = await form('POST /auth/users/create/', fields);
       expect(made).toEqual({ status: 201, body: { email: '', username, id: expect.any(Number) } });
-      const entered = await form(`POST ${path}`, fields);
-      expect(entered).toEqual({ status: 200, body: { [field]: expect.any(String) } });
+      const answer = await form(`POST ${path}`, fields);
+      expect(answer).toEqual({ status: 200, body: { [field]: expect.any(String) } });
       const user = { id: made.body.id, username, email: '', first_name: '', last_name: '' };
-      return { user, token: entered.body[field] as string, header: `${scheme} ${entered.body[field]}` };
+      return { user, token: answer.body[field] as string, header: `${scheme} ${answer.body[field]}` };
     };
-    const [host, guest] = [await enter(`host-${scheme}`), await enter(`guest-${scheme}`)];
+    const [host, guest] = [await signUp(`host-${scheme}`), await signUp(`guest-${scheme}`)];
     const opened = await browse(JQUERY, { call: 'POST /api/chats/' }, host.header);
     const { uri } = opened.body;
     expect(opened).toEqual({ status: 200, body: { status: 'SUCCESS', uri, message: 'New chat session created' } });
@@ -266,21 +266,21 @@ describe('the front ends', () => {
 
     const socket = new RawSocket(`${app.url}/${uri}?token=${host.token}`);
     await socket.opened;
-    // The page's socket says nothing of when it listens.
-    let heard: string | null = null;
-    while (heard === null) {
+    // The server does not acknowledge that the page's socket receives messages.
+    let frame: string | null = null;
+    while (frame === null) {
       await form(`POST ${messages}`, { message: 'hello' }, guest.header);
-      heard = await socket.frames.next('frame', 100).catch(() => null);
+      frame = await socket.frames.next('frame', 100).catch(() => null);
     }
     const message = 'Is anybody there? Ça va & “so on” = 100 %';
     expect(await form(`POST ${messages}`, { message }, guest.header)).toEqual({
       status: 200,
       body: { status: 'SUCCESS', uri, message, user },
     });
-    for (heard = null; !heard?.includes('anybody'); ) {
-      heard = await socket.frames.next();
+    for (frame = null; !frame?.includes('anybody'); ) {
+      frame = await socket.frames.next();
     }
-    expect(heard).toBe(JSON.stringify({ user, message }));
+    expect(frame).toBe(JSON.stringify({ user, message }));
     socket.terminate();
 
     let header = host.header;

@@ -132,13 +132,13 @@ describe('HEAD', () => {
     const [get, head] = await Promise.all(
       ['GET', 'HEAD'].map((method) => perform({ call: `${method} ${path}`, as: 'ann' }, world)),
     );
-    const told = ({ status, headers }: Awaited<ReturnType<typeof perform>>) => [
+    const described = ({ status, headers }: Awaited<ReturnType<typeof perform>>) => [
       status,
       headers['content-type'],
       headers.allow,
       headers['link'],
     ];
-    expect(get && told(get)).toEqual(head && told(head));
+    expect(get && described(get)).toEqual(head && described(head));
     expect(head?.text).toBe('');
   });
 });

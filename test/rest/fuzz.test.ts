@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from '../kit/app.ts';
-import { DEFECT, INSIDES } from '../kit/insides.ts';
+import { DEFECT, INSIDES } from '../kit/person.ts';
 import { ON_POSTGRES } from '../kit/postgres.ts';
 import { among, request, URI } from './arbitraries.ts';
 import { JSON_TYPE, PASSWORD, perform, type Received, type Sent, send } from './wire.ts';
@@ -17,7 +17,7 @@ const RUNS = ON_POSTGRES ? 100 : 200;
 const LEAST_DONE = 2.5;
 const RAW_RUNS = 1_500;
 const TIMEOUT_MS = 240_000;
-const PATIENCE_MS = 10_000;
+const DEADLINE_MS = 10_000;
 
 let app: TestApp;
 let token: string;
@@ -92,16 +92,16 @@ const isSilent = (method: string, status: number): boolean =>
   method === 'HEAD' || status === 204 || (status === 201 && method === 'POST') || status === 405;
 
 function expectSound({ status, headers, text }: Received, { method, path }: Sent): void {
-  const told = `${method} ${path}: ${status} ${text.slice(0, 300)}`;
-  expect(status, told).toBeLessThan(500);
-  expect(text, told).not.toMatch(INSIDES);
-  expect(text, told).not.toMatch(DEFECT);
+  const summary = `${method} ${path}: ${status} ${text.slice(0, 300)}`;
+  expect(status, summary).toBeLessThan(500);
+  expect(text, summary).not.toMatch(INSIDES);
+  expect(text, summary).not.toMatch(DEFECT);
   const type = String(headers['content-type'] ?? '');
   if (/^\/(api|auth|notes)(\/|\?|$)/.test(path) && !(text === '' && isSilent(method, status))) {
-    expect(type, told).toBe(JSON_TYPE);
+    expect(type, summary).toBe(JSON_TYPE);
   }
   if (type.includes('json') && method !== 'HEAD') {
-    expect(() => JSON.parse(text), told).not.toThrow();
+    expect(() => JSON.parse(text), summary).not.toThrow();
   }
 }
 
@@ -141,7 +141,7 @@ describe('whatever is sent', () => {
       },
     );
     await fc.assert(property, { numRuns: RUNS, endOnFailure: true });
-    // Requests that are all refused at the door would prove nothing of what is behind it.
+    // Requests that all fail before the handler would not test the handler.
     expect(done).toBeGreaterThan(LEAST_DONE * RUNS);
     await expectUnharmed();
   });
@@ -161,18 +161,18 @@ describe('whatever is sent', () => {
     const { hostname, port } = new URL(app.url);
     const property = fc.asyncProperty(head, async ([first, lines]) => {
       const socket = connect(Number(port), hostname);
-      let heard = '';
+      let response = '';
       socket.setEncoding('latin1').on('data', (chunk) => {
-        heard += chunk;
+        response += chunk;
       });
       socket.on('error', () => undefined);
-      const closed = once(socket, 'close', { signal: AbortSignal.timeout(PATIENCE_MS) });
+      const closed = once(socket, 'close', { signal: AbortSignal.timeout(DEADLINE_MS) });
       socket.end(`${[first, ...lines].join('\r\n')}\r\n\r\n`);
       await closed;
-      expect(heard).toMatch(/^(HTTP\/1\.1 [1-5]|$)/);
-      expect(heard).not.toMatch(/HTTP\/1\.1 5(?!05)/);
-      expect(heard).not.toMatch(INSIDES);
-      expect(heard).not.toMatch(DEFECT);
+      expect(response).toMatch(/^(HTTP\/1\.1 [1-5]|$)/);
+      expect(response).not.toMatch(/HTTP\/1\.1 5(?!05)/);
+      expect(response).not.toMatch(INSIDES);
+      expect(response).not.toMatch(DEFECT);
     });
     await fc.assert(property, { numRuns: RAW_RUNS, endOnFailure: true });
     await expectUnharmed();

@@ -57,13 +57,13 @@ describe.each(POSTS)('$call (as $as)', ({ table, ...call }) => {
   it('should be carried out once for a key, and give the first answer again', async () => {
     const here = { ...world, new: fresh() };
     const before = await countOf(table);
-    const repeatable = { ...call, ...keyed(fresh()) };
-    const first = await answerTo(repeatable, here);
+    const repeatableCall = { ...call, ...keyed(fresh()) };
+    const first = await answerTo(repeatableCall, here);
     expect([200, 201]).toContain(first.status);
     const after = await countOf(table);
     expect(after).toBe(before + (call.call.includes('refresh') ? 0 : 1));
     for (let count = 0; count < 3; count += 1) {
-      expect(await answerTo(repeatable, here)).toEqual(first);
+      expect(await answerTo(repeatableCall, here)).toEqual(first);
     }
     expect(await countOf(table)).toBe(after);
     const other = { ...here, new: fresh() };
@@ -74,8 +74,8 @@ describe.each(POSTS)('$call (as $as)', ({ table, ...call }) => {
   it('should be carried out once when all come at the same time', async () => {
     const here = { ...world, new: fresh() };
     const before = await countOf(table);
-    const repeatable = { ...call, ...keyed(fresh()) };
-    const answers = await Promise.all(Array.from({ length: AT_ONCE }, () => answerTo(repeatable, here)));
+    const repeatableCall = { ...call, ...keyed(fresh()) };
+    const answers = await Promise.all(Array.from({ length: AT_ONCE }, () => answerTo(repeatableCall, here)));
     expect([200, 201]).toContain(answers[0]?.status);
     for (const answer of answers) {
       expect(answer).toEqual(answers[0]);

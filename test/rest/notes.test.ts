@@ -85,7 +85,7 @@ describe('the list', () => {
     expect((await send('GET /notes')).text).toBe('{\n    "notes": []\n}');
   });
 
-  it('should go by id, and hold what the caller may see', async () => {
+  it('should be ordered by id, and contain what the caller may see', async () => {
     const { note, anns } = world;
     const ids = async (as?: string) => (await listed(as)).map(({ id }: { id: number }) => id);
     expect(await ids()).toEqual([note]);

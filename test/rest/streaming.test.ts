@@ -18,7 +18,7 @@ const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{6})?Z$/;
 const MORE_TICKS = 20;
 const SECOND_MS = 1000;
 /** How long a server may take to notice that a reader has left. */
-const PATIENCE_S = 10;
+const DEADLINE_S = 10;
 
 const contentOf = (id: number | string): string =>
   `What post number ${id} has to say, in a sentence or two of the usual length: as much as fits on one line, no more.`;
@@ -70,10 +70,10 @@ async function ticksOfSecond(): Promise<number> {
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** That the server does nothing any more for whoever has left, and holds nothing for them. */
+/** Expects that the server does no more work for clients that have disconnected, and keeps nothing in memory for them. */
 async function expectIdle(): Promise<void> {
   let computed = Number.POSITIVE_INFINITY;
-  for (let second = 0; second < PATIENCE_S && computed > idleTicks + MORE_TICKS; second += 1) {
+  for (let second = 0; second < DEADLINE_S && computed > idleTicks + MORE_TICKS; second += 1) {
     computed = await ticksOfSecond();
   }
   expect(computed).toBeLessThanOrEqual(idleTicks + MORE_TICKS);
@@ -104,7 +104,7 @@ function elements(response: IncomingMessage): AsyncIterable<string> {
     decodeStrings: false,
     transform: (chunk: string, _encoding, done) => done(null, chunk.replaceAll('},{', '},\n{')),
   });
-  // A border between two elements may lie between two chunks as well; then the line holds both.
+  // A border between two elements may lie between two chunks as well; then the line has both.
   return createInterface({ input: response.setEncoding('utf8').pipe(lines) });
 }
 
@@ -157,7 +157,7 @@ describe('a list of a million posts', () => {
     expect(peak()).toBeLessThan(MAX_RESIDENT_KIB);
   });
 
-  it('should stop for a reader who leaves half-way', { timeout: TIMEOUT_MS }, async () => {
+  it('should stop for a client that disconnects half-way', { timeout: TIMEOUT_MS }, async () => {
     const before = ticks();
     const reader = await openList();
     let count = 0;
@@ -175,7 +175,7 @@ describe('a list of a million posts', () => {
     expect(ticks() - before - half).toBeLessThan(half / 2);
   });
 
-  it('should wait for readers who pause, and stop for those who leave', { timeout: TIMEOUT_MS }, async () => {
+  it('should wait for clients that pause, and stop for those that disconnect', { timeout: TIMEOUT_MS }, async () => {
     const readers = await Promise.all(Array.from({ length: 20 }, openList));
     for (const reader of readers) {
       await once(reader, 'readable');

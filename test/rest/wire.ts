@@ -17,7 +17,7 @@ export const NO_NULS = 'Null characters are not allowed.';
 export const tooLong = (limit: number): string => `Ensure this field has no more than ${limit} characters.`;
 
 const BOUNDARY = 'the-boundary-of-these-tests';
-const PATIENCE_MS = 10_000;
+const DEADLINE_MS = 10_000;
 /** A connection for each request: one that the server closes harms no later request. */
 const ANEW = new Agent({ keepAlive: false });
 
@@ -57,7 +57,7 @@ export function send(url: string, { method, path, headers = {}, body, agent = AN
         );
       },
     );
-    outgoing.setTimeout(PATIENCE_MS, () => outgoing.destroy(new Error(`${method} ${path} hangs`)));
+    outgoing.setTimeout(DEADLINE_MS, () => outgoing.destroy(new Error(`${method} ${path} hangs`)));
     outgoing.once('error', reject);
     outgoing.end(body);
   });

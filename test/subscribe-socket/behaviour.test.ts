@@ -34,42 +34,42 @@ const gone = ({ id }: Todo) => ({ pk: id, id });
 // What the suites of django-rest-live check of both generations of its messages.
 describe.each([FIRST, SECOND] as const)('the %s generation', (generation) => {
   const speech = SPEECH[generation];
-  const heard = (id: unknown, action: 'CREATED' | 'UPDATED' | 'DELETED', instance: object) =>
+  const taskEvent = (id: unknown, action: 'CREATED' | 'UPDATED' | 'DELETED', instance: object) =>
     broadcast(generation, id, TASK, action, instance);
 
-  it('tells of updates of the row that was asked for, and of no other', async () => {
+  it('sends updates of the requested row, and of no other', async () => {
     const todo = await make();
     const other = await make('another');
     await client.quietly(speech.row(1337, TASK, todo.id));
 
     const changed = await change(todo, { title: 'MODIFIED' });
-    expect(await client.next()).toEqual(heard(1337, 'UPDATED', shown(changed)));
+    expect(await client.next()).toEqual(taskEvent(1337, 'UPDATED', shown(changed)));
     await change(other, { title: 'MODIFIED TOO' });
     await client.calm();
   });
 
-  it('tells of rows that are made, changed and deleted within a group', async () => {
+  it('sends rows that are made, changed and deleted within a group', async () => {
     await client.quietly(speech.ofList(1, TASK, list.id));
     const todo = await make();
-    expect(await client.next()).toEqual(heard(1, 'CREATED', shown(todo)));
+    expect(await client.next()).toEqual(taskEvent(1, 'CREATED', shown(todo)));
     const done = await change(todo, { completed: true });
-    expect(await client.next()).toEqual(heard(1, 'UPDATED', shown(done)));
+    expect(await client.next()).toEqual(taskEvent(1, 'UPDATED', shown(done)));
     await app.app.services.database.todo.delete({ where: { id: todo.id } });
-    expect(await client.next()).toEqual(heard(1, 'DELETED', gone(todo)));
+    expect(await client.next()).toEqual(taskEvent(1, 'DELETED', gone(todo)));
   });
 
-  it('tells of a row that was there before the subscription', async () => {
+  it('sends a row that existed before the subscription', async () => {
     const todo = await make();
     await client.quietly(speech.ofList(1, TASK, list.id));
     const done = await change(todo, { completed: true });
-    expect(await client.next()).toEqual(heard(1, 'UPDATED', shown(done)));
+    expect(await client.next()).toEqual(taskEvent(1, 'UPDATED', shown(done)));
   });
 
-  it('tells of a save that changes nothing', async () => {
+  it('sends a save that changes nothing', async () => {
     const todo = await make();
     await client.quietly(speech.row(1, TASK, todo.id));
     await change(todo, { title: todo.title });
-    expect(await client.next()).toEqual(heard(1, 'UPDATED', shown(todo)));
+    expect(await client.next()).toEqual(taskEvent(1, 'UPDATED', shown(todo)));
   });
 
   it('counts a row that moves to another group as deleted here and created there', async () => {
@@ -80,8 +80,8 @@ describe.each([FIRST, SECOND] as const)('the %s generation', (generation) => {
     await there.quietly(speech.ofList('there', TASK, other.id));
 
     await change(todo, { listId: other.id });
-    expect(await client.next()).toEqual(heard('here', 'DELETED', gone(todo)));
-    expect(await there.next()).toEqual(heard('there', 'CREATED', shown(todo)));
+    expect(await client.next()).toEqual(taskEvent('here', 'DELETED', gone(todo)));
+    expect(await there.next()).toEqual(taskEvent('there', 'CREATED', shown(todo)));
     await change(todo, { title: 'elsewhere' });
     await client.calm();
     await there.close();
@@ -94,7 +94,7 @@ describe.each([FIRST, SECOND] as const)('the %s generation', (generation) => {
     }
     const todo = await make();
     for (const one of clients) {
-      expect(await one.next()).toEqual(heard(7, 'CREATED', shown(todo)));
+      expect(await one.next()).toEqual(taskEvent(7, 'CREATED', shown(todo)));
     }
     await Promise.all(clients.slice(1).map((one) => one.close()));
   });
@@ -106,24 +106,24 @@ describe.each([FIRST, SECOND] as const)('the %s generation', (generation) => {
     expect(await client.next()).toMatchObject({ action: 'UPDATED' });
 
     await client.quietly(speech.unsubscribe(1));
-    await change(todo, { title: 'unheard' });
+    await change(todo, { title: 'not received' });
     await client.calm();
 
     await client.quietly(speech.row(1, TASK, todo.id));
     const again = await change(todo, { title: 'again' });
-    expect(await client.next()).toEqual(heard(1, 'UPDATED', shown(again)));
+    expect(await client.next()).toEqual(taskEvent(1, 'UPDATED', shown(again)));
   });
 
   it('ends one of two requests for the same group', async () => {
     await client.quietly(speech.ofList(1, TASK, list.id), speech.ofList(2, TASK, list.id));
     const todo = await make();
     const both = [await client.next(), await client.next()];
-    expect(both).toContainEqual(heard(1, 'CREATED', shown(todo)));
-    expect(both).toContainEqual(heard(2, 'CREATED', shown(todo)));
+    expect(both).toContainEqual(taskEvent(1, 'CREATED', shown(todo)));
+    expect(both).toContainEqual(taskEvent(2, 'CREATED', shown(todo)));
 
     await client.quietly(speech.unsubscribe(1));
     const done = await change(todo, { completed: true });
-    expect(await client.next()).toEqual(heard(2, 'UPDATED', shown(done)));
+    expect(await client.next()).toEqual(taskEvent(2, 'UPDATED', shown(done)));
     await client.calm();
 
     await client.quietly(speech.unsubscribe(2));
@@ -135,8 +135,8 @@ describe.each([FIRST, SECOND] as const)('the %s generation', (generation) => {
     await client.quietly(speech.ofList('x', TASK, list.id), speech.ofList('x', TASK, list.id));
     const todo = await make();
     expect([await client.next(), await client.next()]).toEqual([
-      heard('x', 'CREATED', shown(todo)),
-      heard('x', 'CREATED', shown(todo)),
+      taskEvent('x', 'CREATED', shown(todo)),
+      taskEvent('x', 'CREATED', shown(todo)),
     ]);
     await client.quietly(speech.unsubscribe('x'));
     await change(todo, { completed: true });
@@ -184,18 +184,18 @@ describe.each([FIRST, SECOND] as const)('the %s generation', (generation) => {
     await client.quietly(speech.ofList(1, TASK, list.id, more));
     await make('hello world');
     const todo = await make('hello done', { completed: true });
-    expect(await client.next()).toEqual(heard(1, 'CREATED', shown(todo)));
+    expect(await client.next()).toEqual(taskEvent(1, 'CREATED', shown(todo)));
     await change(todo, { completed: false });
-    expect(await client.next()).toEqual(heard(1, 'DELETED', gone(todo)));
+    expect(await client.next()).toEqual(taskEvent(1, 'DELETED', gone(todo)));
     await change(todo, { title: 'hello, not done' });
     const back = await change(todo, { completed: true });
-    expect(await client.next()).toEqual(heard(1, 'CREATED', shown(back)));
-    const search = await change(todo, { title: 'goodbye world' });
-    expect(await client.next()).toEqual(heard(1, 'DELETED', gone(search)));
+    expect(await client.next()).toEqual(taskEvent(1, 'CREATED', shown(back)));
+    const search = await change(todo, { title: 'another world' });
+    expect(await client.next()).toEqual(taskEvent(1, 'DELETED', gone(search)));
     await client.calm();
   });
 
-  it('tells of a row that enters and leaves by a change of its owner', async () => {
+  it('sends a row that becomes visible, or no longer is, by a change of its owner', async () => {
     const annId = await idOf('ann');
     const todo = await make();
     await client.quietly(speech.ofList(1, TASK, list.id));
@@ -203,13 +203,13 @@ describe.each([FIRST, SECOND] as const)('the %s generation', (generation) => {
     await own.quietly(speech.ofList(1, TASK, list.id));
 
     await change(todo, { ownerId: annId });
-    expect(await client.next()).toEqual(heard(1, 'DELETED', gone(todo)));
+    expect(await client.next()).toEqual(taskEvent(1, 'DELETED', gone(todo)));
     expect(await own.next()).toMatchObject({ action: 'UPDATED' });
     await change(todo, { title: 'a secret' });
     expect(await own.next()).toMatchObject({ action: 'UPDATED' });
     await client.calm();
     const shared = await change(todo, { ownerId: null });
-    expect(await client.next()).toEqual(heard(1, 'CREATED', shown(shared)));
+    expect(await client.next()).toEqual(taskEvent(1, 'CREATED', shown(shared)));
     await own.close();
   });
 
@@ -232,7 +232,7 @@ describe.each([FIRST, SECOND] as const)('the %s generation', (generation) => {
     await client.quietly(speech.ofList('task', TASK, list.id), speech.ofList('todo', 'todos.Todo', list.id));
     const { id } = await make('seen twice');
     const both = [await client.next(), await client.next()];
-    expect(both).toContainEqual(heard('task', 'CREATED', { id, text: 'seen twice', done: false }));
+    expect(both).toContainEqual(taskEvent('task', 'CREATED', { id, text: 'seen twice', done: false }));
     expect(both).toContainEqual(
       broadcast(generation, 'todo', 'todos.Todo', 'CREATED', { id, title: 'seen twice', completed: false }),
     );
@@ -262,7 +262,7 @@ async function idOf(username: string): Promise<number> {
 }
 
 describe('the first generation', () => {
-  it('tells of a row that is there only after the subscription', async () => {
+  it('sends a row that is created after the subscription', async () => {
     const { id } = await make();
     await client.quietly({ request_id: 1, model: TASK, value: id + 1 });
     const todo = await make('the next');

@@ -43,14 +43,14 @@ export class LiveClient {
     return this.raw.nextJson();
   }
 
-  /** Expects that of everything that was committed so far nothing is told that was not asked for yet. */
+  /** Expects that no committed change so far leads to another frame than those that were read. */
   async calm(): Promise<void> {
-    expect(await this.told()).toEqual([]);
+    expect(await this.received()).toEqual([]);
   }
 
   /** What comes for everything that was sent or committed so far. */
-  async told(): Promise<Frame[]> {
-    // A subscription that begins now has the feed catch up; a change after that is told after all that came before.
+  async received(): Promise<Frame[]> {
+    // A subscription that begins now has the feed catch up; the frame of a later change arrives after all earlier ones.
     this.raw.send({ type: 'subscribe', id: LAST, model: 'notes.Note', action: 'list' });
     this.raw.send({ request_id: NOBODY, unsubscribe: true });
     const before = await this.#until(({ request_id }) => request_id === NOBODY);

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startApp, type TestApp } from '../kit/app.ts';
-import { DEFECT, INSIDES } from '../kit/insides.ts';
-import type { Person } from '../kit/person.ts';
+import { DEFECT, INSIDES, type Person } from '../kit/person.ts';
 import { RawSocket } from '../kit/socket.ts';
 
 const RUNS = 4_000;

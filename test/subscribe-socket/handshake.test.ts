@@ -174,9 +174,9 @@ describe('the end of a credential closes its sockets', () => {
     socket.send({ request_id: 1, unsubscribe: true });
     expect(await socket.nextJson()).toMatchObject({ request_id: 1 });
     await end(person);
-    const { code, reason: told } = await socket.closed;
+    const { code, reason: received } = await socket.closed;
     expect(code).toBe(4403);
-    expect([reason, 'The password was changed.']).toContain(told);
+    expect([reason, 'The password was changed.']).toContain(received);
     await app.app.services.database.post.create({ data: { title: 'after', content: '…' } });
     expect(socket.frames.drain()).toEqual([]);
     bystander.send({ request_id: 2, unsubscribe: true });

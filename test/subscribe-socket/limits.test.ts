@@ -80,7 +80,7 @@ it('takes a flood of frames without forgetting one', async () => {
   await client.close();
 });
 
-it('says goodbye when the server stops', async () => {
+it('closes with 1001 when the server stops', async () => {
   const other = await startApp();
   const sockets = ['/ws/subscribe/', '/ws/subscribe'].map((path) => new RawSocket(`${other.url}${path}`));
   await Promise.all(sockets.map(({ opened }) => opened));

@@ -1,13 +1,13 @@
 import Sqlite from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Database } from '../../src/database/open.ts';
+import type { Database } from '../../src/database/client.ts';
 import { startApp, type TestApp } from '../kit/app.ts';
 import type { Person } from '../kit/person.ts';
 import { ON_POSTGRES } from '../kit/postgres.ts';
 import { type Frame, LiveClient } from './client.ts';
 
 const TASKS = { type: 'subscribe', id: 1, model: 'todolist.Task', action: 'list' };
-const RESYNC = 'The changes since that cursor are not to be had: load a snapshot and subscribe from its cursor.';
+const RESYNC = 'The changes since that cursor are not available. Load the data again and subscribe after its cursor.';
 
 let app: TestApp;
 let database: Database;
@@ -123,7 +123,7 @@ describe('going on after a cursor', () => {
     await other.close();
   });
 
-  it('begins now with an empty cursor, and tells the first', async () => {
+  it('begins now with an empty cursor, and sends the first one', async () => {
     await make('before');
     await client.quietly({ ...TASKS, after: '' }, { request_id: 1, model: 'todolist.Task', value: 0, after: '' });
     await make('one');
@@ -143,11 +143,11 @@ describe('going on after a cursor', () => {
     await make('is for all');
     await database.todo.update({ where: { id: todo.id }, data: { ownerId } });
     client.raw.send({ ...TASKS, after: start });
-    const told = await client.told();
-    expect(told).not.toContainEqual(
+    const received = await client.received();
+    expect(received).not.toContainEqual(
       expect.objectContaining({ instance: expect.objectContaining({ id: todo.id, done: false }) }),
     );
-    expect(texts(told)).toContainEqual(['CREATED', 'is for all']);
+    expect(texts(received)).toContainEqual(['CREATED', 'is for all']);
   });
 
   it.each<[string, () => unknown, number, string]>([
@@ -185,11 +185,11 @@ describe('broadcasts', () => {
     for (const name of names.slice(1)) {
       await database.todoList.create({ data: { name } });
     }
-    const told: unknown[] = [];
-    while (told.length < names.length) {
-      told.push(((await client.next())['instance'] as { name: string }).name);
+    const received: unknown[] = [];
+    while (received.length < names.length) {
+      received.push(((await client.next())['instance'] as { name: string }).name);
     }
-    expect(told).toEqual(names);
+    expect(received).toEqual(names);
   });
 
   it('are put together once for all who see the same', async () => {

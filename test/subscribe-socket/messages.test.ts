@@ -26,7 +26,7 @@ const first = (code: number, message: string, id: unknown = 1): Frame => ({
 });
 const second = (code: number, message: string, id: unknown = 1): Frame => ({ type: 'error', id, code, message });
 const subscribe = { type: 'subscribe', id: 1, model: TASK, action: 'list' };
-const NO_OBJECT = first(400, 'The frame is no JSON object.', null);
+const NO_OBJECT = first(400, 'The frame must be a JSON object.', null);
 
 describe('a frame that cannot be done', () => {
   it.each<[string, unknown, Frame]>([

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Database } from '../../src/database/open.ts';
+import type { Database } from '../../src/database/client.ts';
 import { startApp, type TestApp } from '../kit/app.ts';
 import type { Person } from '../kit/person.ts';
 import { type Frame, LiveClient } from './client.ts';
@@ -127,7 +127,7 @@ describe('what is shown', () => {
 });
 
 describe('chats', () => {
-  it('tell their members who joins and leaves', async () => {
+  it('send their members who joins and leaves', async () => {
     const chat = await makeChat('ann', 'ben');
     const client = await LiveClient.open(app, ann);
     await client.quietly({ request_id: 1, model: 'chat.ChatSession', value: chat.id });
@@ -154,8 +154,8 @@ describe('chats', () => {
     await client.calm();
 
     await database.chatMember.create({ data: { chatSessionId: chat.id, userId: idOf('eve') } });
-    const entered = [await client.next(), await client.next()];
-    expect(entered.map(({ action }) => action)).toEqual(['CREATED', 'CREATED']);
+    const events = [await client.next(), await client.next()];
+    expect(events.map(({ action }) => action)).toEqual(['CREATED', 'CREATED']);
     await client.quietly({ ...list(3, 'chat.ChatSession'), action: 'retrieve', lookup_by: chat.id });
     await database.chatMember.deleteMany({ where: { chatSessionId: chat.id, userId: idOf('eve') } });
     const left = [await client.next(), await client.next(), await client.next()];
@@ -184,9 +184,9 @@ describe('messages', () => {
     const client = await LiveClient.open(app, eve);
     await client.quietly(list(1, 'chat.ChatSessionMessage'));
     for (const [chat, message] of [
-      [other, 'unheard'],
+      [other, 'not received'],
       [mine, 'one'],
-      [other, 'unheard'],
+      [other, 'not received'],
       [joined, 'two'],
     ] as const) {
       await say(chat.id, 'ann', message);
@@ -237,11 +237,11 @@ describe('messages', () => {
     };
     expect(await stranger.ask(frame)).toEqual(refusal);
     await client.quietly(frame);
-    await say(chat.id, 'ann', 'heard');
-    expect(await client.next()).toMatchObject({ action: 'CREATED', instance: { message: 'heard' } });
+    await say(chat.id, 'ann', 'received');
+    expect(await client.next()).toMatchObject({ action: 'CREATED', instance: { message: 'received' } });
     await database.chatMember.deleteMany({ where: { chatSessionId: chat.id } });
     expect(await client.next()).toEqual(refusal);
-    await say(chat.id, 'ann', 'unheard');
+    await say(chat.id, 'ann', 'not received');
     await client.calm();
     expect(await client.ask({ type: 'unsubscribe', id: 1 })).toMatchObject({ code: 404 });
     await Promise.all([client.close(), stranger.close()]);
@@ -271,15 +271,15 @@ describe('messages', () => {
       list(1, 'chat.ChatSessionMessage', { chat_session: chat.id }),
     );
     await database.chatSession.delete({ where: { id: chat.id } });
-    const told = [await client.next(), await client.next()];
-    expect(told).toContainEqual(expect.objectContaining({ id: 'chat', action: 'DELETED' }));
-    expect(told).toContainEqual(expect.objectContaining({ id: 1, code: 403 }));
+    const received = [await client.next(), await client.next()];
+    expect(received).toContainEqual(expect.objectContaining({ id: 'chat', action: 'DELETED' }));
+    expect(received).toContainEqual(expect.objectContaining({ id: 1, code: 403 }));
     await client.calm();
     await client.close();
   });
 });
 
-describe('a change of the viewer’s own standing', () => {
+describe('a change of the viewer’s own staff role', () => {
   it('has subscriptions start over, and sees the rest once it has', async () => {
     const max = await app.signUp('max');
     const { id } = await database.user.findFirstOrThrow({ where: { username: 'max' } });
@@ -307,7 +307,7 @@ describe('who sees what', () => {
     for (const model of MODELS) {
       client.raw.send(list('wanted', model));
     }
-    await client.told();
+    await client.received();
     const ownerId = idOf('ann');
     const note = { description: '', createdAt: '', createdBy: '', priority: 1 };
     await database.todo.createMany({ data: [{ title: 'her todo', ownerId }, { title: 'todo of all' }] });
@@ -320,8 +320,8 @@ describe('who sees what', () => {
     });
     await database.post.create({ data: { title: 'post', content: '…', authorId: ownerId } });
     await say(chat.id, 'ann', 'message');
-    const told = (await client.told()) as { instance: { title?: string; name?: string; message?: string } }[];
-    const seen = told.map(({ instance }) => instance.title ?? instance.name ?? instance.message);
+    const received = (await client.received()) as { instance: { title?: string; name?: string; message?: string } }[];
+    const seen = received.map(({ instance }) => instance.title ?? instance.name ?? instance.message);
     const shared = ['todo of all', 'note of all'];
     const hers = ['her todo', 'her list', 'her note'];
     const expected = {

@@ -1,38 +1,38 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from 'rabbitmq-client';
-import type { ContextFactory } from '../../accounts/credentials.ts';
 import type { Services } from '../../context.ts';
-import { repeat } from '../../database/housekeeping.ts';
-import { workUnderLease } from '../../database/lease.ts';
+import { runPeriodically } from '../../database/housekeeping.ts';
+import { runUnderLease } from '../../database/lease.ts';
 import { closeInOrder } from '../../host/closing.ts';
+import type { ContextFactory } from '../../identity/credentials.ts';
 import { consumeInbound } from './inbound.ts';
-import { forgetOldInbound } from './inbound-retention.ts';
-import { Outbox } from './outbox.ts';
-import { ensureStart, RELAY } from './progress.ts';
+import { removeExpiredInbound } from './inbound-retention.ts';
+import { ensureStart, RELAY_NAME } from './progress.ts';
+import { ChatPublisher } from './publisher.ts';
 import { Relay } from './relay.ts';
 
-/** After how many seconds without a sign of life either side takes the other for gone. */
+/** The heartbeat time-out of AMQP, in seconds. */
 const HEARTBEAT_S = 5;
 const RECONNECT_MIN_MS = 250;
 const RECONNECT_MAX_MS = 4_000;
-/** Work for the broker waits as long as it is away. */
-const FOR_EVER_MS = 2 ** 31 - 1;
-const FORGET_INTERVAL_MS = 10 * 60 * 1000;
-/** How long each step of the end may take. */
-const CLOSE_PATIENCE_MS = 2_000;
+/** The longest delay of a timer: work waits as long as the broker is unavailable. In milliseconds. */
+const UNLIMITED_MS = 2 ** 31 - 1;
+const CLEANUP_INTERVAL_MS = 10 * 60 * 1000;
+/** How long each step of closing may take, in milliseconds. */
+const CLOSE_STEP_TIMEOUT_MS = 2_000;
 
 export interface BrokerOptions {
   /** `amqp://` or `amqps://`, with the virtual host as its path. */
   readonly url: string;
   readonly services: Services;
   readonly contextOf: ContextFactory;
-  /** Takes note of a failure; it is tried again. */
+  /** Reports a failure; the work is tried again. */
   readonly onFailure: (error: unknown) => void;
 }
 
 /**
- * Connects chat with RabbitMQ: out, every message that was committed; in, those of other programs. It does not wait for the broker, which may
- * come and go. Gives what ends it, within seconds.
+ * Connects chat with RabbitMQ: it publishes every committed message, and consumes messages of other programs. It does not wait for the broker, which may be
+ * unavailable at any time. Returns the function that closes it within seconds.
  */
 export async function startBroker({
   url,
@@ -53,45 +53,49 @@ export async function startBroker({
     heartbeat: HEARTBEAT_S,
     retryLow: RECONNECT_MIN_MS,
     retryHigh: RECONNECT_MAX_MS,
-    acquireTimeout: FOR_EVER_MS,
+    acquireTimeout: UNLIMITED_MS,
     noDelay: true,
   });
-  connection.on('error', (error) => report(new Error('RabbitMQ is away; it is tried again.', { cause: error })));
-  connection.on('connection.blocked', (reason) => report(new Error(`RabbitMQ takes no messages for now: ${reason}`)));
+  connection.on('error', (error) =>
+    report(new Error('The connection to RabbitMQ failed; it is tried again.', { cause: error })),
+  );
+  connection.on('connection.blocked', (reason) =>
+    report(new Error(`RabbitMQ blocks publishing: ${reason}. It continues when the broker has resources again.`)),
+  );
 
-  const outbox = new Outbox(connection);
-  const relay = new Relay(services, outbox, report);
+  const publisher = new ChatPublisher(connection);
+  const relay = new Relay(services, publisher, report);
   const stopConsuming = consumeInbound(connection, { contextOf, database: services.database, onFailure: report });
-  const stopRelaying = workUnderLease({ database: services.database, name: RELAY, onFailure: report }, (lease) =>
+  const stopRelaying = runUnderLease({ database: services.database, name: RELAY_NAME, onFailure: report }, (lease) =>
     relay.run(lease),
   );
-  const stopForgetting = repeat({
-    intervalMs: FORGET_INTERVAL_MS,
-    work: (stopping) => forgetOldInbound(services.database, stopping),
+  const stopCleanup = runPeriodically({
+    intervalMs: CLEANUP_INTERVAL_MS,
+    work: (stopping) => removeExpiredInbound(services.database, stopping),
     onFailure: report,
   });
 
   return async () => {
     closing = true;
-    // Without the broker there is nothing to wait for: what is not published yet will be, by another process or after the next start.
+    // Without the broker there is nothing to wait for: another process or the next start publishes the remaining messages.
     const isUsable = connection.ready;
-    const giveUp = (): void => connection.unsafeDestroy();
+    const destroy = (): void => connection.unsafeDestroy();
     if (!isUsable) {
-      giveUp();
+      destroy();
     }
     await closeInOrder([
-      stopForgetting,
-      () => within(CLOSE_PATIENCE_MS, stopConsuming(), giveUp),
-      () => within(CLOSE_PATIENCE_MS, isUsable ? relay.finish() : Promise.resolve(), () => undefined),
-      () => within(CLOSE_PATIENCE_MS, stopRelaying(), giveUp),
-      () => within(CLOSE_PATIENCE_MS, outbox.close(), giveUp),
-      () => within(CLOSE_PATIENCE_MS, isUsable ? connection.close() : Promise.resolve(), giveUp),
+      stopCleanup,
+      () => within(CLOSE_STEP_TIMEOUT_MS, stopConsuming(), destroy),
+      () => within(CLOSE_STEP_TIMEOUT_MS, isUsable ? relay.finish() : Promise.resolve(), () => undefined),
+      () => within(CLOSE_STEP_TIMEOUT_MS, stopRelaying(), destroy),
+      () => within(CLOSE_STEP_TIMEOUT_MS, publisher.close(), destroy),
+      () => within(CLOSE_STEP_TIMEOUT_MS, isUsable ? connection.close() : Promise.resolve(), destroy),
     ]).catch(isUsable ? onFailure : () => undefined);
-    giveUp();
+    destroy();
   };
 }
 
-/** Clients of RabbitMQ take a URL without a user as one of the user that it comes with. */
+/** Adds the default user of RabbitMQ to a URL without a user, as its clients do. */
 function withCredentials(url: string): string {
   const parsed = new URL(url);
   if (parsed.username === '') {

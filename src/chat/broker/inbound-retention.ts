@@ -1,11 +1,11 @@
 import { removeInBatches } from '../../database/cleanup.ts';
-import type { Database } from '../../database/open.ts';
+import type { Database } from '../../database/client.ts';
 
-/** How long the id of a message that was taken over is remembered, in milliseconds. */
+/** How long the id of a stored message is remembered, in milliseconds. */
 export const INBOUND_LIFE_MS = 7 * 24 * 60 * 60 * 1000;
 
-/** Forgets the ids of messages that were taken over long ago. */
-export async function forgetOldInbound({ inboundMessage }: Database, stopping: AbortSignal): Promise<void> {
+/** Removes the ids of messages that are older than {@link INBOUND_LIFE_MS}. */
+export async function removeExpiredInbound({ inboundMessage }: Database, stopping: AbortSignal): Promise<void> {
   const where = { createdAt: { lt: new Date(Date.now() - INBOUND_LIFE_MS) } };
   await removeInBatches(
     {

@@ -1,19 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AMQPError, type AsyncMessage, type Connection, ConsumerStatus, type Publisher } from 'rabbitmq-client';
-import type { ContextFactory } from '../../accounts/credentials.ts';
-import { type Database, isReady } from '../../database/open.ts';
+import type { Database } from '../../database/client.ts';
+import { isReady } from '../../database/open.ts';
 import { closeInOrder } from '../../host/closing.ts';
-import { RefusedError, takeOver } from './inbound-message.ts';
+import type { ContextFactory } from '../../identity/credentials.ts';
+import { RejectedMessageError, storeInbound } from './inbound-message.ts';
 
 const INBOUND_QUEUE = 'tidings.chat.inbound';
 const REJECTED_QUEUE = 'tidings.chat.rejected';
 
-/** How many messages a process may have at hand; they are taken over one after the other, in their order. */
+/** How many messages the broker sends in advance. They are stored one after the other, in their order. */
 const PREFETCH = 50;
 const RETRY_MS = 1_000;
-/** How often a message is tried that fails although the database can be read, before it is rejected. */
+/** How often storing a message may fail while the database is available, before the message is rejected. */
 const MAX_ATTEMPTS = 30;
-/** A reason that is longer would not fit a frame. */
+/** The longest reason that is sent, in characters: headers have to fit one AMQP frame. */
 const MAX_REASON = 500;
 
 export interface InboundOptions {
@@ -23,9 +24,9 @@ export interface InboundOptions {
 }
 
 /**
- * Takes messages of other programs over into chats, in their order, as long as it is not stopped. One process at a time consumes; when it is gone, another one
- * does within seconds. Messages that break a rule go to a queue of their own. After an unexpected failure the message is tried again at its
- * place: as long as the database is away, and otherwise for half a minute, after which it is rejected with the reason.
+ * Stores the messages of other programs in their chats, in order, until it is stopped. One process consumes at a time; another one takes over within seconds
+ * after it stops. Invalid messages go to the queue of rejected messages. After an unexpected failure the same message is tried again: while the
+ * database is unavailable, and otherwise for half a minute, after which it is rejected.
  */
 export function consumeInbound(
   connection: Connection,
@@ -37,13 +38,13 @@ export function consumeInbound(
   const handle = async (message: AsyncMessage): Promise<ConsumerStatus> => {
     for (let attempts = 0; !stopping.signal.aborted; ) {
       try {
-        await settle(message);
+        await storeOrReject(message);
         return ConsumerStatus.ACK;
       } catch (error) {
         onFailure(error);
         attempts += (await isReady(database)) ? 1 : 0;
         if (attempts >= MAX_ATTEMPTS) {
-          const reason = `The message failed ${attempts} times without an error of its own; the log of the server tells more.`;
+          const reason = `Storing the message failed ${attempts} times for an unexpected error, which is in the log of the server.`;
           await reject(connection, rejects, message, reason);
           return ConsumerStatus.ACK;
         }
@@ -52,11 +53,11 @@ export function consumeInbound(
     }
     return ConsumerStatus.REQUEUE;
   };
-  const settle = async (message: AsyncMessage): Promise<void> => {
+  const storeOrReject = async (message: AsyncMessage): Promise<void> => {
     try {
-      await takeOver(contextOf, message);
+      await storeInbound(contextOf, message);
     } catch (error) {
-      if (!(error instanceof RefusedError)) {
+      if (!(error instanceof RejectedMessageError)) {
         throw error;
       }
       await reject(connection, rejects, message, error.message);
@@ -69,14 +70,14 @@ export function consumeInbound(
       queueOptions: { durable: true },
       qos: { prefetchCount: PREFETCH },
       concurrency: 1,
-      // Several consumers would take messages over side by side, out of their order.
+      // Several consumers would store messages out of order.
       exclusive: true,
     },
     handle,
   );
   consumer.on('error', (error) => {
-    const isTaken = error instanceof AMQPError && error.code === 'ACCESS_REFUSED';
-    if (!stopping.signal.aborted && !isTaken) {
+    const hasOtherConsumer = error instanceof AMQPError && error.code === 'ACCESS_REFUSED';
+    if (!stopping.signal.aborted && !hasOtherConsumer) {
       onFailure(error);
     }
   });
@@ -92,7 +93,7 @@ async function reject(
   { body, contentType, messageId }: AsyncMessage,
   reason: string,
 ): Promise<void> {
-  // Each time, since a message to a queue that somebody deleted would be confirmed and lost.
+  // Declared each time, since a message to a queue that was deleted would be confirmed and lost.
   await connection.queueDeclare({ queue: REJECTED_QUEUE, durable: true });
   await rejects.send(
     {
@@ -107,7 +108,7 @@ async function reject(
   );
 }
 
-/** The body as it came; the client has read it already when its content type said what it was. */
+/** Returns the body as it was received. The client library has parsed it where the content type is JSON or text. */
 function bytesOf(body: unknown): Buffer {
   if (Buffer.isBuffer(body)) {
     return body;

@@ -3,20 +3,20 @@ import type { Services } from '../../context.ts';
 import { isUniqueViolation } from '../../database/failures.ts';
 import type { LeaseHandle } from '../../database/lease.ts';
 
-/** How often the position is stored while messages come in a row, in milliseconds; a crash sends again what was confirmed meanwhile. */
+/** How often the position is stored under load, in milliseconds. After a crash, the messages that were confirmed since are published again. */
 const STORE_INTERVAL_MS = 100;
 
-/** The name of the lease, and of the position in the log, of the process that publishes chat. */
-export const RELAY = 'amqp:chat';
+/** The name of the lease and of the stored log position of the process that publishes chat messages. */
+export const RELAY_NAME = 'amqp:chat';
 
-/** Notes the present end of the log as the place to start from, unless there is a place already. */
+/** Stores the current end of the log as the position from which to publish, unless a position is stored. */
 export async function ensureStart({ database, feed }: Services): Promise<void> {
-  if (await database.logPosition.findUnique({ where: { name: RELAY } })) {
+  if (await database.logPosition.findUnique({ where: { name: RELAY_NAME } })) {
     return;
   }
   const head = await feed.refresh();
   try {
-    await database.logPosition.create({ data: { name: RELAY, cursor: feed.cursorOf(head) } });
+    await database.logPosition.create({ data: { name: RELAY_NAME, cursor: feed.encodePosition(head) } });
   } catch (error) {
     if (!isUniqueViolation(error)) {
       throw error;
@@ -24,7 +24,7 @@ export async function ensureStart({ database, feed }: Services): Promise<void> {
   }
 }
 
-/** How far the log has been published; stored now and then, only by the process that holds the lease. */
+/** The position up to which the log is published. Only the process that holds the lease stores it. */
 export class Progress {
   readonly #feed: Services['feed'];
   readonly #lease: LeaseHandle;
@@ -39,14 +39,14 @@ export class Progress {
     this.#stored = position;
   }
 
-  /** Goes on where the last holder of the lease stopped. */
+  /** Returns the progress of the last holder of the lease. */
   static async restore(services: Services, lease: LeaseHandle): Promise<Progress> {
     const { database, feed } = services;
     await ensureStart(services);
-    const { cursor } = await database.logPosition.findUniqueOrThrow({ where: { name: RELAY } });
-    // What the last holder had read may not have come here yet.
+    const { cursor } = await database.logPosition.findUniqueOrThrow({ where: { name: RELAY_NAME } });
+    // The feed of this process may be behind that of the last holder.
     await feed.refresh();
-    // The epoch is not compared: it changes with settings that are about rights, and the position itself tells a foreign log.
+    // The epoch of the cursor is not compared: it changes with settings of access, which do not matter here, and another log is recognised by the position.
     return new Progress(feed, lease, decodeLogCursor(cursor));
   }
 
@@ -58,7 +58,7 @@ export class Progress {
     return this.#stored.seq === this.#position.seq && this.#stored.at === this.#position.at;
   }
 
-  /** Takes note that everything up to this position was published, and stores it when that is due. */
+  /** Records that everything up to this position is published, and stores the position if that is due. */
   async advance(position: LogPosition): Promise<void> {
     if (position.seq > this.#position.seq) {
       this.#position = position;
@@ -68,7 +68,7 @@ export class Progress {
     }
   }
 
-  /** Goes to a position whatever the present one is; it is stored when something was published there. */
+  /** Sets the position, also to an earlier one. It is stored after the next publication. */
   jump(position: LogPosition): void {
     this.#position = position;
   }
@@ -78,9 +78,9 @@ export class Progress {
       return;
     }
     const position = this.#position;
-    const cursor = this.#feed.cursorOf(position);
+    const cursor = this.#feed.encodePosition(position);
     await this.#lease.fencedWrite(async ({ logPosition }) => {
-      await logPosition.update({ where: { name: RELAY }, data: { cursor } });
+      await logPosition.update({ where: { name: RELAY_NAME }, data: { cursor } });
     });
     this.#stored = position;
     this.#storedAt = performance.now();

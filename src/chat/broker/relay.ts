@@ -4,11 +4,11 @@ import { LOG_START, type LogPosition } from '../../changes/cursor.ts';
 import type { Services } from '../../context.ts';
 import { type LeaseHandle, LeaseLostError } from '../../database/lease.ts';
 import { AppError } from '../../errors.ts';
-import type { Outbox } from './outbox.ts';
-import { composeOutgoing } from './outgoing.ts';
+import { composeOutgoing } from './outgoing-messages.ts';
 import { Progress } from './progress.ts';
+import type { ChatPublisher } from './publisher.ts';
 
-/** How often the position follows the log when nobody says anything: it must not fall behind what the log keeps. */
+/** How often the position advances while there are no messages, so that it stays within the retention of the log. */
 const IDLE_INTERVAL_MS = 5_000;
 const STORE_DELAY_MS = 100;
 const RETRY_MIN_MS = 250;
@@ -16,23 +16,24 @@ const RETRY_MAX_MS = 10_000;
 
 const MODEL = 'ChatMessage';
 
-/** Publishes every chat message that was committed, out of the log and in its order, as long as this process holds the lease for it. */
+/** Publishes every committed chat message in the order of the log, while this process holds the lease. */
 export class Relay {
   readonly #services: Services;
-  readonly #outbox: Outbox;
+  readonly #publisher: ChatPublisher;
   readonly #onFailure: (error: unknown) => void;
   #progress: Progress | null = null;
   #running: Promise<void> | null = null;
-  /** After which change no more is published. */
+  /** The `seq` of the last change to publish. */
   #end = Number.POSITIVE_INFINITY;
-  #rung = false;
-  /** The oldest change that was left, which is to be published itself. */
-  #skipsTo: LogPosition | null = null;
-  #wake: () => void = () => undefined;
+  /** Whether there may be more to do than the current step has read. */
+  #isWoken = false;
+  /** The position to which the relay skipped. The change at this position is published itself. */
+  #skippedTo: LogPosition | null = null;
+  #endIdle: () => void = () => undefined;
 
-  constructor(services: Services, outbox: Outbox, onFailure: (error: unknown) => void) {
+  constructor(services: Services, publisher: ChatPublisher, onFailure: (error: unknown) => void) {
     this.#services = services;
-    this.#outbox = outbox;
+    this.#publisher = publisher;
     this.#onFailure = onFailure;
   }
 
@@ -44,19 +45,19 @@ export class Relay {
     return this.#running;
   }
 
-  /** Publishes what is committed by now, if it is this process that publishes, and then no more. */
+  /** Publishes the messages that are committed at the time of the call, if this process holds the lease, and then stops. */
   async finish(): Promise<void> {
     const { feed } = this.#services;
     const head = await feed.refresh();
     this.#end = this.#running ? head.seq : 0;
-    this.#ring();
+    this.#wake();
     await this.#running;
   }
 
   async #run(lease: LeaseHandle): Promise<void> {
-    const ring = (): void => this.#ring();
-    const ignore = this.#services.feed.onModel(MODEL, ring);
-    lease.signal.addEventListener('abort', ring);
+    const wake = (): void => this.#wake();
+    const stopListening = this.#services.feed.onModel(MODEL, wake);
+    lease.signal.addEventListener('abort', wake);
     let pauseMs = RETRY_MIN_MS;
     try {
       while (!lease.signal.aborted && !this.#isFinished()) {
@@ -68,27 +69,27 @@ export class Relay {
           if (error instanceof LeaseLostError) {
             throw error;
           }
-          this.#tell(error, lease);
+          this.#report(error, lease);
           await sleep(pauseMs, undefined, { signal: lease.signal }).catch(() => undefined);
           pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS);
         }
       }
-      await this.#progress?.store().catch((error) => this.#tell(error, lease));
+      await this.#progress?.store().catch((error) => this.#report(error, lease));
     } finally {
       this.#progress = null;
-      ignore();
-      lease.signal.removeEventListener('abort', ring);
+      stopListening();
+      lease.signal.removeEventListener('abort', wake);
     }
   }
 
-  /** Publishes what comes next in the log, or waits for something to come. */
+  /** Publishes the next messages of the log, or waits until there are some. */
   async #step(progress: Progress, lease: LeaseHandle): Promise<void> {
-    this.#rung = false;
+    this.#isWoken = false;
     const { changes, upTo } = await this.#read(progress);
     const inserts = changes.filter(({ action }) => action === 'INSERT');
     const messages = await composeOutgoing(this.#services, inserts, this.#onFailure);
     if (messages.length > 0) {
-      const { confirmed, failure } = await this.#outbox.send(messages, lease);
+      const { confirmed, failure } = await this.#publisher.send(messages, lease);
       if (failure !== null) {
         const last = messages[confirmed - 1];
         await progress.advance(last?.position ?? progress.position);
@@ -103,7 +104,7 @@ export class Relay {
 
   async #read(progress: Progress): Promise<{ changes: readonly Change[]; upTo: LogPosition }> {
     try {
-      return await this.#services.feed.read([MODEL], progress.position, this.#skipsTo === progress.position);
+      return await this.#services.feed.read([MODEL], progress.position, this.#skippedTo === progress.position);
     } catch (error) {
       if (error instanceof AppError && error.code === 'RESYNC_REQUIRED') {
         await this.#skip(progress);
@@ -113,7 +114,7 @@ export class Relay {
     }
   }
 
-  /** Goes to the oldest change that is there: what lay between was removed before it could be published. */
+  /** Moves the position to the oldest change of the log. The changes before it were removed before they could be published. */
   async #skip(progress: Progress): Promise<void> {
     const oldest = await this.#services.database.change.findFirst({
       orderBy: { seq: 'asc' },
@@ -123,37 +124,37 @@ export class Relay {
     const target = oldest ? { seq: Number(oldest.seq), at: oldest.at.getTime() } : LOG_START;
     this.#onFailure(
       new Error(
-        `CHAT MESSAGES MAY BE MISSING in RabbitMQ: the change log was kept too short a time. They were published up to change ${seq}, and go on with change ${target.seq}.`,
+        `CHAT MESSAGES MAY BE MISSING in RabbitMQ: the change log no longer contains the changes after ${seq}, the last published one. Publishing continues with change ${target.seq}. Increase CHANGE_RETENTION_S.`,
       ),
     );
-    this.#skipsTo = target;
+    this.#skippedTo = target;
     progress.jump(target);
   }
 
   async #idle(ms: number, { signal }: LeaseHandle): Promise<void> {
-    if (this.#rung || signal.aborted) {
+    if (this.#isWoken || signal.aborted) {
       return;
     }
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
-      this.#wake = () => {
+      this.#endIdle = () => {
         clearTimeout(timer);
         resolve();
       };
     });
   }
 
-  #ring(): void {
-    this.#rung = true;
-    this.#wake();
+  #wake(): void {
+    this.#isWoken = true;
+    this.#endIdle();
   }
 
   #isFinished(): boolean {
     return Number.isFinite(this.#end) && (this.#progress?.position.seq ?? this.#end) >= this.#end;
   }
 
-  /** Passes a failure on, unless it only says that the lease has ended. */
-  #tell(error: unknown, { signal }: LeaseHandle): void {
+  /** Reports a failure, unless it is only the end of the lease. */
+  #report(error: unknown, { signal }: LeaseHandle): void {
     if (!signal.aborted) {
       this.#onFailure(error);
     }

@@ -1,0 +1,97 @@
+// The rules of GraphQL for schema.graphql and for the operations of the examples and the documentation. Biome checks everything else.
+import graphql from '@graphql-eslint/eslint-plugin';
+import { defineConfig } from 'eslint/config';
+
+const { configs } = graphql;
+
+/** Objects that no client fetches or caches by themselves, and so have no id: pages of lists, and parts of the results of mutations and subscriptions. */
+const WITHOUT_ID = {
+  types: [
+    'AuthTokenKey',
+    'ChatTyping',
+    'ConnectionRenewal',
+    'DeletedTodos',
+    'FieldProblem',
+    'LeftChat',
+    'PageInfo',
+    'TokenPair',
+    'UpdatedTodos',
+    'VerifiedToken',
+  ],
+  suffixes: ['Connection', 'Edge', 'Error'],
+};
+
+/** Lints the blocks of GraphQL in a Markdown file. Empty lines stand for the text before each block, so that errors have the lines of the file. */
+const markdown = {
+  preprocess: (text) =>
+    [...text.matchAll(/(?<=^```graphql\n).*?(?=^```$)/gms)].map(({ 0: block, index }, number) => ({
+      text: text.slice(0, index).replaceAll(/.+/g, '') + block,
+      filename: `${number}.graphql`,
+    })),
+  postprocess: (messages) => messages.flat(),
+};
+
+// biome-ignore lint/style/noDefaultExport: ESLint reads the default export.
+export default defineConfig([
+  { files: ['examples/*.js'], processor: graphql.processor },
+  { files: ['*.md', 'docs/*.md'], processor: markdown },
+  {
+    files: ['**/*.graphql'],
+    plugins: { '@graphql-eslint': graphql },
+    languageOptions: {
+      parser: graphql.parser,
+      parserOptions: { graphQLConfig: { schema: 'schema.graphql', documents: 'examples/*.js' } },
+    },
+  },
+  {
+    files: ['schema.graphql'],
+    rules: {
+      ...configs['flat/schema-all'].rules,
+      ...configs['flat/schema-relay'].rules,
+      // By default it looks at types and root fields only.
+      '@graphql-eslint/require-description': [
+        'error',
+        {
+          types: true,
+          DirectiveDefinition: true,
+          FieldDefinition: true,
+          InputValueDefinition: true,
+          EnumValueDefinition: true,
+        },
+      ],
+      '@graphql-eslint/strict-id-in-types': ['error', { exceptions: WITHOUT_ID }],
+      // It takes `Node.nodeId` for an `id` and `User.username` for a `name` with a prefix: `id` is another field of these types, and a username is no name.
+      '@graphql-eslint/no-typename-prefix': 'off',
+      '@graphql-eslint/relay-edge-types': [
+        'error',
+        {
+          // Sessions, API keys and audit entries are no nodes: clients read them in their lists alone.
+          shouldImplementNode: false,
+          // Bounded lists, like the members of a chat, are no connections; and connections have `nodes` beside `edges`.
+          listTypeCanWrapOnlyEdgeType: false,
+        },
+      ],
+      // graphql-js sorts the schema, and test/schema.test.ts compares: by code point, where this rule ignores upper and lower case.
+      '@graphql-eslint/alphabetize': 'off',
+      // Mutations name the object by `id` or `uri` and may have an `idempotencyKey`; `input` holds the fields of the object alone, as that of several mutations may.
+      '@graphql-eslint/input-name': 'off',
+      // It would forbid mutations and subscriptions.
+      '@graphql-eslint/no-root-type': 'off',
+      // Signing out, asking for a mail and the typing signal have no object to return.
+      '@graphql-eslint/no-scalar-result-type-on-mutation': 'off',
+      // A result is the changed object, which caches merge by its id; what else a page shows it learns by a subscription.
+      '@graphql-eslint/require-field-of-type-query-in-mutation-result': 'off',
+      // Outputs are non-null unless null has a meaning. Mutations return their expected errors, and lists are never null.
+      '@graphql-eslint/require-nullable-result-in-root': 'off',
+    },
+  },
+  {
+    files: ['examples/**/*.graphql', '*.md/*.graphql', 'docs/**/*.graphql'],
+    rules: {
+      ...configs['flat/operations-recommended'].rules,
+      // Examples and blocks are programs of their own, not parts of one.
+      '@graphql-eslint/unique-operation-name': 'off',
+      '@graphql-eslint/unique-fragment-name': 'off',
+    },
+  },
+]);

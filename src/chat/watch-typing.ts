@@ -1,0 +1,37 @@
+import { SignalStream } from '../changes/signal-stream.ts';
+import type { Context } from '../context.ts';
+import { AppError } from '../errors.ts';
+import { requireUser } from '../identity/rights.ts';
+import { hasSameRole, onRoleChange } from '../identity/role-barrier.ts';
+import { accessOfParticipant, findChatId } from './chat-access.ts';
+import { chatScope } from './scopes.ts';
+import { typingSignals } from './typing.ts';
+
+/**
+ * Subscribes to the users who are typing in a chat. The subscription ends when the viewer no longer participates, and with `RESYNC_REQUIRED` when the role
+ * of the viewer changes, since staff see more fields of the users.
+ *
+ * @throws {UnauthenticatedError} for anonymous callers
+ * @throws {NotFoundError} when there is no such chat in which the viewer participates
+ */
+export async function watchTyping(context: Context, uri: string): Promise<SignalStream> {
+  const { feed } = context;
+  const viewer = requireUser(context.viewer);
+  const { chatId, hasAccess, release } = await accessOfParticipant(context, await findChatId(context, uri));
+  const stops = [release];
+  const stream = new SignalStream(feed.loop, viewer, hasAccess, () => {
+    for (const stop of stops) {
+      stop();
+    }
+  });
+  stops.push(feed.onAccess([chatScope(chatId)], () => stream.checkAccess()));
+  const endByRole = (): void => stream.fail(new AppError('RESYNC_REQUIRED'));
+  stops.push(onRoleChange(feed, viewer, endByRole));
+  stops.push(await typingSignals(context).listen(chatId, (signal) => stream.push(signal)));
+  // The role may have changed before its listener was registered, and the access may have ended while `listen` was awaited.
+  if (!(await hasSameRole(context.database, viewer))) {
+    endByRole();
+  }
+  stream.checkAccess();
+  return stream;
+}

@@ -1,0 +1,283 @@
+import { type Environment, environment, type TrustedProxies } from './environment.ts';
+
+/** The purpose of a link in a mail. */
+export type LinkPurpose = 'resetPassword' | 'verifyEmail';
+
+/** The settings of the links for one purpose. */
+export interface LinkSettings {
+  /** The page that receives the token. The token is appended as the fragment `#token=…`, so that no access log and no `Referer` header contains it. */
+  readonly page: string;
+  /** How long a link is valid, in seconds. */
+  readonly lifeS: number;
+}
+
+export interface AnswerLimits {
+  /** The largest number of bytes of texts to read, and of texts in the answer. */
+  readonly maxBytes: number;
+  /** The largest number of list scans: a filter or a count costs 1, a text search 2. */
+  readonly maxSearches: number;
+}
+
+export interface MailSettings {
+  /** The mail server: `smtp://user:password@host:587`, or `smtps:` for TLS from the start. */
+  readonly url: string;
+  /** The sender of the mails, like `Tidings <tidings@example.org>`. */
+  readonly from: string;
+}
+
+/** The rate limits of writes that need no credential, and of mails. */
+export interface WriteLimits {
+  /** The number of todos, lists and notes that anonymous callers may write from one address within five minutes. */
+  readonly maxAnonymousPerAddress: number;
+  /** The number of accounts that may be created from one address within an hour. */
+  readonly maxSignUpsPerAddress: number;
+  /** The number of mails that may be requested from one address within an hour. */
+  readonly maxMailsPerAddress: number;
+  /** The number of mails that may be requested for one username, and sent to one email address, within an hour. */
+  readonly maxMailsPerUser: number;
+}
+
+/** The configuration; docs/operating.md documents the environment variables. */
+export interface Config {
+  readonly listen: { readonly host: string; readonly port: number };
+  /** The separate listener for metrics; null for none. */
+  readonly metrics: { readonly host: string; readonly port: number } | null;
+  /** The number of worker processes. */
+  readonly concurrency: number;
+  readonly database: {
+    /** `file:` and the path of a SQLite file, or a `postgres://` URL. */
+    readonly url: string;
+    readonly synchronous: 'NORMAL' | 'FULL';
+    /** The largest number of connections in the pool for PostgreSQL; a process has a few more for the log. */
+    readonly poolSize: number;
+    /** The time-out of a PostgreSQL statement or connection attempt, and of waiting for SQLite's write lock, in milliseconds. */
+    readonly timeoutMs: number;
+  };
+  readonly auth: {
+    /** The key that signs access tokens; null for a key that is generated and stored beside the database. */
+    readonly secret: string | null;
+    readonly accessTokenLifeS: number;
+    readonly refreshTokenLifeS: number;
+    /** The longest life of a session, which refreshing does not extend. */
+    readonly sessionLifeS: number;
+    /** The number of failed sign-ins with one name from one address within five minutes. */
+    readonly maxFailedSignIns: number;
+    /** The number of failed sign-ins with one name from all addresses. */
+    readonly maxFailedSignInsPerName: number;
+    /** The number of failed sign-ins from one address with any name. */
+    readonly maxFailedSignInsPerAddress: number;
+    /** Whether all viewers share the todos, lists and notes without an owner. */
+    readonly allowAnonymous: boolean;
+    /** The settings of the links in mails. */
+    readonly links: Readonly<Record<LinkPurpose, LinkSettings>>;
+  };
+  /** The settings for sending mail; null when no mail is sent. */
+  readonly mail: MailSettings | null;
+  readonly writes: WriteLimits;
+  readonly http: {
+    /** Origins that may call from a browser; `*` allows any, without cookies. */
+    readonly corsOrigins: readonly string[];
+    /** The public origin of the server, like `https://tidings.example.org`; null when it is not configured. */
+    readonly publicUrl: string | null;
+    /** The accepted `Host` headers in lower case, with or without a port; empty for any. */
+    readonly allowedHosts: readonly string[];
+    /** The proxies whose `X-Forwarded-*` headers are trusted. */
+    readonly trustedProxies: TrustedProxies;
+    readonly bodyLimitBytes: number;
+    /** The time-out of the first byte of a connection, and of the headers of a request, in milliseconds. */
+    readonly headersTimeoutMs: number;
+    /** How long an idle connection stays open (HTTP keep-alive), in milliseconds. */
+    readonly idleTimeoutMs: number;
+    /** The lowest rate of a request body over any period as long as `headersTimeoutMs`. */
+    readonly bodyMinBytesPerS: number;
+    /** The delay of the event loop, or of accepting connections, above which requests are refused, in milliseconds; 0 for no limit. */
+    readonly maxEventLoopDelayMs: number;
+    /** How long a shutdown waits for running requests, in milliseconds. */
+    readonly shutdownTimeoutMs: number;
+  };
+  readonly rest: {
+    /** Whether the REST paths of posts accept writes; the documented API is read-only. */
+    readonly postsWritable: boolean;
+  };
+  readonly graphql: {
+    readonly depthLimit: number;
+    readonly aliasLimit: number;
+    readonly tokenLimit: number;
+    readonly characterLimit: number;
+    readonly directiveLimit: number;
+    readonly complexityLimit: number;
+    /** Whether introspection and suggestions of field names are enabled. */
+    readonly introspection: boolean;
+    /** The file with the allowed operations; null to allow all. */
+    readonly operationListPath: string | null;
+    readonly answer: AnswerLimits;
+  };
+  readonly changes: {
+    /** The age in seconds and the size in bytes up to which changes are kept. */
+    readonly retention: { readonly ageS: number; readonly bytes: number };
+    /** The number and the bytes of events that may be queued for one slow reader. */
+    readonly limits: { readonly maxEvents: number; readonly maxBytes: number };
+    /** The bytes of events that may be queued for all readers together. */
+    readonly maxWaitingBytes: number;
+    /** The lag above which the process is not ready, in milliseconds. */
+    readonly maxLagMs: number;
+  };
+  readonly audit: {
+    /** The age up to which audit entries are kept, in seconds. */
+    readonly retentionS: number;
+  };
+  readonly sockets: {
+    /** The number of concurrent operations of one socket. */
+    readonly maxSubscriptions: number;
+    /** The number of open sockets and event streams of one user; anonymous callers are not counted. */
+    readonly maxPerUser: number;
+    /** The numbers of open sockets and event streams of one address and in all, for each process. */
+    readonly maxPerAddress: number;
+    readonly maxInAll: number;
+    /** The numbers of subscriptions of one address and in all, for each process. */
+    readonly maxSubscriptionsPerAddress: number;
+    readonly maxSubscriptionsInAll: number;
+    readonly messageLimitBytes: number;
+    /** The time-out of `connection_init`, in milliseconds. */
+    readonly initTimeoutMs: number;
+    /** The interval of pings in milliseconds; a connection without a pong within that time is closed. */
+    readonly keepAliveMs: number;
+    /** Whether the socket of a chat accepts readers without a credential who know the chat's uri. */
+    readonly chatOpen: boolean;
+  };
+  /** The RabbitMQ broker for exchanging chat messages with other programs; null for none. */
+  readonly broker: { readonly url: string } | null;
+  readonly logLevel: Environment['LOG_LEVEL'];
+}
+
+/** The environment has invalid values; the message lists all of them. */
+export class ConfigError extends Error {
+  constructor(problems: readonly string[]) {
+    super(`The configuration is invalid:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+    this.name = 'ConfigError';
+  }
+}
+
+/** Returns the accepted hosts, including that of the public URL. The public URL alone restricts nothing, since a proxy may forward another host. */
+function hostsOf({ ALLOWED_HOSTS, PUBLIC_URL }: Environment): readonly string[] {
+  return ALLOWED_HOSTS.length > 0 && PUBLIC_URL !== undefined
+    ? [...ALLOWED_HOSTS, new URL(PUBLIC_URL).host]
+    : ALLOWED_HOSTS;
+}
+
+/**
+ * Returns the configuration of environment variables. An empty variable counts as absent.
+ *
+ * @throws {ConfigError} listing all invalid variables
+ */
+export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
+  const parsed = environment.safeParse(present);
+  if (!parsed.success) {
+    throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path[0]?.toString()} ${issue.message}`));
+  }
+  const values = parsed.data;
+  return {
+    listen: { host: values.HOST, port: values.PORT },
+    metrics: values.METRICS_PORT === undefined ? null : { host: values.METRICS_HOST, port: values.METRICS_PORT },
+    concurrency: values.WEB_CONCURRENCY,
+    database: {
+      url: values.DATABASE_URL,
+      synchronous: values.SQLITE_SYNCHRONOUS,
+      poolSize: values.DATABASE_POOL_SIZE,
+      timeoutMs: values.DATABASE_TIMEOUT_MS,
+    },
+    auth: authOf(values),
+    writes: {
+      maxAnonymousPerAddress: values.MAX_ANONYMOUS_WRITES,
+      maxSignUpsPerAddress: values.MAX_SIGN_UPS,
+      maxMailsPerAddress: values.MAX_MAILS_PER_ADDRESS,
+      maxMailsPerUser: values.MAX_MAILS_PER_USER,
+    },
+    mail:
+      values.SMTP_URL === undefined || values.MAIL_FROM === undefined
+        ? null
+        : { url: values.SMTP_URL, from: values.MAIL_FROM },
+    http: httpOf(values),
+    rest: { postsWritable: values.POSTS_WRITABLE },
+    graphql: graphqlOf(values),
+    changes: {
+      retention: { ageS: values.CHANGE_RETENTION_S, bytes: values.CHANGE_RETENTION_BYTES },
+      limits: { maxEvents: values.STREAM_MAX_EVENTS, maxBytes: values.STREAM_MAX_BYTES },
+      maxWaitingBytes: values.DELIVERY_MAX_BYTES,
+      maxLagMs: values.READY_MAX_LAG_S * 1000,
+    },
+    audit: { retentionS: values.AUDIT_RETENTION_S },
+    sockets: socketsOf(values),
+    broker: values.AMQP_URL === undefined ? null : { url: values.AMQP_URL },
+    logLevel: values.LOG_LEVEL,
+  };
+}
+
+function authOf(values: Environment): Config['auth'] {
+  const publicUrl = values.PUBLIC_URL ?? `http://${values.HOST}:${values.PORT}`;
+  return {
+    secret: values.SECRET_KEY ?? null,
+    accessTokenLifeS: values.ACCESS_TOKEN_LIFE_S,
+    refreshTokenLifeS: values.REFRESH_TOKEN_LIFE_S,
+    sessionLifeS: values.SESSION_LIFE_S,
+    maxFailedSignIns: values.MAX_FAILED_SIGN_INS,
+    maxFailedSignInsPerName: values.MAX_FAILED_SIGN_INS_PER_NAME ?? 3 * values.MAX_FAILED_SIGN_INS,
+    maxFailedSignInsPerAddress: values.MAX_FAILED_SIGN_INS_PER_ADDRESS ?? 10 * values.MAX_FAILED_SIGN_INS,
+    allowAnonymous: values.ALLOW_ANONYMOUS,
+    links: {
+      resetPassword: {
+        page: values.PASSWORD_RESET_PAGE ?? `${publicUrl}/reset-password`,
+        lifeS: values.PASSWORD_RESET_LIFE_S,
+      },
+      verifyEmail: {
+        page: values.EMAIL_VERIFICATION_PAGE ?? `${publicUrl}/verify-email`,
+        lifeS: values.EMAIL_VERIFICATION_LIFE_S,
+      },
+    },
+  };
+}
+
+function httpOf(values: Environment): Config['http'] {
+  return {
+    corsOrigins: values.CORS_ORIGINS,
+    publicUrl: values.PUBLIC_URL ?? null,
+    allowedHosts: hostsOf(values),
+    trustedProxies: values.TRUST_PROXY,
+    bodyLimitBytes: values.BODY_LIMIT_BYTES,
+    headersTimeoutMs: values.HEADERS_TIMEOUT_MS,
+    idleTimeoutMs: values.IDLE_TIMEOUT_MS,
+    bodyMinBytesPerS: values.BODY_MIN_BYTES_PER_S,
+    maxEventLoopDelayMs: values.MAX_EVENT_LOOP_DELAY_MS,
+    shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
+  };
+}
+
+function graphqlOf(values: Environment): Config['graphql'] {
+  return {
+    depthLimit: values.QUERY_DEPTH_LIMIT,
+    aliasLimit: values.QUERY_ALIAS_LIMIT,
+    tokenLimit: values.QUERY_TOKEN_LIMIT,
+    characterLimit: values.QUERY_CHARACTER_LIMIT,
+    directiveLimit: values.QUERY_DIRECTIVE_LIMIT,
+    complexityLimit: values.QUERY_COMPLEXITY_LIMIT,
+    introspection: values.GRAPHQL_INTROSPECTION,
+    operationListPath: values.OPERATION_LIST ?? null,
+    answer: { maxBytes: values.ANSWER_LIMIT_BYTES, maxSearches: values.QUERY_SEARCH_LIMIT },
+  };
+}
+
+function socketsOf(values: Environment): Config['sockets'] {
+  return {
+    maxSubscriptions: values.SOCKET_MAX_SUBSCRIPTIONS,
+    maxPerUser: values.USER_MAX_SOCKETS,
+    maxPerAddress: values.ADDRESS_MAX_SOCKETS,
+    maxInAll: values.MAX_SOCKETS,
+    maxSubscriptionsPerAddress: values.ADDRESS_MAX_SUBSCRIPTIONS,
+    maxSubscriptionsInAll: values.MAX_SUBSCRIPTIONS,
+    messageLimitBytes: values.SOCKET_MESSAGE_LIMIT_BYTES,
+    initTimeoutMs: values.SOCKET_INIT_TIMEOUT_MS,
+    keepAliveMs: values.KEEP_ALIVE_MS,
+    chatOpen: values.CHAT_SOCKET_OPEN,
+  };
+}

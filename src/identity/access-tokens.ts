@@ -1,0 +1,47 @@
+import type { Services } from '../context.ts';
+import { findRow } from '../database/rows.ts';
+import type { Session, User } from '../generated/client/client.ts';
+import type { AccessTokenFault } from './fault-sentences.ts';
+import { decodeAccessToken, endOfSession } from './tokens.ts';
+import { usernameKey } from './usernames.ts';
+
+/** The user whom a valid access token was issued for. */
+export interface AccessTokenOwner {
+  readonly user: User;
+  /** The session of the token; null for a token that another program signed with the shared secret. */
+  readonly session: Session | null;
+  /** When the token or its session expires, whichever comes first. */
+  readonly expiresAt: Date;
+}
+
+/** Verifies an access token: its signature and claims, and the user and the session that it names, as they are stored now. */
+export async function verifyAccessToken(
+  { database, tokens }: Services,
+  token: string,
+): Promise<AccessTokenOwner | AccessTokenFault> {
+  const claims = decodeAccessToken(tokens, token);
+  if (typeof claims === 'string') {
+    return claims;
+  }
+  const user = await findRow(database, 'User', { usernameKey: usernameKey(claims.username) });
+  if (!user) {
+    return 'unknownUser';
+  }
+  if (user.id !== claims.user_id) {
+    return 'otherUser';
+  }
+  if (!user.isActive) {
+    return 'inactiveUser';
+  }
+  const expiresAt = new Date(claims.exp * 1000);
+  if (!claims.sid) {
+    const isCurrent = (claims.orig_iat ?? 0) * 1000 >= user.credentialsChangedAt.getTime();
+    return isCurrent ? { user, session: null, expiresAt } : 'sessionEnded';
+  }
+  const session = await findRow(database, 'Session', { sid: claims.sid, userId: user.id });
+  if (!session) {
+    return 'sessionEnded';
+  }
+  const end = endOfSession(tokens, session.createdAt);
+  return end <= new Date() ? 'sessionOver' : { user, session, expiresAt: end < expiresAt ? end : expiresAt };
+}

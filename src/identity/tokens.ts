@@ -1,0 +1,163 @@
+import { createHash, randomBytes } from 'node:crypto';
+import jwt from 'jsonwebtoken';
+import { z } from 'zod';
+import type { TokenSettings } from '../context.ts';
+import type { User } from '../generated/client/client.ts';
+
+const ALGORITHM = 'HS256';
+/** The `aud` claim of refresh tokens; access tokens have none. */
+const REFRESH_AUDIENCE = 'tidings refresh';
+const REFRESH_ID_BYTES = 32;
+const SID_BYTES = 16;
+const KEY_BYTES = 20;
+/** The latest time that a `Date` can represent, in seconds since 1970. */
+const MAX_TIME_S = 8.64e12;
+
+/** The claims of an access token, a JWT signed with HS256. Times are in seconds since 1970. */
+export interface AccessClaims {
+  readonly user_id: number;
+  readonly username: string;
+  readonly email?: string | undefined;
+  readonly exp: number;
+  /** The time of the sign-in that began the session of this token. */
+  readonly orig_iat?: number | undefined;
+  /** The session. Tokens that another program signed with the shared secret have none. */
+  readonly sid?: string | undefined;
+}
+
+const claimsShape = z.object({
+  user_id: z.int32(),
+  username: z.string().min(1),
+  email: z.string().optional(),
+  exp: z.number().max(MAX_TIME_S),
+  orig_iat: z.number().optional(),
+  sid: z.string().optional(),
+});
+
+/** Why an access token is rejected without reading its user from the database. */
+export type TokenFault = 'expired' | 'undecodable' | 'inapplicable' | 'incomplete';
+
+/** The session that tokens are issued for. */
+export interface SignIn {
+  /** Undefined for a token that another program signed. */
+  readonly sid: string | undefined;
+  readonly signedInAt: Date;
+}
+
+/** Returns when a session ends at the latest, however often it is refreshed. */
+export function endOfSession({ sessionLifeS }: Pick<TokenSettings, 'sessionLifeS'>, signedInAt: Date): Date {
+  return new Date(signedInAt.getTime() + sessionLifeS * 1000);
+}
+
+/** Signs an access token that expires `accessTokenLifeS` seconds after `now`, and with its session at the latest. */
+export function signAccessToken(
+  settings: TokenSettings,
+  user: Pick<User, 'id' | 'username' | 'email'>,
+  session: SignIn,
+  now: Date,
+): { token: string; expiresAt: Date } {
+  const end = endOfSession(settings, session.signedInAt);
+  const exp = Math.min(Math.floor(now.getTime() / 1000) + settings.accessTokenLifeS, Math.floor(end.getTime() / 1000));
+  const claims: AccessClaims = {
+    user_id: user.id,
+    username: user.username,
+    email: user.email,
+    exp,
+    orig_iat: Math.floor(session.signedInAt.getTime() / 1000),
+    sid: session.sid,
+  };
+  return {
+    // `jti` makes two tokens of the same second differ.
+    token: jwt.sign({ ...claims, jti: randomBytes(8).toString('hex') }, settings.secret, {
+      algorithm: ALGORITHM,
+      noTimestamp: true,
+    }),
+    expiresAt: new Date(exp * 1000),
+  };
+}
+
+/** Decodes an access token and verifies its signature, algorithm, times and claims, but not its user and session. */
+export function decodeAccessToken(settings: TokenSettings, token: string): AccessClaims | TokenFault {
+  try {
+    // It throws for a payload that is not JSON although the header has the type JWT.
+    const decoded = jwt.decode(token, { complete: true });
+    if (decoded && decoded.header.alg !== ALGORITHM) {
+      return 'inapplicable';
+    }
+    const claims = jwt.verify(token, settings.secret, { algorithms: [ALGORITHM] });
+    if (typeof claims === 'object' && claims.aud !== undefined) {
+      // Access tokens have no audience: a token with one is a refresh token, or was issued for another service.
+      return 'inapplicable';
+    }
+    const parsed = claimsShape.safeParse(claims);
+    return parsed.success ? parsed.data : 'incomplete';
+  } catch (error) {
+    if (error instanceof jwt.TokenExpiredError) {
+      return 'expired';
+    }
+    if (error instanceof jwt.NotBeforeError) {
+      return 'inapplicable';
+    }
+    return 'undecodable';
+  }
+}
+
+/** Returns the SHA-256 hash of a secret in hex. The secrets are random, so they need no slow hash. */
+export function digest(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex');
+}
+
+/** Returns a new opaque key: 40 hex digits. */
+export function newAuthKey(): string {
+  return randomBytes(KEY_BYTES).toString('hex');
+}
+
+/** Returns a new session id for the `sid` claim. */
+export function newSid(): string {
+  return randomBytes(SID_BYTES).toString('hex');
+}
+
+/**
+ * Returns a new refresh token, which expires `refreshTokenLifeS` seconds after `now`, and with its session at the latest. It is valid while its hash is stored; its
+ * signature identifies the session after the hash was removed.
+ */
+export function newRefreshToken(
+  settings: TokenSettings,
+  { sid, signedInAt }: SignIn,
+  now: Date,
+): { token: string; expiresAt: Date } {
+  const end = endOfSession(settings, signedInAt);
+  const exp = Math.ceil(Math.min(now.getTime() + settings.refreshTokenLifeS * 1000, end.getTime()) / 1000);
+  const jti = randomBytes(REFRESH_ID_BYTES).toString('base64url');
+  return {
+    token: jwt.sign({ sid, jti, exp, aud: REFRESH_AUDIENCE }, settings.secret, {
+      algorithm: ALGORITHM,
+      noTimestamp: true,
+    }),
+    expiresAt: new Date(exp * 1000),
+  };
+}
+
+const refreshClaims = z.object({ sid: z.string() });
+
+/**
+ * Returns the session id that a refresh token was issued for; null when it was not signed with the current secret, or has expired. Versions before 2026-11-24
+ * did not sign refresh tokens, so their tokens give null.
+ */
+export function sidOfRefreshToken(settings: TokenSettings, token: string): string | null {
+  try {
+    const claims = jwt.verify(token, settings.secret, { algorithms: [ALGORITHM], audience: REFRESH_AUDIENCE });
+    return refreshClaims.safeParse(claims).data?.sid ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** The access token and the refresh token of a session. */
+export interface TokenPair {
+  readonly token: string;
+  readonly expiresAt: Date;
+  readonly refreshToken: string;
+  readonly refreshExpiresAt: Date;
+  readonly user: User;
+}

@@ -1,0 +1,68 @@
+import type { Context } from '../context.ts';
+import { type CounterLimit, reserve, secondsUntilReset } from '../database/counters.ts';
+import { AppError, OverloadedError } from '../errors.ts';
+import { counterKey } from './attempts.ts';
+
+const WRITE_WINDOW_MS = 5 * 60 * 1000;
+const HOUR_MS = 60 * 60 * 1000;
+
+/**
+ * Counts a write of this many rows by an anonymous caller; it does nothing for other callers. Call it outside of transactions, before the work of the write.
+ *
+ * @throws {OverloadedError} after too many such writes from one address within five minutes
+ */
+export async function limitAnonymousWrite(context: Context, rows = 1): Promise<void> {
+  const { viewer, address, writeLimits, tokens } = context;
+  // With `ALLOW_ANONYMOUS` off, the write itself fails, so it is not counted.
+  if (viewer.kind === 'anonymous' && viewer.sharesOwnerless) {
+    const key = counterKey(tokens.secret, 'anonymous write', address);
+    const limit = { key, max: writeLimits.maxAnonymousPerAddress, windowMs: WRITE_WINDOW_MS };
+    await count(context, limit, 'writes from this address', rows);
+  }
+}
+
+/**
+ * Counts an attempt to create an account, by any caller. Call it outside of transactions, before the password is hashed.
+ *
+ * @throws {OverloadedError} after too many attempts from one address within an hour
+ */
+export async function limitSignUp(context: Context): Promise<void> {
+  const { address, writeLimits, tokens } = context;
+  const key = counterKey(tokens.secret, 'sign up', address);
+  await count(
+    context,
+    { key, max: writeLimits.maxSignUpsPerAddress, windowMs: HOUR_MS },
+    'new accounts from this address',
+  );
+}
+
+/**
+ * Counts a request for a mail to the user with a name, whether or not that user exists, or to the viewer with an id. The limits are for each address, so that no
+ * caller uses up the requests of another one. Call it outside of transactions, before the user is read.
+ *
+ * @throws {OverloadedError} after too many requests from one address within an hour, for one name or id or for any
+ */
+export async function limitMailRequest(context: Context, nameOrId: string | number): Promise<void> {
+  const { address, writeLimits, tokens } = context;
+  const from = { key: counterKey(tokens.secret, 'mail from', address), max: writeLimits.maxMailsPerAddress };
+  await count(context, { ...from, windowMs: HOUR_MS }, 'mails requested from this address');
+  const to = { key: counterKey(tokens.secret, 'mail to', nameOrId, address), max: writeLimits.maxMailsPerUser };
+  await count(context, { ...to, windowMs: HOUR_MS }, 'mails requested with this account');
+}
+
+/** Returns the limit of mails for one purpose to an email address within an hour, for all accounts with that address; upper and lower case are equal. */
+export function recipientLimit({ writeLimits, tokens }: Context, purpose: string, email: string): CounterLimit {
+  const key = counterKey(tokens.secret, 'mail recipient', purpose, email.toLowerCase());
+  return { key, max: writeLimits.maxMailsPerUser, windowMs: HOUR_MS };
+}
+
+async function count({ database }: Context, limit: CounterLimit, what: string, amount = 1): Promise<void> {
+  if (amount > limit.max) {
+    throw new AppError('COMPLEXITY', `At most ${limit.max} ${what} are accepted at once.`);
+  }
+  const now = new Date();
+  if (!(await reserve(database, limit, now, amount))) {
+    const seconds = await secondsUntilReset(database, limit.key, now);
+    throw new OverloadedError(`Too many ${what}. Try again in ${seconds} s.`, seconds);
+  }
+}

@@ -1,0 +1,77 @@
+import { NotFoundError, ValidationError } from '../errors.ts';
+import type { Builder } from '../graphql/builder.ts';
+import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
+import { listUsers, setUserStatus, USER_ORDERS } from './staff.ts';
+
+/** Defines the list of users and the mutation of their status, for staff. */
+export function defineStaff(builder: Builder): void {
+  const filter = builder.inputType('UserFilter', {
+    description:
+      'Conditions on a list of users, all of which have to be met; a condition that is left out or null does not apply.',
+    fields: (t) => ({
+      usernameStartsWith: t.string({
+        description:
+          'Only users whose username begins with this text of at most 150 characters, upper and lower case being equal. It is faster than `usernameContains`.',
+      }),
+      usernameContains: t.string({
+        description:
+          'Only users whose username contains this text of at most 150 characters, upper and lower case being equal.',
+      }),
+      emailContains: t.string({
+        description:
+          'Only users whose email address contains this text of at most 254 characters; upper and lower case ASCII letters are equal.',
+      }),
+      isActive: t.boolean({ description: 'True for active users only, false for deactivated ones only.' }),
+      isStaff: t.boolean({ description: 'True for staff only, false for other users only.' }),
+      createdFrom: t.field({ type: 'DateTime', description: 'Only accounts created at this time or later.' }),
+      createdBefore: t.field({ type: 'DateTime', description: 'Only accounts created before this time.' }),
+    }),
+  });
+  const order = defineOrder(builder, 'User', USER_ORDERS);
+
+  builder.queryField('users', (t) =>
+    t.connection(
+      {
+        type: 'User',
+        authScopes: { signedIn: true },
+        description:
+          'All users, page by page, for staff; `FORBIDDEN` for other users. To find one user by name, any signed-in user may use `user`.',
+        complexity: connectionComplexity,
+        args: {
+          filter: t.arg({ type: filter, description: 'Returns only the users that meet these conditions.' }),
+          orderBy: t.arg({ type: order, description: 'The sort order; by `id`, oldest first, when left out.' }),
+        },
+        resolve: (_root, { filter, orderBy, ...page }, context) =>
+          toConnection(listUsers(context, { filter, order: toOrder(orderBy), page })),
+      },
+      { name: 'UserConnection', description: 'A page of a list of users.' },
+      { name: 'UserEdge', description: 'A user of a page, with its cursor.' },
+    ),
+  );
+
+  const status = builder.inputType('SetUserStatusInput', {
+    description: 'The status of a user to change. A field that is left out keeps its value; null is rejected.',
+    fields: (t) => ({
+      userId: t.id({ required: true, description: 'The `id` of the user.' }),
+      isActive: t.boolean({
+        description:
+          'False deactivates the account and ends its sessions, API keys and sockets at once; the objects of the user stay. True activates it again.',
+      }),
+      isStaff: t.boolean({
+        description:
+          'Whether the user is staff, who see and change all objects outside chats. Open subscriptions of the user end with `RESYNC_REQUIRED` when it changes.',
+      }),
+    }),
+  });
+  builder.mutationField('setUserStatus', (t) =>
+    t.field({
+      type: 'User',
+      authScopes: { signedIn: true },
+      description:
+        'Activates, deactivates, promotes or demotes another user, for staff; `FORBIDDEN` for other users. A `ValidationError` when staff would deactivate or demote themselves. Each change is recorded as an audit entry.',
+      errors: { types: [ValidationError, NotFoundError] },
+      args: { input: t.arg({ type: status, required: true, description: 'The user, and the new status.' }) },
+      resolve: (_root, { input }, context) => setUserStatus(context, input),
+    }),
+  );
+}
