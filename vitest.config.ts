@@ -1,7 +1,5 @@
 import { defineConfig } from 'vitest/config';
 
-const everything = ['test/**/*.test.ts'];
-
 /** Tests that bring a database of their own kind along, or need none: the same whichever one the suite is run over. */
 const indifferent = [
   'test/{add-a-domain,answer-size,architecture,browser-cookies,caching,config,connection-limits,csrf,dependencies,documents,drivers,durability,failed-start,graphiql,hash-queue,hosts,metrics,migrations,overload,persisted-operations,process,proxy,schema,slow-peers,usernames}.test.ts',
@@ -13,19 +11,43 @@ const indifferent = [
   'test/subscribe-socket/{fuzz,handshake,limits}.test.ts',
 ];
 
+/** Tests that state how long something takes, or load a process beyond what it can do: nothing runs beside them. */
+const timed = ['test/{hash-queue,overload,slow-peers}.test.ts', 'test/live/slow-readers.test.ts'];
+
+const left = process.env['TIDINGS_TEST_DATABASE'] === 'postgres' ? indifferent : [];
+
 // biome-ignore lint/style/noDefaultExport: Vitest reads its configuration from the default export.
 export default defineConfig({
   // One copy of graphql for the tests and for what they start: its objects do not know those of another.
   resolve: { alias: [{ find: /^graphql$/, replacement: 'graphql/index.js' }] },
   test: {
-    include: everything,
-    exclude: ['test/mutation/**', ...(process.env['TIDINGS_TEST_DATABASE'] === 'postgres' ? indifferent : [])],
     globalSetup: ['test/kit/template.ts'],
     pool: 'forks',
     // Files share what they import, and nothing that they write: each starts a server over a database of its own.
     isolate: false,
-    maxWorkers: 2,
-    sequence: { shuffle: true },
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'together',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/mutation/**', ...timed, ...left],
+          // One more than the cores of a small machine: the tests often wait for a process that they have started.
+          maxWorkers: 3,
+          sequence: { shuffle: true, groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'alone',
+          include: timed,
+          exclude: left,
+          maxWorkers: 1,
+          sequence: { shuffle: true, groupOrder: 1 },
+        },
+      },
+    ],
     coverage: {
       // It takes a tenth more of the processor: `npm run coverage` asks for it elsewhere. What runs in processes of its own is not counted.
       enabled: Boolean(process.env['CI']),
