@@ -17,7 +17,7 @@ const NEIGHBOURS = {
 
 /** Rooms import rooms of layers before their own. Folders and files of the same layer do not import each other, but slices do as `NEIGHBOURS` says. */
 export const LAYERS = [
-  ['errors.ts'],
+  ['errors.ts', 'telemetry.ts'],
   ['validation.ts', 'json.ts', 'viewer.ts'],
   ['config'],
   ['database', 'mail'],
@@ -25,7 +25,7 @@ export const LAYERS = [
   ['context.ts'],
   ['identity'],
   ['host'],
-  ['sockets'],
+  ['sockets', 'operations'],
   ['graphql', 'rest'],
   ['legacy-socket'],
   ['slice.ts'],

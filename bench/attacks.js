@@ -26,7 +26,7 @@ const MINUTE_MS = 60_000;
 const REST_MS = 5000;
 const SHOWN = 10;
 /** A line of the log with the level of an error, or of a process that ends. */
-const LOGGED_FAILURE = /"level":[56]0/;
+const LOGGED_FAILURE = /"level":"(?:error|fatal)"/;
 const ATTACKS = [...INTRUDERS, ...HOSTILE, ...CONNECTIONS];
 
 const environment = {

@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
+import { type Logger, pino } from 'pino';
 import type { Registry } from 'prom-client';
 import type { Config } from './config/config.ts';
 import type { Services } from './context.ts';
@@ -12,15 +13,17 @@ import { createCallReader } from './host/calls.ts';
 import { CleanupStack, closeInOrder, closeOnFailure } from './host/closing.ts';
 import { namedOrigins } from './host/cors.ts';
 import { closeHost, createHost, registerHealth, trackUnusedConnections } from './host/host.ts';
-import { collectMetrics } from './host/metrics.ts';
-import { type MetricsServer, serveMetrics } from './host/metrics-server.ts';
 import { OverloadGuard } from './host/overload.ts';
 import { registerPages } from './host/pages.ts';
 import { createOriginReader, type OriginOf } from './host/request-origin.ts';
+import { createRequestIdReader, type RequestIdOf } from './host/request-records.ts';
 import { SessionCookies } from './host/session-cookies.ts';
 import { limitSlowPeers } from './host/slow-peers.ts';
 import { type ContextFactory, createContextFactory } from './identity/credentials.ts';
 import { registerLegacySocket } from './legacy-socket/server.ts';
+import { logEvents } from './operations/event-log.ts';
+import { collectMetrics } from './operations/metrics.ts';
+import { type MetricsServer, serveMetrics } from './operations/metrics-server.ts';
 import { registerRest } from './rest/routes.ts';
 import { buildSchema } from './schema.ts';
 import { openServices } from './services.ts';
@@ -30,6 +33,7 @@ import { ConnectionLimiter } from './sockets/connection-limiter.ts';
 import type { SocketTransport } from './sockets/handshake.ts';
 import { PeerLimits } from './sockets/peer-limits.ts';
 import { UpgradeRouter } from './sockets/upgrade.ts';
+import { Telemetry } from './telemetry.ts';
 
 /** The maximum number of connections that wait to be accepted, within the kernel's limit; further clients retry after a second. */
 const BACKLOG = 4096;
@@ -47,25 +51,37 @@ export interface App {
   readonly close: () => Promise<void>;
 }
 
-type Observer = Omit<DatabaseObserver, 'onCommit'>;
-
-/** Opens the database and mounts all transports. No connection is accepted before `listen`. */
-export function createApp(config: Config, observer: Observer = {}): Promise<App> {
-  return closeOnFailure((cleanup) => openApp(cleanup, config, observer));
+export interface AppOptions {
+  /** The log; silent when it is left out. */
+  readonly logger?: Logger;
+  readonly onStatement?: DatabaseObserver['onStatement'];
 }
 
-async function openApp(cleanup: CleanupStack, config: Config, observer: Observer): Promise<App> {
+/** Opens the database and mounts all transports. No connection is accepted before `listen`. */
+export function createApp(config: Config, options: AppOptions = {}): Promise<App> {
+  return closeOnFailure((cleanup) => openApp(cleanup, config, options));
+}
+
+async function openApp(
+  cleanup: CleanupStack,
+  config: Config,
+  { logger = pino({ level: 'silent' }), onStatement }: AppOptions,
+): Promise<App> {
+  const telemetry = new Telemetry();
+  telemetry.add(logEvents(logger, config.log));
   const overload = new OverloadGuard(config.http.maxEventLoopDelayMs);
   cleanup.add(async () => overload.close());
   const origins = createOriginReader(config.http);
   const checkHost = createHostCheck(config.http, origins.hostOf);
-  const http = createHost(config, overload, checkHost);
+  const requestIdOf = createRequestIdReader(config.http.trustedProxies);
+  const http = createHost({ config: config.http, logger, telemetry, requestIdOf, overload, checkHost });
   overload.measureConnections(http.server);
   const stopLimits = limitSlowPeers(http.server, config.http);
   cleanup.add(async () => stopLimits());
   const onFailure = (error: unknown): void => http.log.error({ err: error }, 'background task failed');
   const { services, close: closeServices } = await openServices(config, {
-    ...observer,
+    ...(onStatement && { onStatement }),
+    telemetry,
     onFailure,
     onWarning: (message, details) => http.log.warn(details, message),
   });
@@ -76,9 +92,14 @@ async function openApp(cleanup: CleanupStack, config: Config, observer: Observer
   });
   registerHealth(http, services);
   registerPages(http);
-  const metrics = collectMetrics(http, services, overload);
   const unused = trackUnusedConnections(http);
-  const closeTransports = mountTransports(http, config, { contextOf, originOf: origins.originOf, checkHost });
+  const closeTransports = mountTransports(http, config, {
+    contextOf,
+    originOf: origins.originOf,
+    checkHost,
+    telemetry,
+    requestIdOf,
+  });
   const started = new CleanupStack();
   cleanup.add(() => started.close());
   for (const { start } of SLICES) {
@@ -86,6 +107,7 @@ async function openApp(cleanup: CleanupStack, config: Config, observer: Observer
       started.add(await start({ config, services, contextOf, onFailure }));
     }
   }
+  const metrics = collectMetrics(services);
   let metricsServer: MetricsServer | null = null;
   let closing: Promise<void> | null = null;
   return {
@@ -118,21 +140,24 @@ interface TransportOptions {
   readonly contextOf: ContextFactory;
   readonly originOf: OriginOf;
   readonly checkHost: HostCheck | null;
+  readonly telemetry: Telemetry;
+  readonly requestIdOf: RequestIdOf;
 }
 
 /** Mounts GraphQL, REST and the WebSocket transports. Returns the functions that close their streams and sockets. */
 function mountTransports(
   http: FastifyInstance,
   config: Config,
-  { contextOf, originOf, checkHost }: TransportOptions,
+  { contextOf, originOf, checkHost, telemetry, requestIdOf }: TransportOptions,
 ): (() => Promise<void>)[] {
   const addressOf = createAddressReader(config.http.trustedProxies);
   const cookies = new SessionCookies({ originOf, origins: namedOrigins(config.http) });
-  const callOf = createCallReader(addressOf, cookies);
+  const callOf = createCallReader(cookies);
   const peers = new PeerLimits(config.sockets, addressOf);
-  const upgrades = new UpgradeRouter(peers, checkHost);
+  const upgrades = new UpgradeRouter({ peers, checkHost, telemetry, addressOf, requestIdOf });
   const shared = {
     contextOf,
+    telemetry,
     addressOf,
     cookies,
     peers,

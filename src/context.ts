@@ -6,6 +6,7 @@ import type { Database } from './database/client.ts';
 import type { ReadContext } from './database/read-context.ts';
 import type { AppError } from './errors.ts';
 import type { Mailer } from './mail/mailer.ts';
+import type { RequestRecord, Telemetry } from './telemetry.ts';
 import type { UserViewer, Viewer } from './viewer.ts';
 
 /** The settings for issuing credentials. */
@@ -59,6 +60,8 @@ export interface Services {
   readonly feed: Feed;
   /** The messages between the processes of the server that are not stored. */
   readonly signals: Signals;
+  /** The log, metrics and traces. */
+  readonly telemetry: Telemetry;
 }
 
 /** The context of a request, the same for all transports. */
@@ -75,6 +78,8 @@ export interface Context extends Services, ReadContext {
   /** The `User-Agent` header of the request; undefined when it has none. */
   readonly userAgent: string | undefined;
   readonly source: RequestSource;
+  /** The request or operation, as the log and the metrics describe it; null for work that is reported as part of another one. */
+  readonly record: RequestRecord | null;
   /** The position of the change log when the request arrived: all rows that are read for the request include the changes before it. */
   readonly cursor: string;
   /** The socket or event stream of the operation; null for a single HTTP request. */
@@ -110,4 +115,4 @@ export interface TransportConnection {
 }
 
 /** The dependencies of signing in: the services, and the address and the program of the caller if they are known. */
-export type Caller = Services & Partial<Pick<Context, 'address' | 'userAgent' | 'source'>>;
+export type Caller = Services & Partial<Pick<Context, 'address' | 'userAgent' | 'source' | 'requestId'>>;

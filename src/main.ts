@@ -1,23 +1,27 @@
 import cluster from 'node:cluster';
+import type { Logger } from 'pino';
 import { z } from 'zod';
 import { createApp } from './app.ts';
 import type { Signals } from './changes/signals.ts';
 import { runCommand } from './commands/run.ts';
 import { type Config, ConfigError, parseConfig } from './config/config.ts';
 import { AppError, StartError, ValidationError } from './errors.ts';
-import { serveMetricsOfWorkers, shareMetrics } from './host/metrics-server.ts';
-import { startWorkers } from './host/workers.ts';
+import { createLogger } from './operations/logger.ts';
+import { serveMetricsOfWorkers, shareMetrics } from './operations/metrics-server.ts';
+import { startWorkers } from './operations/workers.ts';
 
 /** A signal as the processes of a cluster send it to each other. */
 const clusterSignal = z.object({ topic: z.string(), message: z.string() });
 
 async function serve(config: Config): Promise<void> {
+  const { logger, lifecycle, flush } = await createLogger(config.log, process.stdout.isTTY);
+  process.on('exit', flush);
   if (config.concurrency > 1 && cluster.isPrimary) {
-    return supervise(config);
+    return supervise(config, lifecycle);
   }
   // The primary process serves the metrics of all workers.
-  const app = await createApp(cluster.isWorker ? { ...config, metrics: null } : config);
-  stopOnSignal(config, app.close);
+  const app = await createApp(cluster.isWorker ? { ...config, metrics: null } : config, { logger });
+  stopOnSignal(config, lifecycle, app.close);
   if (cluster.isWorker) {
     shareMetrics(app.metrics);
     exchangeSignals(app.services.signals);
@@ -27,40 +31,41 @@ async function serve(config: Config): Promise<void> {
     throw error;
   });
   if (cluster.isPrimary) {
-    announce(url, app.metricsUrl());
+    announce(lifecycle, url, app.metricsUrl());
   }
 }
 
-async function supervise({ concurrency, listen, metrics, ...config }: Config): Promise<void> {
+async function supervise({ concurrency, listen, metrics, ...config }: Config, logger: Logger): Promise<void> {
   const metricsServer = metrics && (await serveMetricsOfWorkers(metrics));
   const workers = startWorkers({
     count: concurrency,
-    onReady: (port) => announce(`http://${listen.host}:${port}`, metricsServer?.url ?? null),
-    onWorkerExit: (cause) =>
-      process.stderr.write(`A worker process ended unexpectedly (${cause}); a new one is started.\n`),
+    onReady: (port) => announce(logger, `http://${listen.host}:${port}`, metricsServer?.url ?? null),
+    onWorkerExit: (cause) => logger.error({ cause }, 'A worker process ended unexpectedly; a new one is started.'),
   });
   const close = async (): Promise<void> => {
     await workers.stop();
     await metricsServer?.close();
   };
-  stopOnSignal(config, close);
+  stopOnSignal(config, logger, close);
   await workers.failed;
   await close();
   process.exitCode = 1;
 }
 
-function announce(url: string, metricsUrl: string | null): void {
-  const metrics = metricsUrl === null ? '' : `Metrics are at ${metricsUrl}\n`;
-  process.stdout.write(`${metrics}Tidings listens on ${url}; GraphiQL is at ${url}/graphql\n`);
+function announce(logger: Logger, url: string, metricsUrl: string | null): void {
+  if (metricsUrl !== null) {
+    logger.info({ url: metricsUrl }, `Metrics are at ${metricsUrl}`);
+  }
+  logger.info({ url }, `Tidings listens on ${url}; GraphiQL is at ${url}/graphql`);
 }
 
-function stopOnSignal({ http }: Pick<Config, 'http'>, close: () => Promise<void>): void {
+function stopOnSignal({ http }: Pick<Config, 'http'>, logger: Logger, close: () => Promise<void>): void {
   const stop = (signal: NodeJS.Signals): void => {
     process.off('SIGTERM', stop).off('SIGINT', stop);
     // The process exits at once after a second signal, and after a time-out while requests still run.
     setTimeout(() => process.exit(1), http.shutdownTimeoutMs).unref();
     if (cluster.isPrimary) {
-      process.stdout.write(`${signal}: closing\n`);
+      logger.info({ signal }, `${signal}: closing`);
     }
     close()
       .then(() => cluster.worker?.disconnect())

@@ -1,6 +1,7 @@
 import { createSecretKey } from 'node:crypto';
 import { Feed } from './changes/feed.ts';
 import type { ChangeLog } from './changes/log.ts';
+import { LogSize, oldestAgeS } from './changes/log-size.ts';
 import { type LoggedModels, loggedModels } from './changes/logged-models.ts';
 import { PostgresLog } from './changes/postgres-log.ts';
 import { installPostgresTriggers } from './changes/postgres-triggers.ts';
@@ -16,11 +17,13 @@ import { type DatabaseObserver, type OpenDatabase, openDatabase } from './databa
 import { PostgresPeers } from './database/postgres-peers.ts';
 import { type CleanupStack, closeOnFailure } from './host/closing.ts';
 import { removeExpiredCounters } from './identity/attempts.ts';
+import { hashQueueLength } from './identity/hash-queue.ts';
 import { removeExpiredAnswers } from './identity/idempotency.ts';
 import { Identities } from './identity/identities.ts';
 import { loadSecretFile } from './identity/secret.ts';
 import { Mailer } from './mail/mailer.ts';
 import { MODELS, SLICES } from './slices.ts';
+import { Telemetry } from './telemetry.ts';
 
 /** The interval of removing expired answers, counters, sessions and audit entries, in milliseconds. */
 const REMOVAL_INTERVAL_MS = 10 * 60 * 1000;
@@ -28,6 +31,8 @@ const REMOVAL_INTERVAL_MS = 10 * 60 * 1000;
 const MAX_RESULT_BYTES = 16 * 1024 * 1024;
 
 export interface ServicesObserver extends Omit<DatabaseObserver, 'onCommit'> {
+  /** Receives the events of the services; nobody does when it is left out. */
+  readonly telemetry?: Telemetry;
   /** Called with the error of background work, which is retried. */
   readonly onFailure?: (error: unknown) => void;
   readonly onWarning?: (message: string, details: Record<string, unknown>) => void;
@@ -48,7 +53,12 @@ type Reports = Required<Pick<ServicesObserver, 'onFailure' | 'onWarning'>>;
 async function openInto(
   opened: CleanupStack,
   config: Config,
-  { onFailure = () => undefined, onWarning = () => undefined, ...observer }: ServicesObserver,
+  {
+    telemetry = new Telemetry(),
+    onFailure = () => undefined,
+    onWarning = () => undefined,
+    ...observer
+  }: ServicesObserver,
 ): Promise<OpenServices> {
   let onCommit = (): void => undefined;
   const models = loggedModels(MODELS);
@@ -58,7 +68,7 @@ async function openInto(
       sqlite: (file) => installSqliteTriggers(file, models),
       postgres: (client) => installPostgresTriggers(client, models),
     },
-    { ...observer, onCommit: () => onCommit() },
+    { ...observer, telemetry, onCommit: () => onCommit() },
   );
   opened.add(database.close);
   const peers = database.path === null ? new PostgresPeers(config.database.url, config.database.timeoutMs) : null;
@@ -73,11 +83,14 @@ async function openInto(
   const mailer = config.mail && new Mailer(config.mail, onFailure);
   opened.add(async () => mailer?.close());
   startBackgroundTasks(opened, database.client, config, onFailure);
+  const identities = new Identities(feed);
+  addGauges(telemetry, database.client, identities);
   return {
     services: {
+      telemetry,
       feed,
       signals: new Signals(peers),
-      identities: new Identities(feed),
+      identities,
       database: database.client,
       writeLimits: config.writes,
       recovery: { mailer, links: config.auth.links },
@@ -85,6 +98,34 @@ async function openInto(
     },
     close: () => opened.close(),
   };
+}
+
+/** Adds the values that are read when the metrics are read. */
+function addGauges(telemetry: Telemetry, database: Database, identities: Identities): void {
+  telemetry.addGauge({
+    name: 'tidings_identity_cache_lookups_total',
+    help: 'Credentials that were looked up in the cache of identities, by outcome.',
+    label: 'outcome',
+    isTotal: true,
+    read: () => identities.counts,
+  });
+  telemetry.addGauge({
+    name: 'tidings_hash_queue_length',
+    help: 'Passwords that wait to be hashed.',
+    read: hashQueueLength,
+  });
+  telemetry.addGauge({
+    name: 'tidings_log_size_bytes',
+    aggregator: 'max',
+    help: 'The upper bound of the size of the change log: the size of the SQLite file, or of the table with its indexes.',
+    read: () => new LogSize(database).upperBound(),
+  });
+  telemetry.addGauge({
+    name: 'tidings_log_oldest_age_seconds',
+    aggregator: 'max',
+    help: 'The age of the oldest change in the log, which a client can resume from; 0 when the log is empty.',
+    read: () => oldestAgeS(database),
+  });
 }
 
 async function startFeed(log: ChangeLog, { changes }: Config, reports: Reports): Promise<Feed> {

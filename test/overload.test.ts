@@ -89,7 +89,7 @@ describe('a process with more requests than it can answer', () => {
     expect(watched.length).toBeGreaterThanOrEqual(3);
     expect(watched.filter(([, status]) => status !== 200)).toEqual([]);
     const metrics = await (await fetch(server.metricsUrl)).text();
-    expect(Number(/^tidings_requests_refused_total (\d+)$/m.exec(metrics)?.[1])).toBeGreaterThan(0);
+    expect(Number(/^tidings_refusals_total{reason="overload"} (\d+)$/m.exec(metrics)?.[1])).toBeGreaterThan(0);
   });
 
   it('should keep what it takes short where each request comes on a connection of its own', {

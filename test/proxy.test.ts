@@ -14,6 +14,7 @@ import { ConcurrencyLimiter } from '../src/sockets/concurrency-limiter.ts';
 import { ConnectionLimiter } from '../src/sockets/connection-limiter.ts';
 import { PeerLimits } from '../src/sockets/peer-limits.ts';
 import { UpgradeRouter } from '../src/sockets/upgrade.ts';
+import { Telemetry } from '../src/telemetry.ts';
 import { startApp, type TestApp } from './kit/app.ts';
 import { describeWith } from './kit/present.ts';
 import { type RunningProxy, startNginx } from './kit/process.ts';
@@ -180,7 +181,13 @@ describe('the address of a caller', () => {
     const contextOf = createContextFactory(app.services, { sharesOwnerless: true, answerLimits: graphql.answer });
     const addressOf = createAddressReader(1);
     const peers = new PeerLimits(sockets, addressOf);
-    const upgrades = new UpgradeRouter(peers, null);
+    const upgrades = new UpgradeRouter({
+      peers,
+      checkHost: null,
+      telemetry: new Telemetry(),
+      addressOf,
+      requestIdOf: () => 'handshake',
+    });
     const transport = {
       peers,
       upgrades,

@@ -55,7 +55,8 @@ describe('an unexpected failure', () => {
       const logged = output
         .split('\n')
         .filter((line) => line.startsWith('{'))
-        .map((line) => JSON.parse(line));
+        .map((line) => JSON.parse(line))
+        .filter(({ level }) => level === 'error');
       expect(logged.map(({ reqId }) => reqId)).toEqual(ids);
       expect(logged[0].err.stack).toContain('Todo');
     } finally {

@@ -31,7 +31,7 @@ export interface EventStream {
   /** Ends the subscription on behalf of the client. */
   close(): void;
   /** Calls back once when the subscription has ended for any reason; immediately when it has already. Only one callback is stored. */
-  onceEnded(callback: () => void): void;
+  onceEnded(callback: (end: StreamEnd) => void): void;
 }
 
 /** The owner of a delivery, which is informed of its progress. */

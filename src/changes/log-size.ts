@@ -13,6 +13,12 @@ interface MeasuredRange {
   readonly bytes: number;
 }
 
+/** Returns the age of the oldest change in seconds; 0 when the log is empty. */
+export async function oldestAgeS({ change }: Database): Promise<number> {
+  const oldest = await change.findFirst({ orderBy: { seq: 'asc' }, select: { at: true } });
+  return oldest ? Math.max(0, Date.now() - oldest.at.getTime()) / 1000 : 0;
+}
+
 /** Measures the size of the log in bytes; each change is measured once. */
 export class LogSize {
   readonly #database: Database;

@@ -14,7 +14,7 @@ export class SignalStream implements EventStream {
   readonly #hasAccess: () => boolean;
   readonly #onEnd: () => void;
   #delivery: Delivery | null = null;
-  #onEnded: () => void = () => undefined;
+  #onEnded: (end: StreamEnd) => void = () => undefined;
   #ended: StreamEnd | null = null;
   /** The latest signal that arrived before the stream was started. */
   #pending: StreamEvent | null = null;
@@ -73,9 +73,9 @@ export class SignalStream implements EventStream {
     this.#end({ kind: 'error', error, isTooSlow: false });
   }
 
-  onceEnded(callback: () => void): void {
+  onceEnded(callback: (end: StreamEnd) => void): void {
     if (this.#ended) {
-      callback();
+      callback(this.#ended);
     } else {
       this.#onEnded = callback;
     }
@@ -85,7 +85,7 @@ export class SignalStream implements EventStream {
     if (!this.#ended) {
       this.#ended = end;
       this.#onEnd();
-      this.#onEnded();
+      this.#onEnded(end);
       this.#delivery?.close(end);
     }
   }

@@ -48,7 +48,7 @@ export class Stream implements EventStream {
   #ended: StreamEnd | null = null;
   /** Rows that the feed has already reported as revoked while older changes are replayed. */
   readonly #revokedRows = new Set<number>();
-  #onEnded: () => void = () => undefined;
+  #onEnded: (end: StreamEnd) => void = () => undefined;
 
   /** The stream begins after the position `after`, once it is started. */
   constructor(source: StreamSource, filter: SubscriptionFilter, after: LogPosition) {
@@ -177,7 +177,7 @@ export class Stream implements EventStream {
       this.#delivery?.group.endCatchingUp();
     }
     this.filter.release();
-    this.#onEnded();
+    this.#onEnded(end);
     this.#delivery?.close(end);
   }
 
@@ -185,9 +185,9 @@ export class Stream implements EventStream {
     this.end({ kind: 'complete' });
   }
 
-  onceEnded(callback: () => void): void {
+  onceEnded(callback: (end: StreamEnd) => void): void {
     if (this.#ended) {
-      callback();
+      callback(this.#ended);
     } else {
       this.#onEnded = callback;
     }

@@ -66,7 +66,7 @@ export function registerChatSocket(transport: SocketTransport): () => Promise<vo
       onEnd({ kind: 'error', error, isTooSlow: false }),
     );
   });
-  upgrades.add((path) => PATH.test(path), server);
+  upgrades.add({ protocol: 'chat', matches: (path) => PATH.test(path), server });
   return async () => closeSockets(server);
 }
 

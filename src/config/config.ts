@@ -147,7 +147,15 @@ export interface Config {
   };
   /** The RabbitMQ broker for exchanging chat messages with other programs; null for none. */
   readonly broker: { readonly url: string } | null;
-  readonly logLevel: Environment['LOG_LEVEL'];
+  readonly log: {
+    readonly level: Environment['LOG_LEVEL'];
+    /** `null` for `pretty` on a terminal and `json` elsewhere. */
+    readonly format: 'json' | 'pretty' | null;
+    /** The part of the lines of successful requests, operations and sockets that is written, from 0 to 1. */
+    readonly sampleRate: number;
+    /** The duration from which an operation or request is logged as slow, in milliseconds. */
+    readonly slowMs: number;
+  };
 }
 
 /** The environment has invalid values; the message lists all of them. */
@@ -210,7 +218,12 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     audit: { retentionS: values.AUDIT_RETENTION_S },
     sockets: socketsOf(values),
     broker: values.AMQP_URL === undefined ? null : { url: values.AMQP_URL },
-    logLevel: values.LOG_LEVEL,
+    log: {
+      level: values.LOG_LEVEL,
+      format: values.LOG_FORMAT ?? null,
+      sampleRate: values.LOG_SAMPLE_RATE,
+      slowMs: values.LOG_SLOW_MS,
+    },
   };
 }
 

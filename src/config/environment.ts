@@ -94,6 +94,13 @@ const SERVER_VARIABLES = {
     .optional(),
   SHUTDOWN_TIMEOUT_MS: wholeNumber(10_000, { min: 0, max: 600_000 }),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+  LOG_FORMAT: z.enum(['json', 'pretty'], { error: 'must be json or pretty' }).optional(),
+  LOG_SAMPLE_RATE: z
+    .string()
+    .regex(/^(0|1|0?\.\d{1,6}|1\.0{1,6})$/, { error: 'must be a number from 0 to 1, like 0.1' })
+    .transform(Number)
+    .default(1),
+  LOG_SLOW_MS: wholeNumber(1000, { min: 1, max: 3_600_000 }),
 };
 
 /** The variables of credentials, mail and write limits. */

@@ -5,6 +5,7 @@ import type pg from 'pg';
 import type { Config } from '../config/config.ts';
 import { StartError } from '../errors.ts';
 import { PrismaClient } from '../generated/client/client.ts';
+import { Telemetry } from '../telemetry.ts';
 import type { Database } from './client.ts';
 import { migratePostgres } from './migrate-postgres.ts';
 import { migrateSqlite } from './migrate-sqlite.ts';
@@ -13,6 +14,7 @@ import { useConnection } from './rows.ts';
 import { sqlBuilder } from './sql-builder.ts';
 import { SerialSqliteFactory } from './sqlite.ts';
 import { openReader, SQLITE_DIALECT, SqliteStatements } from './sqlite-statements.ts';
+import { measuredNow } from './statement-times.ts';
 
 export interface OpenDatabase {
   readonly client: Database;
@@ -32,6 +34,8 @@ export interface DatabaseObserver {
   readonly onStatement?: (sql: string) => void;
   /** Called after each commit of this process, and sometimes without one. */
   readonly onCommit?: () => void;
+  /** Receives the duration of each statement, and the numbers of connections. */
+  readonly telemetry?: Telemetry;
 }
 
 /** Opens the database of the configuration; creates it if it is missing, and applies pending migrations. */
@@ -66,10 +70,10 @@ function describeTarget(url: string): string {
 async function openPostgres(
   config: Config['database'],
   { postgres }: PostMigration,
-  { onStatement, onCommit = () => undefined }: DatabaseObserver,
+  { onStatement, onCommit = () => undefined, telemetry = new Telemetry() }: DatabaseObserver,
 ): Promise<OpenDatabase> {
   await migratePostgres(config.url, postgres, config.timeoutMs);
-  const client = createPostgresClient({ ...config, onStatement, onCommit });
+  const client = createPostgresClient({ ...config, onStatement, onCommit, telemetry });
   await client.$connect();
   return { client, path: null, close: () => client.$disconnect() };
 }
@@ -77,7 +81,7 @@ async function openPostgres(
 async function openSqlite(
   config: Config['database'],
   { sqlite }: PostMigration,
-  { onStatement, onCommit }: DatabaseObserver,
+  { onStatement, onCommit, telemetry = new Telemetry() }: DatabaseObserver,
 ): Promise<OpenDatabase> {
   const path = resolve(config.url.slice('file:'.length));
   mkdirSync(dirname(path), { recursive: true });
@@ -88,6 +92,7 @@ async function openSqlite(
     timeoutMs,
     onStatement,
     onCommit: onCommit ?? (() => undefined),
+    telemetry,
   });
   const client = new PrismaClient({
     adapter: writer,
@@ -104,7 +109,7 @@ async function openSqlite(
   useConnection(client, {
     dialect: SQLITE_DIALECT,
     builder: sqlBuilder('sqlite'),
-    read: (sql, values) => reads.run(sql, values),
+    read: (sql, values) => measuredNow(telemetry, sql, () => reads.run(sql, values)),
     write: (sql, values) => writer.write(sql, values),
   });
   return {

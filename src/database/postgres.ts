@@ -2,11 +2,13 @@ import { PrismaPg } from '@prisma/adapter-pg';
 import type { SqlDriverAdapter, SqlDriverAdapterFactory, SqlQuery } from '@prisma/driver-adapter-utils';
 import pg from 'pg';
 import { PrismaClient } from '../generated/postgres-client/client.ts';
+import type { Telemetry } from '../telemetry.ts';
 import type { Database } from './client.ts';
 import { comparable } from './comparable.ts';
 import { POSTGRES_DIALECT, PostgresStatements } from './postgres-statements.ts';
 import { useConnection } from './rows.ts';
 import { sqlBuilder } from './sql-builder.ts';
+import { measured } from './statement-times.ts';
 
 /** The `application_name` of connections whose owner announces their commits, so that the log's triggers need not notify. */
 export const ANNOUNCING_APPLICATION = 'tidings';
@@ -22,13 +24,15 @@ export interface PostgresOptions {
   readonly poolSize: number;
   /** The time-out of a connection attempt, of a statement, and of an idle transaction, in milliseconds. */
   readonly timeoutMs: number;
+  readonly telemetry: Telemetry;
   readonly onStatement?: ((sql: string) => void) | undefined;
   /** Called after each commit, and sometimes without one. */
   readonly onCommit: () => void;
 }
 
 /** Returns a client for PostgreSQL with the type and the results of the client for SQLite. */
-export function createPostgresClient({ url, poolSize, timeoutMs, onStatement, onCommit }: PostgresOptions): Database {
+export function createPostgresClient(options: PostgresOptions): Database {
+  const { url, poolSize, timeoutMs, onStatement, onCommit, telemetry } = options;
   const pool = new pg.Pool({
     connectionString: url,
     application_name: ANNOUNCING_APPLICATION,
@@ -41,6 +45,12 @@ export function createPostgresClient({ url, poolSize, timeoutMs, onStatement, on
     // A process that stalls within a transaction holds the horizon, so that no process receives later commits.
     idle_in_transaction_session_timeout: Math.min(timeoutMs, IDLE_IN_TRANSACTION_MS),
   });
+  telemetry.addGauge({
+    name: 'tidings_database_connections',
+    help: 'Connections of the pool for PostgreSQL, and callers that wait for one.',
+    label: 'state',
+    read: () => ({ used: pool.totalCount - pool.idleCount, idle: pool.idleCount, waiting: pool.waitingCount }),
+  });
   const factory = new PrismaPg(pool, {
     disposeExternalPool: true,
     // The query that needs a broken connection fails, and the pool opens another connection.
@@ -48,7 +58,7 @@ export function createPostgresClient({ url, poolSize, timeoutMs, onStatement, on
     onConnectionError: () => undefined,
   });
   const base = new PrismaClient({
-    adapter: reportingCommits(factory, onCommit),
+    adapter: reportingCommits(factory, options),
     errorFormat: 'minimal',
     transactionOptions: { maxWait: timeoutMs, timeout: timeoutMs },
     log: onStatement ? [{ emit: 'event', level: 'query' }] : [],
@@ -65,9 +75,9 @@ export function createPostgresClient({ url, poolSize, timeoutMs, onStatement, on
   useConnection(database, {
     dialect: POSTGRES_DIALECT,
     builder: sqlBuilder('postgres'),
-    read: (sql, values) => statements.run(sql, values),
+    read: (sql, values) => measured(telemetry, sql, () => statements.run(sql, values)),
     write: async (sql, values) => {
-      const rows = await statements.run(sql, values);
+      const rows = await measured(telemetry, sql, () => statements.run(sql, values));
       onCommit();
       return rows;
     },
@@ -95,28 +105,30 @@ class TimeoutClosingClient extends pg.Client {
   }
 }
 
-function reportingCommits(factory: SqlDriverAdapterFactory, onCommit: () => void): SqlDriverAdapterFactory {
+type Reports = Pick<PostgresOptions, 'onCommit' | 'telemetry'>;
+
+function reportingCommits(factory: SqlDriverAdapterFactory, reports: Reports): SqlDriverAdapterFactory {
   return {
     provider: factory.provider,
     adapterName: factory.adapterName,
-    connect: async () => reportCommits(await factory.connect(), onCommit),
+    connect: async () => reportCommits(await factory.connect(), reports),
   };
 }
 
-function reportCommits(adapter: SqlDriverAdapter, onCommit: () => void): SqlDriverAdapter {
+function reportCommits(adapter: SqlDriverAdapter, { onCommit, telemetry }: Reports): SqlDriverAdapter {
   const queryRaw = adapter.queryRaw.bind(adapter);
   const executeRaw = adapter.executeRaw.bind(adapter);
   const startTransaction = adapter.startTransaction.bind(adapter);
-  const thenReport = async <Result>({ sql }: SqlQuery, result: Promise<Result>): Promise<Result> => {
-    await result;
+  const runAndReport = async <Result>({ sql }: SqlQuery, run: () => Promise<Result>): Promise<Result> => {
+    const result = await measured(telemetry, sql, run);
     if (!sql.startsWith('SELECT')) {
       onCommit();
     }
     return result;
   };
   return Object.assign(adapter, {
-    queryRaw: (query: SqlQuery) => thenReport(query, queryRaw(query)),
-    executeRaw: (query: SqlQuery) => thenReport(query, executeRaw(query)),
+    queryRaw: (query: SqlQuery) => runAndReport(query, () => queryRaw(query)),
+    executeRaw: (query: SqlQuery) => runAndReport(query, () => executeRaw(query)),
     startTransaction: async (...options: Parameters<typeof startTransaction>) => {
       const transaction = await startTransaction(...options);
       const commit = transaction.commit.bind(transaction);

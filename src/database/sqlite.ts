@@ -3,7 +3,9 @@ import { PrismaBetterSqlite3 } from '@prisma/adapter-better-sqlite3';
 import type { SqlDriverAdapter, SqlDriverAdapterFactory, SqlQuery, Transaction } from '@prisma/driver-adapter-utils';
 import { Mutex } from 'async-mutex';
 import type Sqlite from 'better-sqlite3';
+import type { Telemetry } from '../telemetry.ts';
 import { SqliteStatements } from './sqlite-statements.ts';
+import { measured } from './statement-times.ts';
 import { cachePreparedStatements } from './statements.ts';
 
 /**
@@ -46,6 +48,10 @@ export class SerialSqliteFactory implements SqlDriverAdapterFactory {
    * in use, share a transaction, since a commit costs more than most statements. A statement that fails undoes its own changes only.
    */
   write(text: string, values: readonly unknown[]): Promise<Row[]> {
+    return measured(this.#options.telemetry, text, () => this.#enqueue(text, values));
+  }
+
+  #enqueue(text: string, values: readonly unknown[]): Promise<Row[]> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ text, values, resolve, reject });
       if (this.#waiting.length === 1) {
@@ -122,6 +128,7 @@ export interface SqliteWriterOptions {
   readonly synchronous: 'NORMAL' | 'FULL';
   /** How long a write waits for the write lock of another process, in milliseconds. */
   readonly timeoutMs: number;
+  readonly telemetry: Telemetry;
   readonly onStatement: ((sql: string) => void) | undefined;
   /** Called after each commit, and sometimes without one. */
   readonly onCommit: () => void;
@@ -154,10 +161,10 @@ function isBusy(error: unknown): boolean {
 function serialised(
   adapter: SqlDriverAdapter,
   connection: Mutex,
-  { timeoutMs, onCommit }: SqliteWriterOptions,
+  { timeoutMs, onCommit, telemetry }: SqliteWriterOptions,
 ): SqlDriverAdapter {
   const runExclusively = async <Result>({ sql }: SqlQuery, run: () => Promise<Result>): Promise<Result> => {
-    const result = await connection.runExclusive(() => retryWhileBusy(timeoutMs, run));
+    const result = await measured(telemetry, sql, () => connection.runExclusive(() => retryWhileBusy(timeoutMs, run)));
     if (!sql.startsWith('SELECT')) {
       onCommit();
     }

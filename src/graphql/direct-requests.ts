@@ -8,6 +8,7 @@ import type { DocumentCache } from './document-cache.ts';
 import type { ReportUnexpectedError } from './mask.ts';
 import type { Operation } from './operation.ts';
 import type { GraphQLEngine } from './operation-args.ts';
+import { recordErrors, recordOperation } from './operation-record.ts';
 import type { OperationRequest } from './persisted-operations.ts';
 import { JSON_TYPE, RESPONSE_TYPE } from './requests.ts';
 import { sendResponse } from './responses.ts';
@@ -76,13 +77,16 @@ export class DirectRequests {
   ): Promise<boolean> {
     const { contextOf, callOf, report, fetchAPI } = this.#options;
     const context = await contextOf(callOf(request, reply));
+    recordOperation(context, { document: operation.document, operationName: operation.name });
     const result = await operation.execute(context, variables);
     if (!('data' in result)) {
       return false;
     }
     if (result.errors) {
       // Errors can set the status and headers of the response.
-      await sendResponse(processRegularResult(maskResult(result, context, report), fetchAPI, type), reply);
+      const masked = maskResult(result, context, report);
+      recordErrors(context.record, masked.errors);
+      await sendResponse(processRegularResult(masked, fetchAPI, type), reply);
     } else {
       reply.header('content-type', `${type}; charset=utf-8`).send(JSON.stringify(result));
     }

@@ -23,6 +23,8 @@ interface CachedDocument {
 
 /** Caches parsed and validated documents for all transports, and the syntax errors of those that cannot be parsed. */
 export class DocumentCache {
+  /** How many texts were found in the cache, and how many were not. */
+  readonly counts = { hit: 0, miss: 0 };
   readonly #schema: GraphQLSchema;
   readonly #maxCharacters: number;
   readonly #byText = new LRUCache<string, CachedDocument | GraphQLError>({
@@ -39,7 +41,7 @@ export class DocumentCache {
 
   /** Returns the operation that a text and an operation name select; undefined when no valid document with it is cached. */
   find(text: string, name: string | null): Operation | undefined {
-    const cached = this.#byText.get(text);
+    const cached = this.#lookUp(text);
     return cached && !(cached instanceof GraphQLError) ? this.#operationOf(cached, name) : undefined;
   }
 
@@ -65,7 +67,7 @@ export class DocumentCache {
       onParse: ({ params: { source }, setParsedDocument }) => {
         const text = String(source);
         this.#checkLength(text);
-        const cached = this.#byText.get(text);
+        const cached = this.#lookUp(text);
         if (cached instanceof GraphQLError) {
           throw cached;
         }
@@ -94,6 +96,12 @@ export class DocumentCache {
         }
       },
     };
+  }
+
+  #lookUp(text: string): CachedDocument | GraphQLError | undefined {
+    const cached = this.#byText.get(text);
+    this.counts[cached ? 'hit' : 'miss'] += 1;
+    return cached;
   }
 
   #checkLength(text: string): void {

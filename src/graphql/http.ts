@@ -12,6 +12,7 @@ import type { ConcurrencyLimiter } from '../sockets/concurrency-limiter.ts';
 import type { ConnectionLimiter } from '../sockets/connection-limiter.ts';
 import type { PeerLimits } from '../sockets/peer-limits.ts';
 import type { UpgradeRouter } from '../sockets/upgrade.ts';
+import { addCode, type Telemetry } from '../telemetry.ts';
 import { DirectRequests } from './direct-requests.ts';
 import { DocumentCache } from './document-cache.ts';
 import { registerGraphiQL, wantsGraphiQL } from './graphiql.ts';
@@ -40,6 +41,7 @@ export interface GraphQLOptions {
   readonly callOf: CallOf;
   readonly cookies: SessionCookies;
   readonly upgrades: UpgradeRouter;
+  readonly telemetry: Telemetry;
 }
 
 /** A handler of the requests to the GraphQL path. */
@@ -59,13 +61,20 @@ export function registerGraphQL(app: FastifyInstance, options: GraphQLOptions): 
     maxCharacters: limits.characterLimit,
   });
   const documents = new DocumentCache(schema, { maxCharacters: limits.characterLimit });
+  options.telemetry.addGauge({
+    name: 'tidings_document_cache_lookups_total',
+    help: 'GraphQL documents that were looked up in the cache of parsed and validated documents, by outcome.',
+    label: 'outcome',
+    isTotal: true,
+    read: () => documents.counts,
+  });
   const yoga = createYogaServer({ endpoint: GRAPHQL_PATH, schema, limits, documents, report, logging: app.log });
   const engine = () => yoga.getEnveloped() as GraphQLEngine;
   const transport = { ...options, engine, persisted, report, tokenLimit: limits.tokenLimit };
   const direct = new DirectRequests({ ...transport, documents, fetchAPI: yoga.fetchAPI });
   const sse = new SseTransport(transport);
   const webSockets = createSocketServer(transport);
-  upgrades.add((path) => path === GRAPHQL_PATH, webSockets.server);
+  upgrades.add({ protocol: 'graphql-ws', matches: (path) => path === GRAPHQL_PATH, server: webSockets.server });
   const sendGraphiQL = registerGraphiQL(app, GRAPHQL_PATH);
 
   registerRoutes(app, report, async (request, reply) => {
@@ -114,6 +123,7 @@ function registerRoutes(app: FastifyInstance, report: ReportUnexpectedError, han
       const status = error instanceof AppError ? error.status : (error.statusCode ?? 500);
       const isHostError = status < 500 && !(error instanceof AppError);
       const shown = isHostError ? { message: error.message } : maskError(error, request.id, report).toJSON();
+      addCode(request.record, isHostError ? 'BAD_INPUT' : String(shown.extensions?.['code']));
       return reply.status(status).send({ errors: [shown] });
     });
     scope.route({

@@ -1,4 +1,5 @@
 import type { ContextFactory } from '../identity/credentials.ts';
+import type { Telemetry } from '../telemetry.ts';
 import type { ReportUnexpectedError } from './mask.ts';
 import type { GraphQLEngine } from './operation-args.ts';
 import type { PersistedOperations } from './persisted-operations.ts';
@@ -9,4 +10,5 @@ export interface OperationTransport {
   readonly persisted: PersistedOperations;
   readonly contextOf: ContextFactory;
   readonly report: ReportUnexpectedError;
+  readonly telemetry: Telemetry;
 }

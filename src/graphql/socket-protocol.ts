@@ -2,10 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { GraphQLError } from 'graphql';
 import { makeServer, CloseCode as ProtocolCloseCode, type SubscribePayload } from 'graphql-ws';
 import { AppError } from '../errors.ts';
+import { connectionIdOf, recordUser } from '../sockets/connection-records.ts';
+import { beginRecord, type RequestRecord } from '../telemetry.ts';
 import { limitErrors } from './error-limits.ts';
 import { formatError, formatResult } from './format-result.ts';
 import { maskError } from './mask.ts';
 import { buildOperationArgs, type OperationArgs, operationTypeOf } from './operation-args.ts';
+import { recordErrors, recordOperation, reportEnd } from './operation-record.ts';
 import { authenticateCaller, type SocketConnection, type SocketTransportOptions } from './socket-connection.ts';
 import { SocketSink } from './socket-sink.ts';
 import { type OpenSubscription, openSubscription } from './subscriptions.ts';
@@ -38,13 +41,15 @@ export function createProtocol(options: SocketTransportOptions) {
           ),
         ];
       }
-      try {
-        return await startLimiter.run(() => beginOperation(options, extra, id, payload, opened));
-      } catch (error) {
-        return [maskError(error, null, report)];
-      }
+      return startLimiter.run(() => beginOperation(options, extra, { id, payload }, opened));
     },
-    execute: async (args) => engine().execute(args as OperationArgs),
+    execute: async (args) => {
+      const { contextValue } = args as OperationArgs;
+      const result = await engine().execute(args as OperationArgs);
+      recordErrors(contextValue.record, result.errors);
+      reportEnd(contextValue.telemetry, contextValue.record);
+      return result;
+    },
     subscribe: async (args) => {
       const { subscription, sink } = opened.get(args) ?? {};
       if (!subscription || !sink) {
@@ -69,6 +74,7 @@ async function connect(
   const caller = await authenticateCaller(options, state, state.authorization);
   state.caller = caller;
   const { viewer, refusal } = caller.context;
+  recordUser(state.request, viewer.kind === 'user' ? viewer.id : null);
   if (refusal) {
     state.writer.close(ProtocolCloseCode.Forbidden, refusal.explanation);
     return false;
@@ -88,19 +94,52 @@ async function connect(
   return true;
 }
 
+/** A `Subscribe` message. */
+interface SubscribeMessage {
+  readonly id: string;
+  readonly payload: SubscribePayload;
+}
+
+type OpenedSubscriptions = WeakMap<object, OpenedSubscription>;
+
 /** Returns the arguments of an operation, whose subscription is then open, or the errors by which it fails. */
 async function beginOperation(
-  { contextOf, addressOf, engine, persisted, peers, report }: SocketTransportOptions,
+  options: SocketTransportOptions,
+  state: SocketConnection,
+  message: SubscribeMessage,
+  opened: OpenedSubscriptions,
+): Promise<OperationArgs | readonly GraphQLError[]> {
+  const { addressOf, report, telemetry } = options;
+  const { request } = state;
+  const record = beginRecord({
+    id: randomUUID(),
+    transport: 'WebSocket',
+    address: addressOf(request),
+    connectionId: connectionIdOf(request),
+  });
+  const begun = await openOperation(options, state, message, record, opened).catch((error: unknown) => [
+    maskError(error, record.id, report),
+  ]);
+  if (!('document' in begun)) {
+    recordErrors(record, begun);
+    reportEnd(telemetry, record);
+  }
+  return begun;
+}
+
+async function openOperation(
+  { contextOf, engine, persisted, peers, report }: SocketTransportOptions,
   { authorization, cookie, connection, request, writer }: SocketConnection,
-  id: string,
-  payload: SubscribePayload,
-  opened: WeakMap<object, OpenedSubscription>,
+  { id, payload }: SubscribeMessage,
+  record: RequestRecord,
+  opened: OpenedSubscriptions,
 ): Promise<OperationArgs | readonly GraphQLError[]> {
   const context = await contextOf({
     authorization,
     cookie,
-    requestId: randomUUID(),
-    address: addressOf(request),
+    requestId: record.id,
+    address: record.address,
+    record,
     userAgent: request.headers['user-agent'],
     connection,
     waits: true,
@@ -109,12 +148,13 @@ async function beginOperation(
   if (!('document' in args) || operationTypeOf(args) !== 'subscription') {
     return args;
   }
+  recordOperation(context, args);
   // Here rather than in `subscribe`, so that a subscription that cannot start ends with the protocol's `error` message.
   const subscription = await openSubscription(args, peers, report);
   if (!('start' in subscription)) {
     return subscription.errors ?? [new GraphQLError('The subscription has no stream.')];
   }
-  opened.set(args, { subscription, sink: new SocketSink(writer, id, subscription.close) });
+  opened.set(args, { subscription, sink: new SocketSink(writer, id, record, subscription.close) });
   return args;
 }
 

@@ -2,6 +2,7 @@ import type { ExecutionResult } from 'graphql';
 import type { Sink, StreamEnd } from '../changes/delivery.ts';
 import type { Result } from '../changes/result.ts';
 import type { SocketWriter } from '../sockets/socket-writer.ts';
+import type { RequestRecord } from '../telemetry.ts';
 
 /**
  * Sends the results of one subscription as `next` messages. graphql-ws sees an iterator that only ends: the results bypass
@@ -10,12 +11,14 @@ import type { SocketWriter } from '../sockets/socket-writer.ts';
 export class SocketSink implements Sink, AsyncIterableIterator<ExecutionResult> {
   readonly #writer: SocketWriter;
   readonly #head: Buffer;
+  readonly #record: RequestRecord | null;
   readonly #close: () => void;
   readonly #ended: Promise<StreamEnd>;
   #end: (end: StreamEnd) => void = () => undefined;
 
-  constructor(writer: SocketWriter, id: string, close: () => void) {
+  constructor(writer: SocketWriter, id: string, record: RequestRecord | null, close: () => void) {
     this.#writer = writer;
+    this.#record = record;
     this.#head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`);
     this.#close = close;
     this.#ended = new Promise((resolve) => {
@@ -32,10 +35,12 @@ export class SocketSink implements Sink, AsyncIterableIterator<ExecutionResult> 
   }
 
   send(result: Result): void {
-    this.#writer.send(
-      this.#head,
-      result.encode('graphql-transport-ws', (text) => `${text}}`),
-    );
+    const payload = result.encode('graphql-transport-ws', (text) => `${text}}`);
+    this.#writer.send(this.#head, payload);
+    if (this.#record) {
+      this.#record.events += 1;
+      this.#record.bytes += this.#head.length + payload.length;
+    }
   }
 
   end(end: StreamEnd): void {

@@ -5,6 +5,7 @@ import type { ExecutionResult } from 'graphql';
 import type { Sink, StreamEnd } from '../changes/delivery.ts';
 import type { StreamEvent } from '../changes/filter.ts';
 import type { Result } from '../changes/result.ts';
+import type { RequestRecord } from '../telemetry.ts';
 import { formatResult } from './format-result.ts';
 
 /** The number of buffered bytes from which a subscription stops sending until the client has read them. */
@@ -92,10 +93,12 @@ export class SseOutput {
 /** Sends the results of a subscription as `next` events. */
 export class SseSink implements Sink {
   readonly #output: SseOutput;
+  readonly #record: RequestRecord | null;
   readonly #onEnd: (end: StreamEnd) => void;
 
-  constructor(output: SseOutput, onEnd: (end: StreamEnd) => void) {
+  constructor(output: SseOutput, record: RequestRecord | null, onEnd: (end: StreamEnd) => void) {
     this.#output = output;
+    this.#record = record;
     this.#onEnd = onEnd;
   }
 
@@ -109,6 +112,9 @@ export class SseSink implements Sink {
 
   send(result: Result, { cursor }: StreamEvent): void {
     this.#output.write(result.encode(SSE_TYPE, (text) => nextEvent(text, cursor)));
+    if (this.#record) {
+      this.#record.events += 1;
+    }
   }
 
   end(end: StreamEnd): void {

@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { getOperationAST, OperationTypeNode, parse } from 'graphql';
+import { type ExecutionResult, getOperationAST, OperationTypeNode, parse } from 'graphql';
 import type { StreamEnd } from '../changes/delivery.ts';
 import type { Config } from '../config/config.ts';
 import type { Context, TransportConnection } from '../context.ts';
@@ -9,8 +9,10 @@ import { authenticateConnection } from '../identity/credential-watch.ts';
 import type { ConcurrencyLimiter } from '../sockets/concurrency-limiter.ts';
 import type { ConnectionLimiter } from '../sockets/connection-limiter.ts';
 import { type PeerLimits, RETRY_AFTER_S } from '../sockets/peer-limits.ts';
+import type { ConnectionRecord, RequestRecord, Telemetry } from '../telemetry.ts';
 import { maskError } from './mask.ts';
 import { buildOperationArgs, operationTypeOf } from './operation-args.ts';
+import { recordErrors, recordOperation } from './operation-record.ts';
 import type { OperationTransport } from './operation-transport.ts';
 import type { OperationRequest } from './persisted-operations.ts';
 import { SSE_TYPE, SseOutput, SseSink } from './sse-output.ts';
@@ -89,6 +91,7 @@ export class SseTransport {
       reply.header('retry-after', RETRY_AFTER_S);
       throw new AppError('OVERLOADED', 'Too many event streams are open. Try again later.');
     }
+    recordStream(this.#options.telemetry, request, reply);
     reply.raw.once('close', releasePeer);
     const output = new SseOutput(reply, this.#options.sockets.keepAliveMs);
     const run = new SubscriptionRun();
@@ -101,7 +104,7 @@ export class SseTransport {
     try {
       await this.#authenticateAndExecute(request, operation, output, run);
     } catch (error) {
-      await output.next({ errors: [maskError(error, request.id, this.#options.report)] });
+      await send(output, request.record, { errors: [maskError(error, request.id, this.#options.report)] });
     } finally {
       this.#open.delete(close);
       // Without `complete` when the server stops: the client resumes the subscription on another server.
@@ -148,24 +151,25 @@ export class SseTransport {
     const { startLimiter, engine, peers, report } = this.#options;
     const args = buildOperationArgs(engine(), operation, context, report);
     if (!('document' in args)) {
-      await output.next({ errors: args });
+      await send(output, context.record, { errors: args });
       return;
     }
+    recordOperation(context, args);
     const type = operationTypeOf(args);
     if (method !== 'POST' && type === OperationTypeNode.MUTATION) {
       // A page of any origin can make a browser send a GET request (CSRF).
       throw new AppError('BAD_INPUT', 'Mutations must be sent by POST.');
     }
     if (type !== OperationTypeNode.SUBSCRIPTION) {
-      await output.next(await engine().execute(args));
+      await send(output, context.record, await engine().execute(args));
       return;
     }
     const subscription = await startLimiter.run(() => openSubscription(args, peers, report));
     if (!('start' in subscription)) {
-      await output.next(subscription);
+      await send(output, context.record, subscription);
       return;
     }
-    const end = await run.untilEnd(subscription, output);
+    const end = await run.untilEnd(subscription, output, context.record);
     if (end.kind === 'error') {
       if (end.isTooSlow) {
         output.destroyAfter(CLOSE_TIMEOUT_MS);
@@ -173,6 +177,31 @@ export class SseTransport {
       throw end.error;
     }
   }
+}
+
+/** Reports that an event stream is open and, when its connection is closed, that it and its operation have ended. */
+function recordStream(
+  telemetry: Telemetry,
+  { id, record, raw: { socket } }: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  record.transport = 'SSE';
+  const { address, startedAt } = record;
+  const connection: ConnectionRecord = { id, protocol: 'sse', address, startedAt, userId: null };
+  const writtenBefore = socket.bytesWritten;
+  telemetry.report({ kind: 'connected', connection });
+  reply.raw.once('close', () => {
+    connection.userId = record.userId;
+    record.bytes = socket.bytesWritten - writtenBefore;
+    telemetry.report({ kind: 'operationEnded', record });
+    telemetry.report({ kind: 'disconnected', connection, code: null, reason: '' });
+  });
+}
+
+/** Sends a result, and records the codes of its errors. */
+async function send(output: SseOutput, record: RequestRecord | null, result: ExecutionResult): Promise<void> {
+  recordErrors(record, result.errors);
+  await output.next(result);
 }
 
 /** The run of a subscription, which can be stopped before and after it starts: by its client, its credential or the server. */
@@ -189,10 +218,10 @@ class SubscriptionRun {
   }
 
   /** Starts a subscription and waits for its end. */
-  async untilEnd(subscription: OpenSubscription, output: SseOutput): Promise<StreamEnd> {
+  async untilEnd(subscription: OpenSubscription, output: SseOutput, record: RequestRecord | null): Promise<StreamEnd> {
     this.#close = subscription.close;
     const ended = new Promise<StreamEnd>((resolve) => {
-      subscription.start(new SseSink(output, resolve));
+      subscription.start(new SseSink(output, record, resolve));
     });
     if (this.#isStopped) {
       subscription.close();

@@ -55,6 +55,7 @@ export class SubscriptionRenderer implements Renderer {
       requestId: randomUUID(),
       address: '',
       connection: null,
+      record: null,
       answer: contextValue.answer.renew(events),
       delivery: contextValue.feed.loop.loaderScope,
     };

@@ -7,6 +7,7 @@ import type { PeerLimits } from '../sockets/peer-limits.ts';
 import type { Builder, SchemaTypes } from './builder.ts';
 import type { ReportUnexpectedError } from './mask.ts';
 import type { OperationArgs } from './operation-args.ts';
+import { recordEnd } from './operation-record.ts';
 import { executeAcrossOutages, maskResult, SubscriptionRenderer } from './subscription-renderer.ts';
 import { coerceVariables } from './variables.ts';
 
@@ -141,6 +142,7 @@ export async function openSubscription(
     args.contextValue.address,
     () => executeAcrossOutages(args.contextValue, () => createSourceEventStream(args)),
     (opened) => (opened instanceof SubscriptionSource ? opened.stream : null),
+    (end) => recordEnd(args.contextValue, end.kind === 'error' ? end.error : null),
   );
   if (source instanceof SubscriptionSource) {
     const { stream } = source;

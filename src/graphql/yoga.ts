@@ -8,6 +8,7 @@ import { useErrorLimits } from './error-limits.ts';
 import { documentLimits } from './limits.ts';
 import { useBoundedLocations } from './locations.ts';
 import { maskError, type ReportUnexpectedError, useErrorCatalogue, useSyntaxErrorCode } from './mask.ts';
+import { useOperationRecords } from './operation-record.ts';
 import type { OperationRequest } from './persisted-operations.ts';
 
 /** The input of Yoga for one request. */
@@ -40,6 +41,7 @@ export function createYogaServer({ endpoint, schema, limits, documents, report, 
       useBoundedLocations(),
       useErrorCatalogue(report),
       useErrorLimits({ hideSuggestions: !limits.introspection }),
+      useOperationRecords(),
     ],
     // `documents` caches for all transports, and is limited in bytes.
     parserAndValidationCache: false,

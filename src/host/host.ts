@@ -1,15 +1,22 @@
-import { randomUUID } from 'node:crypto';
 import { type IncomingMessage, METHODS, maxHeaderSize } from 'node:http';
 import type { Socket } from 'node:net';
-import Fastify, { type FastifyInstance, type FastifyReply, LogController } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import type { Config } from '../config/config.ts';
 import type { Services } from '../context.ts';
 import { isReady } from '../database/open.ts';
 import { AppError, ERROR_CATALOGUE } from '../errors.ts';
+import { addCode, type RefusalReason, type Telemetry } from '../telemetry.ts';
 import type { HostCheck } from './allowed-hosts.ts';
-import { trustOf } from './caller-address.ts';
+import { createAddressReader, trustOf } from './caller-address.ts';
 import { registerCors } from './cors.ts';
 import type { OverloadGuard } from './overload.ts';
+import { type RequestIdOf, recordRequests } from './request-records.ts';
 
 /** The interval at which Node checks the time of headers, in milliseconds, and the minimum number of checks within that time. */
 const CHECK_INTERVAL_MS = 1_000;
@@ -20,18 +27,25 @@ const RETRY_AFTER_S = 1;
 /** The paths of health checks, which are answered under overload and for any host. */
 const HEALTH_PATHS: ReadonlySet<string | undefined> = new Set(['/health', '/ready']);
 
-/** Creates the HTTP server of all transports; `checkHost` is null when all hosts are allowed. */
-export function createHost(
-  { http, logLevel }: Config,
-  overload: OverloadGuard,
-  checkHost: HostCheck | null,
-): FastifyInstance {
+export interface HostOptions {
+  readonly config: Config['http'];
+  readonly logger: FastifyBaseLogger;
+  readonly telemetry: Telemetry;
+  readonly requestIdOf: RequestIdOf;
+  readonly overload: OverloadGuard;
+  /** Null when all hosts are allowed. */
+  readonly checkHost: HostCheck | null;
+}
+
+/** Creates the HTTP server of all transports. */
+export function createHost(options: HostOptions): FastifyInstance {
+  const { config: http, logger, telemetry, requestIdOf, overload, checkHost } = options;
   const host = Fastify({
-    logger: { level: logLevel },
+    loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: http.bodyLimitBytes,
     trustProxy: http.trustedProxies === 0 ? false : trustOf(http.trustedProxies),
-    genReqId: () => randomUUID(),
+    genReqId: requestIdOf,
     keepAliveTimeout: http.idleTimeoutMs,
     // Slow bodies are limited by their rate instead; see limitSlowPeers.
     requestTimeout: 0,
@@ -49,12 +63,13 @@ export function createHost(
   for (const method of METHODS.filter((each) => !host.supportedMethods.includes(each))) {
     host.addHttpMethod(method, { hasBody: true });
   }
+  recordRequests(host, telemetry, createAddressReader(http.trustedProxies));
   addHeaders(host);
   if (checkHost) {
-    refuseUnknownHosts(host, checkHost);
+    refuseUnknownHosts(host, checkHost, telemetry);
   }
   registerCors(host, http);
-  refuseUnderOverload(host, overload);
+  refuseUnderOverload(host, overload, telemetry);
   answerUnknownPaths(host);
   return host;
 }
@@ -72,10 +87,11 @@ function addHeaders(host: FastifyInstance): void {
   });
 }
 
-function refuseUnknownHosts(host: FastifyInstance, checkHost: HostCheck): void {
+function refuseUnknownHosts(host: FastifyInstance, checkHost: HostCheck, telemetry: Telemetry): void {
   host.addHook('onRequest', (request, reply, done) => {
     const refusal = HEALTH_PATHS.has(request.routeOptions.url) ? null : checkHost(request.raw);
     if (refusal) {
+      reportRefusal(telemetry, request, 'host', refusal);
       refuse(reply, refusal);
     } else {
       done();
@@ -84,15 +100,26 @@ function refuseUnknownHosts(host: FastifyInstance, checkHost: HostCheck): void {
 }
 
 /** Refuses requests of an overloaded process before their body is read, and after CORS, so that pages can read the response. */
-function refuseUnderOverload(host: FastifyInstance, overload: OverloadGuard): void {
+function refuseUnderOverload(host: FastifyInstance, overload: OverloadGuard, telemetry: Telemetry): void {
   const overloaded = new AppError('OVERLOADED');
   host.addHook('preParsing', (request, reply, payload, done) => {
     if (!HEALTH_PATHS.has(request.routeOptions.url) && overload.refuses()) {
+      reportRefusal(telemetry, request, 'overload', overloaded);
       refuse(reply.header('retry-after', RETRY_AFTER_S), overloaded);
     } else {
       done(null, payload);
     }
   });
+}
+
+function reportRefusal(
+  telemetry: Telemetry,
+  { id, record }: FastifyRequest,
+  reason: RefusalReason,
+  { code, message }: AppError,
+): void {
+  addCode(record, code);
+  telemetry.report({ kind: 'refused', reason, detail: message, address: record.address, requestId: id });
 }
 
 /** Answers 404 for unknown paths before the body is read. The CORS plugin's route `*` does not count as a known path. */

@@ -5,6 +5,7 @@ import { retryDuringOutage } from '../database/outages.ts';
 import { findRow } from '../database/rows.ts';
 import { UnauthenticatedError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
+import type { RequestRecord } from '../telemetry.ts';
 import type { UserViewer, Viewer } from '../viewer.ts';
 import { verifyAccessToken } from './access-tokens.ts';
 import { countedAddress } from './addresses.ts';
@@ -24,6 +25,8 @@ export interface Call {
   /** Defaults to `GRAPHQL`. */
   readonly source?: RequestSource;
   readonly connection?: TransportConnection;
+  /** The record of the request, to which the user is added. */
+  readonly record?: RequestRecord | undefined;
   /** Whether to wait while the database is unavailable instead of failing: a connection that stays open for hours can wait. */
   readonly waits?: boolean;
 }
@@ -50,14 +53,23 @@ export function createContextFactory(
     userAgent,
     source = 'GRAPHQL',
     connection,
+    record,
     waits = false,
   }) => {
     // Taken before the identity is read, so that every later change of the identity lies after this position.
     const { cursor } = services.feed;
     const read = (): Promise<Identity> => identify(services, sharesOwnerless, authorization, cookie);
+    const identity = await (waits ? retryDuringOutage(services.database, read) : read());
+    const { viewer, refusal } = identity;
+    if (record && viewer.kind === 'user') {
+      record.userId = viewer.id;
+    }
+    if (refusal) {
+      services.telemetry.report({ kind: 'refused', reason: 'credential', detail: refusal.message, address, requestId });
+    }
     return {
       ...services,
-      ...(await (waits ? retryDuringOutage(services.database, read) : read())),
+      ...identity,
       cookie: cookie ?? null,
       requestId,
       address: countedAddress(address),
@@ -66,6 +78,7 @@ export function createContextFactory(
       source,
       cursor,
       connection: connection ?? null,
+      record: record ?? null,
     };
   };
 }

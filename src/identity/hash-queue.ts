@@ -15,6 +15,11 @@ const RETRY_AFTER_S = 2;
 const slots = new Semaphore(CONCURRENCY);
 let waiting = 0;
 
+/** Returns how many hashes wait for a free slot. */
+export function hashQueueLength(): number {
+  return waiting;
+}
+
 /**
  * Computes a hash as soon as a slot is free.
  *

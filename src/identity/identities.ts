@@ -40,7 +40,16 @@ export class Identities implements IdentityCache {
     feed.onLogReset(() => this.#clear());
   }
 
+  /** How many credentials were found in the cache, and how many were not. */
+  readonly counts = { hit: 0, miss: 0 };
+
   find(credential: string): UserViewer | undefined {
+    const viewer = this.#findCurrent(credential);
+    this.counts[viewer ? 'hit' : 'miss'] += 1;
+    return viewer;
+  }
+
+  #findCurrent(credential: string): UserViewer | undefined {
     if (!this.#feed.isCurrent) {
       return undefined;
     }

@@ -56,13 +56,15 @@ export function recipientLimit({ writeLimits, tokens }: Context, purpose: string
   return { key, max: writeLimits.maxMailsPerUser, windowMs: HOUR_MS };
 }
 
-async function count({ database }: Context, limit: CounterLimit, what: string, amount = 1): Promise<void> {
+async function count(context: Context, limit: CounterLimit, what: string, amount = 1): Promise<void> {
+  const { database, telemetry, address, requestId } = context;
   if (amount > limit.max) {
     throw new AppError('COMPLEXITY', `At most ${limit.max} ${what} are accepted at once.`);
   }
   const now = new Date();
   if (!(await reserve(database, limit, now, amount))) {
     const seconds = await secondsUntilReset(database, limit.key, now);
+    telemetry.report({ kind: 'refused', reason: 'rate_limit', detail: `Too many ${what}.`, address, requestId });
     throw new OverloadedError(`Too many ${what}. Try again in ${seconds} s.`, seconds);
   }
 }

@@ -36,7 +36,7 @@ export function registerLegacySocket(
     });
     receiveInOrder(socket, writer, async (text) => (await connected)?.receive(text), report);
   });
-  upgrades.add((path) => path === PATH, server);
+  upgrades.add({ protocol: 'subscribe', matches: (path) => path === PATH, server });
   return async () => closeSockets(server);
 }
 

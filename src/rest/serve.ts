@@ -6,6 +6,7 @@ import type { CallOf } from '../host/calls.ts';
 import type { OriginOf } from '../host/request-origin.ts';
 import type { ContextFactory } from '../identity/credentials.ts';
 import { withIdempotencyKey } from '../identity/idempotency.ts';
+import { addCode } from '../telemetry.ts';
 import { validate } from '../validation.ts';
 import { BODY_TYPES } from './body.ts';
 import type { Dialect } from './dialect.ts';
@@ -68,6 +69,7 @@ async function serve(
     return send(answer, payload, resource, reply);
   } catch (error) {
     const expected = error instanceof AppError ? error : null;
+    addCode(request.record, expected?.code ?? 'INTERNAL');
     if (expected?.code === 'METHOD_NOT_ALLOWED') {
       reply.header('allow', allowOf(resource));
     }

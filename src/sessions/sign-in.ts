@@ -1,11 +1,12 @@
 import type { Caller, Services } from '../context.ts';
-import { CredentialsError } from '../errors.ts';
+import { CredentialsError, OverloadedError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
 import { verifyAccessToken } from '../identity/access-tokens.ts';
 import { limitSignIn } from '../identity/attempts.ts';
 import { authenticate } from '../identity/authentication.ts';
 import { FAULT_EXPLANATIONS, VERIFICATION_FAULT_SENTENCES } from '../identity/fault-sentences.ts';
 import type { TokenPair } from '../identity/tokens.ts';
+import type { SignInOutcome } from '../telemetry.ts';
 import { startSession } from './sessions.ts';
 
 export interface Login {
@@ -20,12 +21,23 @@ export interface Login {
  * @throws {OverloadedError} after too many wrong passwords, or when too many are being checked
  */
 export async function signIn(services: Caller, { username, password }: Login): Promise<User> {
-  const { address = '' } = services;
-  const user = await limitSignIn(services, { username, address }, () => authenticate(services, username, password));
-  if (!user) {
-    throw new CredentialsError();
+  const { address = '', requestId, telemetry } = services;
+  // Not the name either: people type their password into its field.
+  const report = (outcome: SignInOutcome, userId: number | null = null): void =>
+    telemetry.report({ kind: 'signIn', outcome, userId, address, requestId });
+  try {
+    const user = await limitSignIn(services, { username, address }, () => authenticate(services, username, password));
+    report(user ? 'accepted' : 'refused', user?.id);
+    if (!user) {
+      throw new CredentialsError();
+    }
+    return user;
+  } catch (error) {
+    if (error instanceof OverloadedError) {
+      report('limited');
+    }
+    throw error;
   }
-  return user;
 }
 
 /**

@@ -11,6 +11,7 @@ import type { Call, ContextFactory } from '../identity/credentials.ts';
 import { CloseCode } from './close-codes.ts';
 import type { ConcurrencyLimiter } from './concurrency-limiter.ts';
 import type { ConnectionLimiter } from './connection-limiter.ts';
+import { recordUser } from './connection-records.ts';
 import type { PeerLimits } from './peer-limits.ts';
 import type { UpgradeRouter } from './upgrade.ts';
 import { whenClosed } from './web-sockets.ts';
@@ -63,6 +64,7 @@ export async function authenticateSocket(
     return null;
   }
   if (context.viewer.kind === 'user') {
+    recordUser(request, context.viewer.id);
     const releaseConnection = connections.acquire(context.viewer.id);
     if (!releaseConnection) {
       socket.close(CloseCode.tooMany, 'Too many sockets of this user');

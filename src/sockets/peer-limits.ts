@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { EventStream } from '../changes/delivery.ts';
+import type { EventStream, StreamEnd } from '../changes/delivery.ts';
 import type { Config } from '../config/config.ts';
 import { AppError } from '../errors.ts';
 import type { AddressOf } from '../host/caller-address.ts';
@@ -29,7 +29,7 @@ export class PeerLimits {
 
   /**
    * Counts a subscription of an address, in the form of {@link countedAddress}, opens it, and releases it when its stream ends.
-   * `streamOf` returns the stream of an opened subscription, or null when it has none.
+   * `streamOf` returns the stream of an opened subscription, or null when it has none. `onEnded` is called when the stream ends.
    *
    * @throws {AppError} `OVERLOADED` when the process has too many subscriptions, `RATE_LIMITED` when the address has
    */
@@ -37,6 +37,7 @@ export class PeerLimits {
     address: string,
     open: () => Promise<Opened>,
     streamOf: (opened: Opened) => EventStream | null,
+    onEnded: (end: StreamEnd) => void = () => undefined,
   ): Promise<Opened> {
     const release = this.#subscriptions.acquire(address);
     if (!release) {
@@ -51,7 +52,10 @@ export class PeerLimits {
       const opened = await open();
       const stream = streamOf(opened);
       if (stream) {
-        stream.onceEnded(release);
+        stream.onceEnded((end) => {
+          release();
+          onEnded(end);
+        });
       } else {
         release();
       }

@@ -2,11 +2,26 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { WebSocketServer } from 'ws';
 import type { HostCheck } from '../host/allowed-hosts.ts';
+import type { AddressOf } from '../host/caller-address.ts';
+import type { RequestIdOf } from '../host/request-records.ts';
+import type { RefusalReason, Telemetry } from '../telemetry.ts';
+import { recordConnection } from './connection-records.ts';
 import { type PeerLimits, RETRY_AFTER_S } from './peer-limits.ts';
 
 interface Route {
+  /** The protocol, as the log and the metrics name it. */
+  readonly protocol: string;
   readonly matches: (path: string) => boolean;
   readonly server: WebSocketServer;
+}
+
+export interface UpgradeOptions {
+  readonly peers: PeerLimits;
+  /** Null when all hosts are allowed. */
+  readonly checkHost: HostCheck | null;
+  readonly telemetry: Telemetry;
+  readonly addressOf: AddressOf;
+  readonly requestIdOf: RequestIdOf;
 }
 
 /**
@@ -15,25 +30,24 @@ interface Route {
  */
 export class UpgradeRouter {
   readonly #routes: Route[] = [];
-  readonly #peers: PeerLimits;
-  readonly #checkHost: HostCheck | null;
+  readonly #options: UpgradeOptions;
 
-  /** `checkHost` is null when all hosts are allowed. */
-  constructor(peers: PeerLimits, checkHost: HostCheck | null) {
-    this.#peers = peers;
-    this.#checkHost = checkHost;
+  constructor(options: UpgradeOptions) {
+    this.#options = options;
   }
 
   /** Adds a server for all paths that match, which are passed without a trailing slash. */
-  add(matches: (path: string) => boolean, server: WebSocketServer): void {
-    this.#routes.push({ matches, server });
+  add(route: Route): void {
+    this.#routes.push(route);
   }
 
   /** Starts to answer the upgrade requests of an HTTP server. */
   attach(http: Server): void {
     http.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      const unknownHost = this.#checkHost?.(request);
+      const { peers, checkHost, telemetry, addressOf, requestIdOf } = this.#options;
+      const unknownHost = checkHost?.(request);
       if (unknownHost) {
+        this.#reportRefusal(request, 'host', unknownHost.message);
         refuse(socket, `${unknownHost.status} Misdirected Request`, unknownHost.message);
         return;
       }
@@ -44,16 +58,25 @@ export class UpgradeRouter {
         refuse(socket, '404 Not Found');
         return;
       }
-      const release = this.#peers.acquireConnection(request);
+      const release = peers.acquireConnection(request);
       if (!release) {
+        this.#reportRefusal(request, 'connection_limit', 'Too many sockets and event streams are open.');
         refuse(socket, `503 Service Unavailable\r\nRetry-After: ${RETRY_AFTER_S}`);
         return;
       }
       socket.once('close', release);
       route.server.handleUpgrade(request, socket, head, (webSocket) => {
-        route.server.emit('connection', webSocket, request);
+        const { protocol, server } = route;
+        const record = { id: requestIdOf(request), protocol, address: addressOf(request) };
+        recordConnection(telemetry, { request, socket: webSocket }, record);
+        server.emit('connection', webSocket, request);
       });
     });
+  }
+
+  #reportRefusal(request: IncomingMessage, reason: RefusalReason, detail: string): void {
+    const { telemetry, addressOf } = this.#options;
+    telemetry.report({ kind: 'refused', reason, detail, address: addressOf(request) });
   }
 }
 

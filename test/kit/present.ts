@@ -12,6 +12,8 @@ export interface Present {
   readonly sqlite3: string | null;
   /** A proxy to stand in front of the server. */
   readonly nginx: string | null;
+  /** The server of Prometheus, beside which `promtool` is. */
+  readonly prometheus: string | null;
   /** Python 3 with its package `requests`. */
   readonly python: string | null;
   /** The URL of a RabbitMQ that takes connections. */
@@ -39,6 +41,7 @@ const LOOK: { readonly [Name in keyof Present]: () => string | null | Promise<st
   curl: () => onPath('curl'),
   sqlite3: () => onPath('sqlite3'),
   nginx: () => onPath('nginx') ?? (existsSync(NGINX_OF_ROOT) ? NGINX_OF_ROOT : null),
+  prometheus: () => onPath('prometheus'),
   python: () => pythonWith('requests'),
   rabbitmq: () => {
     const url = process.env['TIDINGS_TEST_AMQP_URL'] ?? 'amqp://guest:guest@127.0.0.1:5672';

@@ -107,7 +107,7 @@ export async function startProcess(env: Record<string, string>): Promise<ServerP
   });
   return {
     url,
-    metricsUrl: /^Metrics are at (\S+)$/m.exec(output())?.[1] ?? '',
+    metricsUrl: /Metrics are at (http:[^"\s]+)/.exec(output())?.[1] ?? '',
     pid: child.pid ?? 0,
     output,
     stop: (signal = 'SIGTERM') => {

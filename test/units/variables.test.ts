@@ -138,7 +138,7 @@ describe('the texts of the configuration', () => {
   });
 
   it.each(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])('should log from %s on', (level) => {
-    expect(read('LOG_LEVEL', level).logLevel).toBe(level);
+    expect(read('LOG_LEVEL', level).log.level).toBe(level);
   });
 
   it('should lead links to pages of the server where none are named', () => {

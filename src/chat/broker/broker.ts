@@ -5,6 +5,7 @@ import { runPeriodically } from '../../database/housekeeping.ts';
 import { runUnderLease } from '../../database/lease.ts';
 import { closeInOrder } from '../../host/closing.ts';
 import type { ContextFactory } from '../../identity/credentials.ts';
+import type { Telemetry } from '../../telemetry.ts';
 import { consumeInbound } from './inbound.ts';
 import { removeExpiredInbound } from './inbound-retention.ts';
 import { ensureStart, RELAY_NAME } from './progress.ts';
@@ -65,6 +66,7 @@ export async function startBroker({
 
   const publisher = new ChatPublisher(connection);
   const relay = new Relay(services, publisher, report);
+  addGauges(services.telemetry, connection, relay);
   const stopConsuming = consumeInbound(connection, { contextOf, database: services.database, onFailure: report });
   const stopRelaying = runUnderLease({ database: services.database, name: RELAY_NAME, onFailure: report }, (lease) =>
     relay.run(lease),
@@ -93,6 +95,25 @@ export async function startBroker({
     ]).catch(isUsable ? onFailure : () => undefined);
     destroy();
   };
+}
+
+function addGauges(telemetry: Telemetry, connection: Connection, relay: Relay): void {
+  telemetry.addGauge({
+    name: 'tidings_rabbitmq_connected',
+    help: 'The processes that are connected to RabbitMQ.',
+    read: () => Number(connection.ready),
+  });
+  telemetry.addGauge({
+    name: 'tidings_rabbitmq_backlog_messages',
+    help: 'Chat messages that wait to be published to RabbitMQ, up to 10,000.',
+    read: () => relay.countBacklog(),
+  });
+  telemetry.addGauge({
+    name: 'tidings_rabbitmq_published_total',
+    help: 'Chat messages that RabbitMQ has confirmed.',
+    isTotal: true,
+    read: () => relay.published,
+  });
 }
 
 /** Adds the default user of RabbitMQ to a URL without a user, as its clients do. */

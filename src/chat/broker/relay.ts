@@ -15,6 +15,8 @@ const RETRY_MIN_MS = 250;
 const RETRY_MAX_MS = 10_000;
 
 const MODEL = 'ChatMessage';
+/** The largest backlog that the metrics report, in messages. */
+const MAX_COUNTED = 10_000;
 
 /** Publishes every committed chat message in the order of the log, while this process holds the lease. */
 export class Relay {
@@ -35,6 +37,20 @@ export class Relay {
     this.#services = services;
     this.#publisher = publisher;
     this.#onFailure = onFailure;
+  }
+
+  /** How many messages RabbitMQ has confirmed. */
+  published = 0;
+
+  /** Returns how many messages wait to be published, up to {@link MAX_COUNTED}; 0 in a process without the lease. */
+  async countBacklog(): Promise<number> {
+    if (!this.#progress) {
+      return 0;
+    }
+    const { seq } = this.#progress.position;
+    const where = { model: MODEL, action: 'INSERT', seq: { gt: BigInt(seq) } } as const;
+    const waiting = await this.#services.database.change.findMany({ where, take: MAX_COUNTED, select: { seq: true } });
+    return waiting.length;
   }
 
   /** Publishes until the lease ends. */
@@ -90,6 +106,7 @@ export class Relay {
     const messages = await composeOutgoing(this.#services, inserts, this.#onFailure);
     if (messages.length > 0) {
       const { confirmed, failure } = await this.#publisher.send(messages, lease);
+      this.published += confirmed;
       if (failure !== null) {
         const last = messages[confirmed - 1];
         await progress.advance(last?.position ?? progress.position);

@@ -1,19 +1,15 @@
-import type { FastifyInstance } from 'fastify';
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Services } from '../context.ts';
-import type { OverloadGuard } from './overload.ts';
 
-/** From a response from memory to one that most clients no longer wait for. */
-const DURATION_BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10];
-
-interface FeedMetric {
+/** A value of the change feed. */
+export interface FeedMetric {
   readonly help: string;
   /** How the values of several workers are combined; by sum when left out. */
   readonly aggregator?: 'max';
   readonly read: (feed: Services['feed']) => number;
 }
 
-const FEED_GAUGES: Readonly<Record<string, FeedMetric>> = {
+/** Values of the change feed that rise and fall. */
+export const FEED_GAUGES: Readonly<Record<string, FeedMetric>> = {
   tidings_subscriptions: { help: 'Open subscriptions to changes.', read: ({ counts }) => counts.streams },
   tidings_subscriptions_catching_up: {
     help: 'Subscriptions that read from the log, after a resume or because of a slow reader.',
@@ -67,7 +63,8 @@ const FEED_GAUGES: Readonly<Record<string, FeedMetric>> = {
   },
 };
 
-const FEED_COUNTERS: Readonly<Record<string, FeedMetric>> = {
+/** Values of the change feed that only grow. */
+export const FEED_COUNTERS: Readonly<Record<string, FeedMetric>> = {
   tidings_log_changes_total: {
     help: 'Changes that were passed to subscriptions.',
     read: ({ counts }) => counts.changes,
@@ -98,57 +95,3 @@ const FEED_COUNTERS: Readonly<Record<string, FeedMetric>> = {
     read: ({ loop }) => loop.shed,
   },
 };
-
-/**
- * Collects the metrics of this process: of Node, of requests by route and status, and of subscriptions. Requests are counted
- * by route, not by path, so that clients cannot create new series. No metric contains data of users.
- */
-export function collectMetrics(host: FastifyInstance, { feed }: Services, overload: OverloadGuard): Registry {
-  const registry = new Registry();
-  const registers = [registry];
-  collectDefaultMetrics({ register: registry });
-  const durations = new Histogram({
-    name: 'tidings_http_request_duration_seconds',
-    help: 'The time from the first byte of a request to the last byte of its response.',
-    labelNames: ['method', 'route', 'status'],
-    buckets: DURATION_BUCKETS_S,
-    registers,
-  });
-  for (const [name, { help, aggregator = 'sum', read }] of Object.entries(FEED_GAUGES)) {
-    new Gauge({
-      name,
-      help,
-      aggregator,
-      registers,
-      collect() {
-        this.set(read(feed));
-      },
-    });
-  }
-  for (const [name, { help, read }] of Object.entries(FEED_COUNTERS)) {
-    new Counter({
-      name,
-      help,
-      registers,
-      collect() {
-        this.reset();
-        this.inc(read(feed));
-      },
-    });
-  }
-  new Counter({
-    name: 'tidings_requests_refused_total',
-    help: 'Requests that were refused with 503 because of overload.',
-    registers,
-    collect() {
-      this.reset();
-      this.inc(overload.refused);
-    },
-  });
-  host.addHook('onResponse', ({ method, routeOptions, is404 }, { statusCode, elapsedTime }, done) => {
-    const route = is404 ? 'unknown' : (routeOptions.url ?? 'unknown');
-    durations.observe({ method, route, status: statusCode }, elapsedTime / 1000);
-    done();
-  });
-  return registry;
-}

@@ -1,0 +1,65 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { TrustedProxies } from '../config/environment.ts';
+import { beginRecord, type RequestRecord, type Telemetry } from '../telemetry.ts';
+import { type AddressOf, trustOf } from './caller-address.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    record: RequestRecord;
+  }
+}
+
+/** Returns the id of a request. */
+export type RequestIdOf = (request: IncomingMessage) => string;
+
+/** The ids that are accepted: those of common proxies, and nothing that could break a line of a log. */
+const ACCEPTED_ID = /^[\w.:+/=@-]{1,128}$/;
+/** The header of the W3C Trace Context recommendation; the first group is the id of the trace. */
+const TRACE_PARENT = /^[\da-f]{2}-(?!0{32})([\da-f]{32})-[\da-f]{16}-[\da-f]{2}/;
+
+/**
+ * Returns the function that identifies requests: by the header `x-request-id` of a trusted proxy, by the trace of its `traceparent`, or by a new UUID. Headers of
+ * other peers are ignored, so that no caller chooses the id under which its request is logged.
+ */
+export function createRequestIdReader(proxies: TrustedProxies): RequestIdOf {
+  const trust = trustOf(proxies);
+  return ({ socket, headers }) => {
+    if (!trust(socket.remoteAddress ?? '', 0)) {
+      return randomUUID();
+    }
+    const id = headers['x-request-id'];
+    if (typeof id === 'string' && ACCEPTED_ID.test(id)) {
+      return id;
+    }
+    return TRACE_PARENT.exec(String(headers['traceparent'] ?? ''))?.[1] ?? randomUUID();
+  };
+}
+
+/** Creates the record of each request, and reports it when the response has been sent or its connection was closed. */
+export function recordRequests(host: FastifyInstance, telemetry: Telemetry, addressOf: AddressOf): void {
+  /** How many bytes the connection had carried before the response. */
+  const writtenBefore = new WeakMap<FastifyRequest, number>();
+  host.addHook('onRequest', (request, _reply, done) => {
+    const { id, raw } = request;
+    request.record = beginRecord({ id, transport: 'HTTP', address: addressOf(raw) });
+    writtenBefore.set(request, raw.socket.bytesWritten);
+    done();
+  });
+  host.addHook('onResponse', (request, { statusCode }, done) => {
+    const { record, method, raw, routeOptions, is404 } = request;
+    if (record.operation) {
+      telemetry.report({ kind: 'operationEnded', record });
+    }
+    telemetry.report({
+      kind: 'responded',
+      record,
+      method,
+      route: is404 ? 'unknown' : (routeOptions.url ?? 'unknown'),
+      status: statusCode,
+      bytes: raw.socket.bytesWritten - (writtenBefore.get(request) ?? 0),
+    });
+    done();
+  });
+}
