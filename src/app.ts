@@ -21,9 +21,9 @@ import { SessionCookies } from './host/session-cookies.ts';
 import { limitSlowPeers } from './host/slow-peers.ts';
 import { type ContextFactory, createContextFactory } from './identity/credentials.ts';
 import { registerLegacySocket } from './legacy-socket/server.ts';
-import { logEvents } from './operations/event-log.ts';
 import { collectMetrics } from './operations/metrics.ts';
 import { type MetricsServer, serveMetrics } from './operations/metrics-server.ts';
+import { openTelemetry } from './operations/open-telemetry.ts';
 import { registerRest } from './rest/routes.ts';
 import { buildSchema } from './schema.ts';
 import { openServices } from './services.ts';
@@ -33,7 +33,7 @@ import { ConnectionLimiter } from './sockets/connection-limiter.ts';
 import type { SocketTransport } from './sockets/handshake.ts';
 import { PeerLimits } from './sockets/peer-limits.ts';
 import { UpgradeRouter } from './sockets/upgrade.ts';
-import { Telemetry } from './telemetry.ts';
+import type { Telemetry } from './telemetry.ts';
 
 /** The maximum number of connections that wait to be accepted, within the kernel's limit; further clients retry after a second. */
 const BACKLOG = 4096;
@@ -67,8 +67,8 @@ async function openApp(
   config: Config,
   { logger = pino({ level: 'silent' }), onStatement }: AppOptions,
 ): Promise<App> {
-  const telemetry = new Telemetry();
-  telemetry.add(logEvents(logger, config.log));
+  const { telemetry, close: closeTelemetry } = await openTelemetry(config, logger);
+  cleanup.add(closeTelemetry);
   const overload = new OverloadGuard(config.http.maxEventLoopDelayMs);
   cleanup.add(async () => overload.close());
   const origins = createOriginReader(config.http);
@@ -126,6 +126,7 @@ async function openApp(
         async () => metricsServer?.close(),
         () => started.close(),
         closeServices,
+        closeTelemetry,
         async () => {
           stopLimits();
           overload.close();

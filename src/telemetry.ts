@@ -24,6 +24,10 @@ export interface RequestRecord {
   readonly connectionId: string | null;
   /** When it arrived, as `performance.now()` in milliseconds. */
   readonly startedAt: number;
+  /** The `traceparent` of a trusted proxy (W3C Trace Context); null without one. */
+  readonly traceParent: string | null;
+  /** The id of its trace; null when it is not traced. */
+  traceId: string | null;
   /** The user whose credential was accepted; null for anonymous callers. */
   userId: number | null;
   operation: OperationInfo | null;
@@ -54,6 +58,12 @@ export type RefusalReason = 'credential' | 'host' | 'overload' | 'connection_lim
 /** An event that operators see in the log, in metrics or in traces. */
 export type TelemetryEvent =
   | { readonly kind: 'operationStarted' | 'operationEnded'; readonly record: RequestRecord }
+  | {
+      readonly kind: 'requestStarted';
+      readonly record: RequestRecord;
+      readonly method: string;
+      readonly route: string;
+    }
   | {
       readonly kind: 'responded';
       readonly record: RequestRecord;
@@ -94,13 +104,32 @@ export type TelemetryEvent =
       readonly isFailed: boolean;
     };
 
+/** A piece of work that is traced. */
+export interface TracedWork {
+  readonly name: string;
+  /** `consumer` and `producer` for messages of a broker. */
+  readonly kind?: 'consumer' | 'producer';
+  readonly attributes: Readonly<Record<string, string | number>>;
+  /** The `traceparent` of the program that caused it; by default it belongs to the work around it. */
+  readonly traceParent?: string | null;
+}
+
+/** Writes traces. */
+export interface Tracer {
+  /** Runs the work of a request or operation, so that statements within it belong to its trace. */
+  enter<Result>(record: RequestRecord, work: () => Result): Result;
+  trace<Result>(traced: TracedWork, work: () => Promise<Result>): Promise<Result>;
+  /** Returns the headers that continue the current trace in another program; empty outside of one. */
+  headers(): Readonly<Record<string, string>>;
+}
+
 export type TelemetryListener = (event: TelemetryEvent) => void;
 
 /** A value that is read when the metrics are read. */
 export interface GaugeSource {
   readonly name: string;
   readonly help: string;
-  /** The name of the label by which the values of {@link read} are told apart; left out for a single value. */
+  /** The name of the label of the values of {@link read}; left out for a single value. */
   readonly label?: string;
   /** How the values of several workers are combined; by sum when left out. */
   readonly aggregator?: 'max';
@@ -113,6 +142,16 @@ export interface GaugeSource {
 export class Telemetry {
   readonly #listeners: TelemetryListener[] = [];
   readonly #gauges: GaugeSource[] = [];
+  readonly #tracer: Tracer | null;
+
+  /** Without a tracer, nothing is traced. */
+  constructor(tracer: Tracer | null = null) {
+    this.#tracer = tracer;
+  }
+
+  get isTracing(): boolean {
+    return this.#tracer !== null;
+  }
 
   /** The values to read when the metrics are read. */
   get gauges(): readonly GaugeSource[] {
@@ -128,6 +167,21 @@ export class Telemetry {
     this.#listeners.push(listener);
   }
 
+  /** Runs the work of a request or operation; see {@link Tracer.enter}. */
+  enter<Result>(record: RequestRecord | null, work: () => Result): Result {
+    return this.#tracer && record ? this.#tracer.enter(record, work) : work();
+  }
+
+  /** Runs a piece of work that is traced by itself. */
+  trace<Result>(traced: TracedWork, work: () => Promise<Result>): Promise<Result> {
+    return this.#tracer ? this.#tracer.trace(traced, work) : work();
+  }
+
+  /** Returns the headers that continue the current trace in another program. */
+  traceHeaders(): Readonly<Record<string, string>> {
+    return this.#tracer?.headers() ?? {};
+  }
+
   report(event: TelemetryEvent): void {
     for (const listener of this.#listeners) {
       listener(event);
@@ -141,13 +195,17 @@ export function beginRecord({
   transport,
   address,
   connectionId = null,
-}: Pick<RequestRecord, 'id' | 'transport' | 'address'> & Partial<Pick<RequestRecord, 'connectionId'>>): RequestRecord {
+  traceParent = null,
+}: Pick<RequestRecord, 'id' | 'transport' | 'address'> &
+  Partial<Pick<RequestRecord, 'connectionId' | 'traceParent'>>): RequestRecord {
   return {
     id,
     transport,
     address,
     connectionId,
     startedAt: performance.now(),
+    traceParent,
+    traceId: null,
     userId: null,
     operation: null,
     codes: [],

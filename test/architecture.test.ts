@@ -77,6 +77,14 @@ const RULES: readonly Rule[] = [
     offender: { path: 'config.ts', text: 'const port = process.env.PORT;' },
   },
   {
+    name: 'OpenTelemetry is loaded only when traces are configured',
+    faults: ({ path, text }) =>
+      path === 'operations/tracing.ts'
+        ? []
+        : [...text.matchAll(/^import .*(?:@opentelemetry|\/tracing\.ts)/gm)].map(([use]) => use),
+    offender: { path: 'app.ts', text: "import { startTracing } from './operations/tracing.ts';" },
+  },
+  {
     name: 'nothing but changes/ writes the change log',
     faults: ({ path, text }) =>
       path.startsWith('changes/')

@@ -147,6 +147,8 @@ export interface Config {
   };
   /** The RabbitMQ broker for exchanging chat messages with other programs; null for none. */
   readonly broker: { readonly url: string } | null;
+  /** The collector of traces (OpenTelemetry); null for none. */
+  readonly traces: { readonly endpoint: string; readonly serviceName: string } | null;
   readonly log: {
     readonly level: Environment['LOG_LEVEL'];
     /** `null` for `pretty` on a terminal and `json` elsewhere. */
@@ -218,6 +220,10 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
     audit: { retentionS: values.AUDIT_RETENTION_S },
     sockets: socketsOf(values),
     broker: values.AMQP_URL === undefined ? null : { url: values.AMQP_URL },
+    traces:
+      values.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
+        ? null
+        : { endpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT, serviceName: values.OTEL_SERVICE_NAME },
     log: {
       level: values.LOG_LEVEL,
       format: values.LOG_FORMAT ?? null,

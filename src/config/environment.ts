@@ -100,6 +100,8 @@ const SERVER_VARIABLES = {
     .regex(/^(0|1|0?\.\d{1,6}|1\.0{1,6})$/, { error: 'must be a number from 0 to 1, like 0.1' })
     .transform(Number)
     .default(1),
+  OTEL_EXPORTER_OTLP_ENDPOINT: webPage.optional(),
+  OTEL_SERVICE_NAME: z.string().min(1).default('tidings'),
   LOG_SLOW_MS: wholeNumber(1000, { min: 1, max: 3_600_000 }),
 };
 

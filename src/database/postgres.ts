@@ -132,7 +132,11 @@ function reportCommits(adapter: SqlDriverAdapter, { onCommit, telemetry }: Repor
     startTransaction: async (...options: Parameters<typeof startTransaction>) => {
       const transaction = await startTransaction(...options);
       const commit = transaction.commit.bind(transaction);
+      const query = transaction.queryRaw.bind(transaction);
+      const execute = transaction.executeRaw.bind(transaction);
       return Object.assign(transaction, {
+        queryRaw: (statement: SqlQuery) => measured(telemetry, statement.sql, () => query(statement)),
+        executeRaw: (statement: SqlQuery) => measured(telemetry, statement.sql, () => execute(statement)),
         // Prisma sends `COMMIT` as a statement and calls this function after it.
         commit: async () => {
           await commit();

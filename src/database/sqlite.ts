@@ -184,7 +184,7 @@ function serialised(
         release();
         throw error;
       }
-      return transaction(adapter, () => {
+      return transaction(adapter, telemetry, () => {
         release();
         onCommit();
       });
@@ -194,16 +194,16 @@ function serialised(
 }
 
 /** Returns a transaction that releases the connection at its end. Prisma sends `COMMIT` and `ROLLBACK` as statements, and calls `commit` or `rollback` after them. */
-function transaction(adapter: SqlDriverAdapter, release: () => void): Transaction {
+function transaction(adapter: SqlDriverAdapter, telemetry: Telemetry, release: () => void): Transaction {
   const done = async () => release();
   return {
     provider: adapter.provider,
     adapterName: adapter.adapterName,
     options: { usePhantomQuery: false },
-    queryRaw: (query) => adapter.queryRaw(query),
+    queryRaw: (query) => measured(telemetry, query.sql, () => adapter.queryRaw(query)),
     executeRaw: async (query) => {
       try {
-        return await adapter.executeRaw(query);
+        return await measured(telemetry, query.sql, () => adapter.executeRaw(query));
       } catch (error) {
         if (query.sql === 'COMMIT') {
           // A commit that fails (on a full disk, for example) leaves the transaction open, and Prisma sends no `ROLLBACK` after it.

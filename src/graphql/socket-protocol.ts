@@ -45,9 +45,10 @@ export function createProtocol(options: SocketTransportOptions) {
     },
     execute: async (args) => {
       const { contextValue } = args as OperationArgs;
-      const result = await engine().execute(args as OperationArgs);
-      recordErrors(contextValue.record, result.errors);
-      reportEnd(contextValue.telemetry, contextValue.record);
+      const { record, telemetry } = contextValue;
+      const result = await telemetry.enter(record, () => engine().execute(args as OperationArgs));
+      recordErrors(record, result.errors);
+      reportEnd(telemetry, record);
       return result;
     },
     subscribe: async (args) => {
@@ -117,9 +118,9 @@ async function beginOperation(
     address: addressOf(request),
     connectionId: connectionIdOf(request),
   });
-  const begun = await openOperation(options, state, message, record, opened).catch((error: unknown) => [
-    maskError(error, record.id, report),
-  ]);
+  const begun = await telemetry
+    .enter(record, () => openOperation(options, state, message, record, opened))
+    .catch((error: unknown) => [maskError(error, record.id, report)]);
   if (!('document' in begun)) {
     recordErrors(record, begun);
     reportEnd(telemetry, record);

@@ -34,8 +34,14 @@ export class SubscriptionRenderer implements Renderer {
     this.#report = report;
   }
 
-  async render(events: readonly StreamEvent[], viewer: Viewer): Promise<string[]> {
+  render(events: readonly StreamEvent[], viewer: Viewer): Promise<string[]> {
     const contextValue = this.#contextFor(viewer, events.length);
+    const { record } = this.#args.contextValue;
+    const attributes = { 'graphql.operation.name': record?.operation?.name ?? '', 'tidings.events': events.length };
+    return contextValue.telemetry.trace({ name: 'deliver', attributes }, () => this.#renderAll(events, contextValue));
+  }
+
+  async #renderAll(events: readonly StreamEvent[], contextValue: Context): Promise<string[]> {
     // At the same time, so that the related rows of all events are loaded in batches.
     const results = await Promise.all(events.map((event) => this.#execute(event, contextValue)));
     return results.map((result) => JSON.stringify(formatResult(maskResult(result, contextValue, this.#report))));

@@ -13,7 +13,7 @@ import { isReady } from '../database/open.ts';
 import { AppError, ERROR_CATALOGUE } from '../errors.ts';
 import { addCode, type RefusalReason, type Telemetry } from '../telemetry.ts';
 import type { HostCheck } from './allowed-hosts.ts';
-import { createAddressReader, trustOf } from './caller-address.ts';
+import { trustOf } from './caller-address.ts';
 import { registerCors } from './cors.ts';
 import type { OverloadGuard } from './overload.ts';
 import { type RequestIdOf, recordRequests } from './request-records.ts';
@@ -63,7 +63,7 @@ export function createHost(options: HostOptions): FastifyInstance {
   for (const method of METHODS.filter((each) => !host.supportedMethods.includes(each))) {
     host.addHttpMethod(method, { hasBody: true });
   }
-  recordRequests(host, telemetry, createAddressReader(http.trustedProxies));
+  recordRequests(host, telemetry, http.trustedProxies);
   addHeaders(host);
   if (checkHost) {
     refuseUnknownHosts(host, checkHost, telemetry);

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { TrustedProxies } from '../config/environment.ts';
 import { beginRecord, type RequestRecord, type Telemetry } from '../telemetry.ts';
-import { type AddressOf, trustOf } from './caller-address.ts';
+import { createAddressReader, trustOf } from './caller-address.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -37,18 +37,36 @@ export function createRequestIdReader(proxies: TrustedProxies): RequestIdOf {
   };
 }
 
+/** Returns the function that reads the `traceparent` of a trusted proxy; null without one. */
+function createTraceReader(proxies: TrustedProxies): (request: IncomingMessage) => string | null {
+  const trust = trustOf(proxies);
+  return ({ socket, headers }) => {
+    const parent = headers['traceparent'];
+    const isUsable = typeof parent === 'string' && TRACE_PARENT.test(parent);
+    return isUsable && trust(socket.remoteAddress ?? '', 0) ? parent : null;
+  };
+}
+
 /** Creates the record of each request, and reports it when the response has been sent or its connection was closed. */
-export function recordRequests(host: FastifyInstance, telemetry: Telemetry, addressOf: AddressOf): void {
+export function recordRequests(host: FastifyInstance, telemetry: Telemetry, proxies: TrustedProxies): void {
+  const addressOf = createAddressReader(proxies);
+  const traceParentOf = createTraceReader(proxies);
   /** How many bytes the connection had carried before the response. */
   const writtenBefore = new WeakMap<FastifyRequest, number>();
   host.addHook('onRequest', (request, _reply, done) => {
-    const { id, raw } = request;
-    request.record = beginRecord({ id, transport: 'HTTP', address: addressOf(raw) });
+    const { id, raw, method } = request;
+    const record = beginRecord({ id, transport: 'HTTP', address: addressOf(raw), traceParent: traceParentOf(raw) });
+    request.record = record;
     writtenBefore.set(request, raw.socket.bytesWritten);
+    telemetry.report({ kind: 'requestStarted', record, method, route: routeOf(request) });
     done();
   });
+  if (telemetry.isTracing) {
+    // The events of a body, after which the handler runs, belong to the connection and not to the request.
+    host.addHook('preHandler', ({ record }, _reply, done) => telemetry.enter(record, done));
+  }
   host.addHook('onResponse', (request, { statusCode }, done) => {
-    const { record, method, raw, routeOptions, is404 } = request;
+    const { record, method, raw } = request;
     if (record.operation) {
       telemetry.report({ kind: 'operationEnded', record });
     }
@@ -56,10 +74,15 @@ export function recordRequests(host: FastifyInstance, telemetry: Telemetry, addr
       kind: 'responded',
       record,
       method,
-      route: is404 ? 'unknown' : (routeOptions.url ?? 'unknown'),
+      route: routeOf(request),
       status: statusCode,
       bytes: raw.socket.bytesWritten - (writtenBefore.get(request) ?? 0),
     });
     done();
   });
+}
+
+/** Returns the path of the route of a request, which clients cannot choose freely. */
+function routeOf({ routeOptions, is404 }: FastifyRequest): string {
+  return is404 ? 'unknown' : (routeOptions.url ?? 'unknown');
 }

@@ -118,9 +118,10 @@ function lineOfOperation(record: RequestRecord, slowMs: number): Line {
 }
 
 function recordFields(record: RequestRecord, isSlow: boolean): Fields {
-  const { id, transport, address, userId, operation, codes, events } = record;
+  const { id, traceId, transport, address, userId, operation, codes, events } = record;
   return {
     reqId: id,
+    ...(traceId !== null && { traceId }),
     transport,
     address,
     ...(userId !== null && { userId }),

@@ -1,4 +1,4 @@
-"""Puts messages on a queue, each confirmed; reads them as lines of JSON: {"id", "text", "contentType"}, the last two as bytes in Latin-1."""
+"""Puts messages on a queue, each confirmed; reads them as lines of JSON: {"id", "text", "contentType", "headers"}, text and contentType as bytes in Latin-1."""
 import json
 import sys
 
@@ -12,7 +12,10 @@ channel.confirm_delivery()
 for line in sys.stdin:
     message = json.loads(line)
     properties = pika.BasicProperties(
-        message_id=message.get("id"), content_type=message.get("contentType"), delivery_mode=2
+        message_id=message.get("id"),
+        content_type=message.get("contentType"),
+        headers=message.get("headers"),
+        delivery_mode=2,
     )
     channel.basic_publish("", queue, message["text"].encode("latin-1"), properties)
 connection.close()

@@ -111,6 +111,7 @@ export interface Outbound {
   readonly id?: string | undefined;
   readonly text: string;
   readonly contentType?: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Puts messages on a queue from Python, with pika. */

@@ -24,6 +24,7 @@ describe('the configuration', () => {
       auth: { secret: null, accessTokenLifeS: 1800, refreshTokenLifeS: 604_800, allowAnonymous: true },
       http: { corsOrigins: ['*'], bodyLimitBytes: 1_048_576, shutdownTimeoutMs: 10_000 },
       graphql: { depthLimit: 12, aliasLimit: 30, tokenLimit: 2000, directiveLimit: 30, complexityLimit: 20_000 },
+      traces: null,
       log: { level: 'info', format: null, sampleRate: 1, slowMs: 1000 },
     });
   });
@@ -58,6 +59,7 @@ describe('the configuration', () => {
         shutdownTimeoutMs: 1,
       },
       graphql: { depthLimit: 3, aliasLimit: 0, tokenLimit: 100, directiveLimit: 1, complexityLimit: 10 },
+      traces: null,
       log: { level: 'silent', format: null, sampleRate: 1, slowMs: 1000 },
     });
   });

@@ -64,10 +64,15 @@ export async function startBroker({
     report(new Error(`RabbitMQ blocks publishing: ${reason}. It continues when the broker has resources again.`)),
   );
 
-  const publisher = new ChatPublisher(connection);
+  const publisher = new ChatPublisher(connection, services.telemetry);
   const relay = new Relay(services, publisher, report);
   addGauges(services.telemetry, connection, relay);
-  const stopConsuming = consumeInbound(connection, { contextOf, database: services.database, onFailure: report });
+  const stopConsuming = consumeInbound(connection, {
+    contextOf,
+    database: services.database,
+    telemetry: services.telemetry,
+    onFailure: report,
+  });
   const stopRelaying = runUnderLease({ database: services.database, name: RELAY_NAME, onFailure: report }, (lease) =>
     relay.run(lease),
   );

@@ -4,6 +4,7 @@ import type { Database } from '../../database/client.ts';
 import { isReady } from '../../database/open.ts';
 import { closeInOrder } from '../../host/closing.ts';
 import type { ContextFactory } from '../../identity/credentials.ts';
+import type { Telemetry, TracedWork } from '../../telemetry.ts';
 import { RejectedMessageError, storeInbound } from './inbound-message.ts';
 
 const INBOUND_QUEUE = 'tidings.chat.inbound';
@@ -20,7 +21,23 @@ const MAX_REASON = 500;
 export interface InboundOptions {
   readonly contextOf: ContextFactory;
   readonly database: Database;
+  readonly telemetry: Telemetry;
   readonly onFailure: (error: unknown) => void;
+}
+
+/** Returns the traced work of storing a message. It continues the trace of the program that sent the message. */
+function traceOf({ headers, messageId }: AsyncMessage): TracedWork {
+  const traceParent = headers?.['traceparent'];
+  return {
+    name: 'receive chat message',
+    kind: 'consumer',
+    attributes: {
+      'messaging.system': 'rabbitmq',
+      'messaging.destination.name': INBOUND_QUEUE,
+      ...(messageId !== undefined && { 'messaging.message.id': messageId }),
+    },
+    traceParent: typeof traceParent === 'string' ? traceParent : null,
+  };
 }
 
 /**
@@ -30,7 +47,7 @@ export interface InboundOptions {
  */
 export function consumeInbound(
   connection: Connection,
-  { contextOf, database, onFailure }: InboundOptions,
+  { contextOf, database, telemetry, onFailure }: InboundOptions,
 ): () => Promise<void> {
   const stopping = new AbortController();
   const rejects = connection.createPublisher({ confirm: true });
@@ -55,7 +72,7 @@ export function consumeInbound(
   };
   const storeOrReject = async (message: AsyncMessage): Promise<void> => {
     try {
-      await storeInbound(contextOf, message);
+      await telemetry.trace(traceOf(message), () => storeInbound(contextOf, message));
     } catch (error) {
       if (!(error instanceof RejectedMessageError)) {
         throw error;

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { AMQPError, type Channel, type Connection } from 'rabbitmq-client';
 import type { LeaseHandle } from '../../database/lease.ts';
+import type { Telemetry } from '../../telemetry.ts';
 import type { OutgoingMessage } from './outgoing-messages.ts';
 
 /** How long a restarted broker is given until its consumers have declared their queues again. It does not remember them. In milliseconds. */
@@ -34,14 +35,16 @@ interface ChannelState {
  */
 export class ChatPublisher {
   readonly #connection: Connection;
+  readonly #telemetry: Telemetry;
   #state: ChannelState | null = null;
   /** The exchanges that had a listener when they were last used. */
   readonly #withListeners = new Set<string>();
   /** The exchanges that another program declared with other options. They are used as they are. */
   readonly #externallyDeclared = new Set<string>();
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, telemetry: Telemetry) {
     this.#connection = connection;
+    this.#telemetry = telemetry;
   }
 
   /** Publishes a batch; waits while the broker is unavailable. It stops when the lease is no longer valid. */
@@ -147,7 +150,7 @@ export class ChatPublisher {
       if (!lease.isValid()) {
         break;
       }
-      confirms.push(basicPublish(state.channel, message));
+      confirms.push(this.#publish(state.channel, message));
     }
     const outcomes = await unlessAborted(Promise.allSettled(confirms), lease.signal);
     // The client reports returned messages one turn later than confirmed ones.
@@ -160,6 +163,17 @@ export class ChatPublisher {
       return { confirmed, failure: outcome.reason };
     }
     return { confirmed, failure: confirmed < messages.length ? new Error('The lease ran out.') : null };
+  }
+
+  #publish(channel: Channel, message: OutgoingMessage): Promise<void> {
+    const attributes = {
+      'messaging.system': 'rabbitmq',
+      'messaging.destination.name': message.exchange,
+      'messaging.message.id': message.id,
+    };
+    return this.#telemetry.trace({ name: 'publish chat message', kind: 'producer', attributes }, () =>
+      basicPublish(channel, message, this.#telemetry.traceHeaders()),
+    );
   }
 
   #recordRouting({ routed, unroutable }: ChannelState, messages: readonly OutgoingMessage[]): void {
@@ -181,7 +195,11 @@ export class ChatPublisher {
 }
 
 /** Sends a message. Resolves when the broker has confirmed it. */
-function basicPublish(channel: Channel, { id, exchange, body, position }: OutgoingMessage): Promise<void> {
+function basicPublish(
+  channel: Channel,
+  { id, exchange, body, position }: OutgoingMessage,
+  traceHeaders: Readonly<Record<string, string>>,
+): Promise<void> {
   const timestamp = Math.floor(position.at / 1000);
   return channel.basicPublish(
     {
@@ -192,7 +210,7 @@ function basicPublish(channel: Channel, { id, exchange, body, position }: Outgoi
       contentType: 'application/json',
       messageId: id,
       timestamp,
-      headers: { message_id: id, timestamp },
+      headers: { message_id: id, timestamp, ...traceHeaders },
     },
     body,
   );
