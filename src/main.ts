@@ -3,8 +3,11 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import { createApp } from './app.ts';
 import type { Signals } from './changes/signals.ts';
-import { runCommand } from './commands/run.ts';
+import { help, runCommand, USAGE } from './commands/run.ts';
 import { type Config, ConfigError, parseConfig } from './config/config.ts';
+import { misspelledVariables } from './config/misspelled-variables.ts';
+import { printedConfig } from './config/printed-config.ts';
+import { readTextFile } from './config/text-file.ts';
 import { AppError, StartError, ValidationError } from './errors.ts';
 import { createLogger } from './operations/logger.ts';
 import { serveMetricsOfWorkers, shareMetrics } from './operations/metrics-server.ts';
@@ -85,16 +88,34 @@ function exchangeSignals(signals: Signals): void {
   });
 }
 
-async function run([name = 'serve', ...args]: readonly string[]): Promise<void> {
-  const config = parseConfig(process.env);
-  if (name === 'serve') {
-    return serve(config);
+async function run(words: readonly string[]): Promise<void> {
+  // Options without a command belong to the server.
+  const [name = 'serve', ...args] = words[0]?.startsWith('-') ? ['serve', ...words] : words;
+  if (name === 'help' || (name === 'serve' && (args.includes('--help') || args.includes('-h')))) {
+    process.stdout.write(help());
+    return;
   }
-  process.exitCode = await runCommand(name, args, {
-    config,
-    terminal: process,
-    password: process.env['TIDINGS_PASSWORD'],
-  });
+  warnOfMisspelledVariables();
+  if (name !== 'serve') {
+    const config = parseConfig(process.env, readTextFile);
+    process.exitCode = await runCommand(name, args, { config, terminal: process });
+  } else if (args.length === 0) {
+    await serve(parseConfig(process.env, readTextFile));
+  } else if (args.length === 1 && args[0] === '--print-config') {
+    process.stdout.write(printedConfig(process.env, readTextFile));
+  } else {
+    process.stderr.write(`The server does not accept the arguments ${args.join(' ')}.\n\n${USAGE}`);
+    process.exitCode = 2;
+  }
+}
+
+/** Reports variables that have no effect, in the primary process alone. */
+function warnOfMisspelledVariables(): void {
+  for (const { name, meant } of cluster.isPrimary ? misspelledVariables(process.env) : []) {
+    process.stderr.write(
+      `Warning: the environment variable ${name} is not a setting of Tidings and has no effect; did you mean ${meant}?\n`,
+    );
+  }
 }
 
 function fail(error: unknown): void {

@@ -54,7 +54,6 @@ async function userHere(
   const result = await runHere('user', args, {
     config: parseConfig({ ...at.databaseEnv }),
     terminal: { stdin, stdout, stderr },
-    password: undefined,
   }).catch(({ message }: Error) => message);
   return { result, output, left };
 }

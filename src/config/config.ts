@@ -1,15 +1,7 @@
-import { type Environment, environment, type TrustedProxies } from './environment.ts';
-
-/** The purpose of a link in a mail. */
-export type LinkPurpose = 'resetPassword' | 'verifyEmail';
-
-/** The settings of the links for one purpose. */
-export interface LinkSettings {
-  /** The page that receives the token. The token is appended as the fragment `#token=…`, so that no access log and no `Referer` header contains it. */
-  readonly page: string;
-  /** How long a link is valid, in seconds. */
-  readonly lifeS: number;
-}
+import { type AuthSettings, authSettings } from './auth-settings.ts';
+import { type Environment, environment } from './environment.ts';
+import type { TrustedProxies } from './http-variables.ts';
+import { FILE_SUFFIX, type FileReader, readSources, type Sources } from './sources.ts';
 
 export interface AnswerLimits {
   /** The largest number of bytes of texts to read, and of texts in the answer. */
@@ -37,7 +29,7 @@ export interface WriteLimits {
   readonly maxMailsPerUser: number;
 }
 
-/** The configuration; docs/operating.md documents the environment variables. */
+/** The configuration; docs/configuration.md documents the environment variables. */
 export interface Config {
   readonly listen: { readonly host: string; readonly port: number };
   /** The separate listener for metrics; null for none. */
@@ -53,24 +45,7 @@ export interface Config {
     /** The time-out of a PostgreSQL statement or connection attempt, and of waiting for SQLite's write lock, in milliseconds. */
     readonly timeoutMs: number;
   };
-  readonly auth: {
-    /** The key that signs access tokens; null for a key that is generated and stored beside the database. */
-    readonly secret: string | null;
-    readonly accessTokenLifeS: number;
-    readonly refreshTokenLifeS: number;
-    /** The longest life of a session, which refreshing does not extend. */
-    readonly sessionLifeS: number;
-    /** The number of failed sign-ins with one name from one address within five minutes. */
-    readonly maxFailedSignIns: number;
-    /** The number of failed sign-ins with one name from all addresses. */
-    readonly maxFailedSignInsPerName: number;
-    /** The number of failed sign-ins from one address with any name. */
-    readonly maxFailedSignInsPerAddress: number;
-    /** Whether all viewers share the todos, lists and notes without an owner. */
-    readonly allowAnonymous: boolean;
-    /** The settings of the links in mails. */
-    readonly links: Readonly<Record<LinkPurpose, LinkSettings>>;
-  };
+  readonly auth: AuthSettings;
   /** The settings for sending mail; null when no mail is sent. */
   readonly mail: MailSettings | null;
   readonly writes: WriteLimits;
@@ -158,6 +133,8 @@ export interface Config {
     /** The duration from which an operation or request is logged as slow, in milliseconds. */
     readonly slowMs: number;
   };
+  /** The password of the account that a command creates; undefined when the command asks for it. */
+  readonly commands: { readonly password: string | undefined };
 }
 
 /** The environment has invalid values; the message lists all of them. */
@@ -169,24 +146,50 @@ export class ConfigError extends Error {
 }
 
 /** Returns the accepted hosts, including that of the public URL. The public URL alone restricts nothing, since a proxy may forward another host. */
-function hostsOf({ ALLOWED_HOSTS, PUBLIC_URL }: Environment): readonly string[] {
+function hostsOf({ ALLOWED_HOSTS = [], PUBLIC_URL }: Environment): readonly string[] {
   return ALLOWED_HOSTS.length > 0 && PUBLIC_URL !== undefined
     ? [...ALLOWED_HOSTS, new URL(PUBLIC_URL).host]
     : ALLOWED_HOSTS;
 }
 
+/** The environment variables that are set, and the values that they have after parsing. */
+export interface ReadEnvironment extends Omit<Sources, 'problems'> {
+  readonly values: Environment;
+}
+
 /**
- * Returns the configuration of environment variables. An empty variable counts as absent.
+ * Returns the environment variables with their parsed values.
  *
  * @throws {ConfigError} listing all invalid variables
  */
-export function parseConfig(env: Readonly<Record<string, string | undefined>>): Config {
-  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const parsed = environment.safeParse(present);
-  if (!parsed.success) {
-    throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path[0]?.toString()} ${issue.message}`));
+export function readEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+  readFile: FileReader,
+): ReadEnvironment {
+  const { texts, files, problems } = readSources(env, readFile);
+  const parsed = environment.safeParse(texts);
+  // A variable whose file cannot be read has no value, so it is not reported as missing as well.
+  const issues = (parsed.error?.issues ?? []).filter(({ path: [name] }) => !problems.has(String(name)));
+  if (!parsed.success || problems.size > 0) {
+    const nameOf = (name: string): string => (files.has(name) ? `${name} of ${name}${FILE_SUFFIX}` : name);
+    throw new ConfigError([
+      ...problems.values(),
+      ...issues.map(({ path: [name], message }) => `${nameOf(String(name))} ${message}`),
+    ]);
   }
-  const values = parsed.data;
+  return { texts, files, values: parsed.data };
+}
+
+/**
+ * Returns the configuration of environment variables. An empty variable counts as absent. `readFile` reads the files that `<NAME>_FILE` variables name.
+ *
+ * @throws {ConfigError} listing all invalid variables
+ */
+export function parseConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  readFile: FileReader = () => ({ problem: 'cannot be read here' }),
+): Config {
+  const { values } = readEnvironment(env, readFile);
   return {
     listen: { host: values.HOST, port: values.PORT },
     metrics: values.METRICS_PORT === undefined ? null : { host: values.METRICS_HOST, port: values.METRICS_PORT },
@@ -197,7 +200,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       poolSize: values.DATABASE_POOL_SIZE,
       timeoutMs: values.DATABASE_TIMEOUT_MS,
     },
-    auth: authOf(values),
+    auth: authSettings(values),
     writes: {
       maxAnonymousPerAddress: values.MAX_ANONYMOUS_WRITES,
       maxSignUpsPerAddress: values.MAX_SIGN_UPS,
@@ -230,30 +233,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
       sampleRate: values.LOG_SAMPLE_RATE,
       slowMs: values.LOG_SLOW_MS,
     },
-  };
-}
-
-function authOf(values: Environment): Config['auth'] {
-  const publicUrl = values.PUBLIC_URL ?? `http://${values.HOST}:${values.PORT}`;
-  return {
-    secret: values.SECRET_KEY ?? null,
-    accessTokenLifeS: values.ACCESS_TOKEN_LIFE_S,
-    refreshTokenLifeS: values.REFRESH_TOKEN_LIFE_S,
-    sessionLifeS: values.SESSION_LIFE_S,
-    maxFailedSignIns: values.MAX_FAILED_SIGN_INS,
-    maxFailedSignInsPerName: values.MAX_FAILED_SIGN_INS_PER_NAME ?? 3 * values.MAX_FAILED_SIGN_INS,
-    maxFailedSignInsPerAddress: values.MAX_FAILED_SIGN_INS_PER_ADDRESS ?? 10 * values.MAX_FAILED_SIGN_INS,
-    allowAnonymous: values.ALLOW_ANONYMOUS,
-    links: {
-      resetPassword: {
-        page: values.PASSWORD_RESET_PAGE ?? `${publicUrl}/reset-password`,
-        lifeS: values.PASSWORD_RESET_LIFE_S,
-      },
-      verifyEmail: {
-        page: values.EMAIL_VERIFICATION_PAGE ?? `${publicUrl}/verify-email`,
-        lifeS: values.EMAIL_VERIFICATION_LIFE_S,
-      },
-    },
+    commands: { password: values.TIDINGS_PASSWORD },
   };
 }
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { all, compile } from '@fastify/proxy-addr';
-import type { TrustedProxies } from '../config/environment.ts';
+import type { TrustedProxies } from '../config/http-variables.ts';
 
 /** Returns whether a peer is a trusted proxy; `hop` is the number of trusted proxies between it and the server. */
 type Trust = (address: string, hop: number) => boolean;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { TrustedProxies } from '../config/environment.ts';
+import type { TrustedProxies } from '../config/http-variables.ts';
 import { beginRecord, type RequestRecord, type Telemetry } from '../telemetry.ts';
 import { createAddressReader, trustOf } from './caller-address.ts';
 

@@ -1,5 +1,5 @@
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
-import type { LinkPurpose } from '../config/config.ts';
+import type { LinkPurpose } from '../config/auth-settings.ts';
 import type { User } from '../generated/client/client.ts';
 import { parseId } from '../validation.ts';
 

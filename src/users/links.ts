@@ -1,4 +1,4 @@
-import type { LinkPurpose } from '../config/config.ts';
+import type { LinkPurpose } from '../config/auth-settings.ts';
 import type { Services } from '../context.ts';
 import { findRow } from '../database/rows.ts';
 import { CredentialsError } from '../errors.ts';

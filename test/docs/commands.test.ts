@@ -17,6 +17,8 @@ const COMMANDS_TIMEOUT_MS = 180_000;
 /** What has to be true of a command that a page names. */
 const RULES: readonly (readonly [command: RegExp, holds: (match: string[]) => boolean])[] = [
   [/^npm (?:install|ci|--prefix \S+ install)$/, () => true],
+  // Run by `test/command-line.test.ts`.
+  [/^npm start -- --(?:help|print-config)$/, () => true],
   [/^npm (?:run )?(start|test)$/, ([, script = '']) => script in scripts],
   [/^npm run ([\w-]+)(?: -- .+)?$/, ([, script = '']) => script in scripts],
   [/^(?:\w+=\S+ )?npm test(?: -- (\S+))?$/, ([, path]) => path === undefined || isFile(path)],

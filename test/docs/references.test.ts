@@ -3,7 +3,6 @@ import { dirname, join } from 'node:path';
 import { parse, validate } from 'graphql';
 import { describe, expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/config.ts';
-import { environment } from '../../src/config/environment.ts';
 import { ERROR_CATALOGUE } from '../../src/errors.ts';
 import { buildSchema } from '../../src/schema.ts';
 import { anchorsOf, blocksOf, isFile, ROOT, readPage, readPages } from './markdown.ts';
@@ -45,29 +44,6 @@ describe.each(pages)('the page $path', ({ path, text, blocks }) => {
 });
 
 describe('the pages', () => {
-  it('should list every setting with its default, and no other', () => {
-    const documented = new Map<string, string>();
-    for (const [names = '', defaults = ''] of rowsOf(readPage('docs/operating.md').text)) {
-      const values = defaults.split(', ');
-      for (const [index, name] of quoted(names).entries()) {
-        if (/^[A-Z_]+$/.test(name)) {
-          documented.set(name, values[index] ?? values[0] ?? '');
-        }
-      }
-    }
-    expect([...documented.keys()].sort()).toEqual(Object.keys(environment.shape).sort());
-    const defaults = environment.parse({}) as Record<string, unknown>;
-    for (const [name, value] of documented) {
-      const literal = /^`(.*)`$/.exec(value)?.[1];
-      if (literal !== undefined) {
-        const actual = environment.parse({ [name]: literal }) as Record<string, unknown>;
-        expect([name, actual[name]]).toEqual([name, defaults[name]]);
-      } else {
-        expect([name, [undefined, []]]).toEqual([name, expect.arrayContaining([defaults[name]])]);
-      }
-    }
-  });
-
   it('should list every error code with its status', () => {
     const documented = rowsOf(readPage('docs/clients.md').text)
       .filter(([code = '']) => /^`[A-Z_]+`$/.test(code))
