@@ -9,10 +9,25 @@ import type { Mailer } from './mail/mailer.ts';
 import type { RequestRecord, Telemetry } from './telemetry.ts';
 import type { UserViewer, Viewer } from './viewer.ts';
 
+/** A secret of the server, which signs tokens and links. */
+export interface SigningKey {
+  /** The `kid` of the tokens that it signs; it reveals nothing about the key. */
+  readonly id: string;
+  /** A key object, since the library would try to parse a string as a public key of each format for each token. */
+  readonly key: KeyObject;
+}
+
+/** The secrets of the server, which change when the operator rotates them. Read them for each use. */
+export interface SigningKeys {
+  /** The key that signs. */
+  readonly signing: SigningKey;
+  /** The keys whose tokens and links are accepted: the one that signs, and after it the other ones. */
+  readonly accepted: readonly SigningKey[];
+}
+
 /** The settings for issuing credentials. */
 export interface TokenSettings {
-  /** A key object, since the library would try to parse a string as a public key of each format for each token. */
-  readonly secret: KeyObject;
+  readonly keys: SigningKeys;
   readonly accessTokenLifeS: number;
   readonly refreshTokenLifeS: number;
   /** The longest life of a session, which refreshing does not extend, in seconds. */

@@ -1,4 +1,3 @@
-import { createSecretKey } from 'node:crypto';
 import { Feed } from './changes/feed.ts';
 import type { ChangeLog } from './changes/log.ts';
 import { LogSize, oldestAgeS } from './changes/log-size.ts';
@@ -20,7 +19,7 @@ import { removeExpiredCounters } from './identity/attempts.ts';
 import { hashQueueLength } from './identity/hash-queue.ts';
 import { removeExpiredAnswers } from './identity/idempotency.ts';
 import { Identities } from './identity/identities.ts';
-import { loadSecretFile } from './identity/secret.ts';
+import { configuredKeys, KeyFile } from './identity/signing-keys.ts';
 import { Mailer } from './mail/mailer.ts';
 import { MODELS, SLICES } from './slices.ts';
 import { Telemetry } from './telemetry.ts';
@@ -94,7 +93,7 @@ async function openInto(
       database: database.client,
       writeLimits: config.writes,
       recovery: { mailer, links: config.auth.links },
-      tokens: tokenSettings(config, database.path),
+      tokens: tokenSettings(config, database.path, onFailure),
     },
     close: () => opened.close(),
   };
@@ -171,9 +170,12 @@ function startBackgroundTasks(
   opened.add(stopRetention);
 }
 
-function tokenSettings({ auth }: Config, path: string | null): TokenSettings {
+function tokenSettings({ auth }: Config, path: string | null, onFailure: Reports['onFailure']): TokenSettings {
   return {
-    secret: createSecretKey(auth.secret ?? loadSecretFile(path ?? ''), 'utf8'),
+    keys:
+      auth.secret === null
+        ? new KeyFile(path ?? '', auth.oldSecrets, onFailure)
+        : configuredKeys(auth.secret, auth.oldSecrets),
     accessTokenLifeS: auth.accessTokenLifeS,
     refreshTokenLifeS: auth.refreshTokenLifeS,
     sessionLifeS: auth.sessionLifeS,

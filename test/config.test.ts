@@ -8,7 +8,7 @@ import jwt from 'jsonwebtoken';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseConfig } from '../src/config/config.ts';
 import { estimateBits } from '../src/config/secret-strength.ts';
-import { loadSecretFile } from '../src/identity/secret.ts';
+import { loadSecretFile } from '../src/identity/secret-file.ts';
 import { startApp } from './kit/app.ts';
 
 const SECRET = randomBytes(32).toString('hex');
@@ -38,12 +38,12 @@ describe('the signing secret beside the database', () => {
   afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   it('should be made once, for the owner only', () => {
-    const secret = loadSecretFile(databasePath);
+    const { signing: secret } = loadSecretFile(databasePath);
     expect(secret).toMatch(/^[0-9a-f]{64}$/);
     expect(readdirSync(folder)).toEqual(['tidings.db.secret']);
     expect(statSync(`${databasePath}.secret`).mode & 0o777).toBe(0o600);
-    expect(loadSecretFile(databasePath)).toBe(secret);
-    expect(loadSecretFile(join(folder, 'other.db'))).not.toBe(secret);
+    expect(loadSecretFile(databasePath)).toEqual({ signing: secret, earlier: [] });
+    expect(loadSecretFile(join(folder, 'other.db')).signing).not.toBe(secret);
   });
 
   it('should be refused when somebody made it too short, and not be replaced', () => {
@@ -54,12 +54,12 @@ describe('the signing secret beside the database', () => {
   });
 
   it('should be one for all processes that start at the same moment', async () => {
-    const module = new URL('../dist/identity/secret.js', import.meta.url).href;
+    const module = new URL('../dist/identity/secret-file.js', import.meta.url).href;
     const program = join(folder, 'creator.mjs');
     writeFileSync(
       program,
       `import { loadSecretFile } from ${JSON.stringify(module)};
-      process.once('message', (path) => process.send(loadSecretFile(path), () => process.disconnect()));
+      process.once('message', (path) => process.send(loadSecretFile(path).signing, () => process.disconnect()));
       process.send('ready');`,
     );
     const answer = async (child: ChildProcess): Promise<unknown> => (await once(child, 'message'))[0];
@@ -69,7 +69,7 @@ describe('the signing secret beside the database', () => {
     for (const creator of creators) {
       creator.send(databasePath);
     }
-    expect(new Set(await Promise.all(secrets))).toEqual(new Set([loadSecretFile(databasePath)]));
+    expect(new Set(await Promise.all(secrets))).toEqual(new Set([loadSecretFile(databasePath).signing]));
     expect(readdirSync(folder).toSorted()).toEqual(['creator.mjs', 'tidings.db.secret']);
   });
 
@@ -81,7 +81,9 @@ describe('the signing secret beside the database', () => {
       `mutation { obtainToken${login} { ... on TokenPair { token } } }`,
     );
     await first.app.close();
-    expect(() => jwt.verify(obtainToken.token, loadSecretFile(databasePath), { algorithms: ['HS256'] })).not.toThrow();
+    expect(() =>
+      jwt.verify(obtainToken.token, loadSecretFile(databasePath).signing, { algorithms: ['HS256'] }),
+    ).not.toThrow();
 
     const second = await startApp({ DATABASE_URL: `file:${databasePath}` });
     try {

@@ -6,6 +6,7 @@ import { openServices } from '../services.ts';
 import type { Command, Terminal } from '../slice.ts';
 import { SLICES } from '../slices.ts';
 import { move } from './move.ts';
+import { rotateKey } from './rotate-key.ts';
 import { seed } from './seed.ts';
 
 const schema: Command = {
@@ -31,6 +32,7 @@ const COMMANDS = new Map<string, Command>(
     ...Object.assign({}, ...SLICES.map(({ commands }) => commands)),
     seed,
     move,
+    'rotate-key': rotateKey,
     schema,
     configuration,
   }),

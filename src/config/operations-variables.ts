@@ -18,8 +18,9 @@ export const OPERATIONS_VARIABLES = {
   LOG_SAMPLE_RATE: defaulted(
     z
       .string()
-      .regex(/^(0|1|0?\.\d{1,6}|1\.0{1,6})$/, { error: 'must be a number from 0 to 1, like 0.1' })
-      .transform(Number),
+      .regex(/^(\d{1,9}|\d{0,9}\.\d{1,6})$/, { error: 'must be a number, like 0.1' })
+      .transform(Number)
+      .refine((value) => value <= 1, { error: 'must be between 0 and 1' }),
     {
       fallback: '1',
       meaning:

@@ -34,10 +34,14 @@ export const secretKey = z.string().superRefine((value, issues) => {
   }
 });
 
+/** The time behind an earlier secret in the file that `rotate-key` writes, which may be listed as it is. */
+const ACCEPTED_UNTIL = / until \S+$/;
+
 /** A list of such secrets: one a line, or on a single line separated by commas, so that secrets with commas can be listed by lines. */
 export const secretKeys = z
   .string()
   .transform((text) => (text.includes('\n') ? text.split(/\r?\n/).filter(Boolean) : listOf(text)))
+  .transform((secrets) => secrets.map((secret) => secret.replace(ACCEPTED_UNTIL, '')))
   .superRefine((secrets, issues) => {
     if (secrets.length > MAX_OLD_SECRETS) {
       const message = `must have at most ${MAX_OLD_SECRETS} keys, separated by commas or one a line; it has ${secrets.length}`;

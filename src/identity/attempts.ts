@@ -1,5 +1,5 @@
-import { createHmac, type KeyObject } from 'node:crypto';
-import type { Services } from '../context.ts';
+import { createHmac } from 'node:crypto';
+import type { Services, SigningKey, SigningKeys } from '../context.ts';
 import { removeInBatches } from '../database/cleanup.ts';
 import type { Database } from '../database/client.ts';
 import { type CounterLimit, type Reservation, refund, reserve, secondsUntilReset } from '../database/counters.ts';
@@ -37,21 +37,20 @@ export async function limitSignIn<Result>(
 ): Promise<Result | null> {
   const { database, tokens } = services;
   const name = usernameKey(username);
-  const knownAddress = counterKey(tokens.secret, 'known address', name, address);
+  const { keys } = tokens;
   const now = Date.now();
-  const knownUntil = (await findRow(database, 'RateLimit', { key: knownAddress }))?.resetsAt.getTime() ?? 0;
+  const known = await findKnownAddress(database, counterKeys(keys, 'known address', name, address));
   // The limit for the name alone comes last: an attempt that another limit rejects must never count against the user elsewhere.
   const limits = [
-    limitOf(tokens.maxFailedSignInsPerAddress, counterKey(tokens.secret, 'sign in from', address)),
-    limitOf(tokens.maxFailedSignIns, counterKey(tokens.secret, 'sign in', name, address)),
-    ...(knownUntil > now
-      ? []
-      : [limitOf(tokens.maxFailedSignInsPerName, counterKey(tokens.secret, 'sign in as', name))]),
+    ...limitsOf(tokens.maxFailedSignInsPerAddress, counterKeys(keys, 'sign in from', address)),
+    ...limitsOf(tokens.maxFailedSignIns, counterKeys(keys, 'sign in', name, address)),
+    ...(known.until > now ? [] : limitsOf(tokens.maxFailedSignInsPerName, counterKeys(keys, 'sign in as', name))),
   ];
   const result = await limitChecks(database, limits, check);
   // One write a day suffices.
-  if (result !== null && knownUntil < now + KNOWN_ADDRESS_LIFE_MS - DAY_MS) {
-    await rememberAddress(database, knownAddress, new Date(now + KNOWN_ADDRESS_LIFE_MS));
+  if (result !== null && known.currentUntil < now + KNOWN_ADDRESS_LIFE_MS - DAY_MS) {
+    const key = counterKey(keys.signing, 'known address', name, address);
+    await rememberAddress(database, key, new Date(now + KNOWN_ADDRESS_LIFE_MS));
   }
   return result;
 }
@@ -67,10 +66,10 @@ export function limitConfirmation<Result>(
   { id, credential }: UserViewer,
   check: PasswordCheck<Result>,
 ): Promise<Result | null> {
-  const { secret } = tokens;
+  const { keys } = tokens;
   const limits = [
-    limitOf(tokens.maxFailedSignIns, counterKey(secret, 'confirm', id, credential.kind, credential.id)),
-    limitOf(tokens.maxFailedSignInsPerName, counterKey(secret, 'confirm', id)),
+    ...limitsOf(tokens.maxFailedSignIns, counterKeys(keys, 'confirm', id, credential.kind, credential.id)),
+    ...limitsOf(tokens.maxFailedSignInsPerName, counterKeys(keys, 'confirm', id)),
   ];
   return limitChecks(database, limits, check);
 }
@@ -116,17 +115,37 @@ async function refundAll(database: Database, reservations: readonly Reservation[
   await Promise.all(reservations.map((reservation) => refund(database, reservation)));
 }
 
+/** Returns until when an address is known under any key, and under the first one, which signs; in milliseconds since 1970, 0 when it is not known. */
+async function findKnownAddress(
+  database: Database,
+  keys: readonly string[],
+): Promise<{ until: number; currentUntil: number }> {
+  const rows = await Promise.all(keys.map((key) => findRow(database, 'RateLimit', { key })));
+  const times = rows.map((row) => row?.resetsAt.getTime() ?? 0);
+  return { until: Math.max(...times), currentUntil: times[0] ?? 0 };
+}
+
 async function rememberAddress({ rateLimit }: Database, key: string, resetsAt: Date): Promise<void> {
   await rateLimit.upsert({ where: { key }, create: { key, count: 1, resetsAt }, update: { resetsAt } });
 }
 
-function limitOf(max: number, key: string): CounterLimit {
-  return { key, max, windowMs: WINDOW_MS };
+function limitsOf(max: number, keys: readonly string[]): CounterLimit[] {
+  return keys.map((key) => ({ key, max, windowMs: WINDOW_MS }));
+}
+
+type CounterParts = readonly (string | number | null)[];
+
+/**
+ * Returns the keys of a counter: one for each accepted key of the server. All of them are counted, so that a rotation resets no counter, and nodes that sign with
+ * different keys count together.
+ */
+export function counterKeys({ accepted }: SigningKeys, ...parts: CounterParts): string[] {
+  return accepted.map((key) => counterKey(key, ...parts));
 }
 
 /** Returns the key of a counter. It is an HMAC, since a reader of the database could find the address of a plain hash by trying all addresses. */
-export function counterKey(secret: KeyObject, ...parts: readonly (string | number | null)[]): string {
-  return createHmac('sha256', secret).update(JSON.stringify(parts)).digest('hex');
+function counterKey({ key }: SigningKey, ...parts: CounterParts): string {
+  return createHmac('sha256', key).update(JSON.stringify(parts)).digest('hex');
 }
 
 /** Removes the counters whose window has passed, and the known addresses that expired. */

@@ -60,13 +60,13 @@ export async function withIdempotencyKey<Answer, Prepared>(
   }
   const name = `${callerOf(context)}\0${key}`;
   const id = createHash('sha256').update(name).digest('hex');
-  const fingerprint = fingerprintOf(context.tokens.secret, name, request);
-  const secret = cipherKey(context.tokens.secret, name);
+  const { keys } = context.tokens;
   const answerOf = (earlier: StoredAnswer): Answer => {
-    if (earlier.fingerprint !== fingerprint) {
+    const by = keys.accepted.find(({ key }) => earlier.fingerprint === fingerprintOf(key, name, request));
+    if (!by) {
       throw new AppError('IDEMPOTENCY_MISMATCH');
     }
-    return decrypt<Answer>(secret, earlier.answer);
+    return decrypt<Answer>(cipherKey(by.key, name), earlier.answer);
   };
   const done = await findRow(context.database, 'IdempotencyKey', { id });
   if (done) {
@@ -80,9 +80,14 @@ export async function withIdempotencyKey<Answer, Prepared>(
         return answerOf(earlier);
       }
       // The claim comes first: of two concurrent transactions on PostgreSQL, the second one waits here and then fails.
+      const { signing } = keys;
+      const fingerprint = fingerprintOf(signing.key, name, request);
       await transaction.idempotencyKey.create({ data: { id, fingerprint } });
       const answer = await work({ ...context, database: joinTransaction(transaction) }, prepared);
-      await transaction.idempotencyKey.update({ where: { id }, data: { answer: encrypt(secret, answer) } });
+      await transaction.idempotencyKey.update({
+        where: { id },
+        data: { answer: encrypt(cipherKey(signing.key, name), answer) },
+      });
       return answer;
     });
   } catch (error) {
@@ -121,7 +126,7 @@ function callerOf({ viewer, address }: Context): string {
   return viewer.kind === 'user' ? String(viewer.id) : `anonymous ${address}`;
 }
 
-/** Returns an HMAC with the server's secret: a request may contain a password, which could be guessed from a plain hash. */
+/** Returns an HMAC with a key of the server: a request may contain a password, which could be guessed from a plain hash. */
 function fingerprintOf(secret: KeyObject, name: string, request: unknown): string {
   return createHmac('sha256', secret)
     .update(`idempotent request\0${name}\0${JSON.stringify(request)}`)

@@ -1,12 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { z } from 'zod';
-import type { TokenSettings } from '../context.ts';
+import type { SigningKeys, TokenSettings } from '../context.ts';
 import type { User } from '../generated/client/client.ts';
 
 const ALGORITHM = 'HS256';
 /** The `aud` claim of refresh tokens; access tokens have none. */
 const REFRESH_AUDIENCE = 'tidings refresh';
+/** The message of the library for a signature that was made with another key. */
+const WRONG_SIGNATURE = 'invalid signature';
 const REFRESH_ID_BYTES = 32;
 const SID_BYTES = 16;
 const KEY_BYTES = 20;
@@ -49,6 +51,32 @@ export function endOfSession({ sessionLifeS }: Pick<TokenSettings, 'sessionLifeS
   return new Date(signedInAt.getTime() + sessionLifeS * 1000);
 }
 
+function sign({ signing }: SigningKeys, claims: object): string {
+  return jwt.sign(claims, signing.key, { algorithm: ALGORITHM, noTimestamp: true, keyid: signing.id });
+}
+
+/**
+ * Verifies a token with the key that its `kid` names, and a token without one with every key: earlier versions, and other programs that sign with the secret,
+ * set none.
+ *
+ * @throws {jwt.JsonWebTokenError} when the token is refused; with an unknown `kid` it is refused like one with a wrong signature
+ */
+function verify({ accepted }: SigningKeys, token: string, options: jwt.VerifyOptions = {}): unknown {
+  const kid: unknown = jwt.decode(token, { complete: true })?.header.kid;
+  for (const { id, key } of accepted) {
+    if (kid === undefined || kid === id) {
+      try {
+        return jwt.verify(token, key, { ...options, algorithms: [ALGORITHM] });
+      } catch (error) {
+        if (!(error instanceof jwt.JsonWebTokenError) || error.message !== WRONG_SIGNATURE) {
+          throw error;
+        }
+      }
+    }
+  }
+  throw new jwt.JsonWebTokenError(WRONG_SIGNATURE);
+}
+
 /** Signs an access token that expires `accessTokenLifeS` seconds after `now`, and with its session at the latest. */
 export function signAccessToken(
   settings: TokenSettings,
@@ -68,10 +96,7 @@ export function signAccessToken(
   };
   return {
     // `jti` makes two tokens of the same second differ.
-    token: jwt.sign({ ...claims, jti: randomBytes(8).toString('hex') }, settings.secret, {
-      algorithm: ALGORITHM,
-      noTimestamp: true,
-    }),
+    token: sign(settings.keys, { ...claims, jti: randomBytes(8).toString('hex') }),
     expiresAt: new Date(exp * 1000),
   };
 }
@@ -84,8 +109,8 @@ export function decodeAccessToken(settings: TokenSettings, token: string): Acces
     if (decoded && decoded.header.alg !== ALGORITHM) {
       return 'inapplicable';
     }
-    const claims = jwt.verify(token, settings.secret, { algorithms: [ALGORITHM] });
-    if (typeof claims === 'object' && claims.aud !== undefined) {
+    const claims = verify(settings.keys, token);
+    if (audienceOf(claims) !== undefined) {
       // Access tokens have no audience: a token with one is a refresh token, or was issued for another service.
       return 'inapplicable';
     }
@@ -100,6 +125,10 @@ export function decodeAccessToken(settings: TokenSettings, token: string): Acces
     }
     return 'undecodable';
   }
+}
+
+function audienceOf(claims: unknown): unknown {
+  return typeof claims === 'object' && claims !== null && 'aud' in claims ? claims.aud : undefined;
 }
 
 /** Returns the SHA-256 hash of a secret in hex. The secrets are random, so they need no slow hash. */
@@ -130,10 +159,7 @@ export function newRefreshToken(
   const exp = Math.ceil(Math.min(now.getTime() + settings.refreshTokenLifeS * 1000, end.getTime()) / 1000);
   const jti = randomBytes(REFRESH_ID_BYTES).toString('base64url');
   return {
-    token: jwt.sign({ sid, jti, exp, aud: REFRESH_AUDIENCE }, settings.secret, {
-      algorithm: ALGORITHM,
-      noTimestamp: true,
-    }),
+    token: sign(settings.keys, { sid, jti, exp, aud: REFRESH_AUDIENCE }),
     expiresAt: new Date(exp * 1000),
   };
 }
@@ -141,12 +167,12 @@ export function newRefreshToken(
 const refreshClaims = z.object({ sid: z.string() });
 
 /**
- * Returns the session id that a refresh token was issued for; null when it was not signed with the current secret, or has expired. Versions before 2026-11-24
+ * Returns the session id that a refresh token was issued for; null when it was not signed with an accepted key, or has expired. Versions before 2026-11-24
  * did not sign refresh tokens, so their tokens give null.
  */
 export function sidOfRefreshToken(settings: TokenSettings, token: string): string | null {
   try {
-    const claims = jwt.verify(token, settings.secret, { algorithms: [ALGORITHM], audience: REFRESH_AUDIENCE });
+    const claims = verify(settings.keys, token, { audience: REFRESH_AUDIENCE });
     return refreshClaims.safeParse(claims).data?.sid ?? null;
   } catch {
     return null;

@@ -1,7 +1,8 @@
 import type { Context } from '../context.ts';
+import type { Database } from '../database/client.ts';
 import { type CounterLimit, reserve, secondsUntilReset } from '../database/counters.ts';
 import { AppError, OverloadedError } from '../errors.ts';
-import { counterKey } from './attempts.ts';
+import { counterKeys } from './attempts.ts';
 
 const WRITE_WINDOW_MS = 5 * 60 * 1000;
 const HOUR_MS = 60 * 60 * 1000;
@@ -15,8 +16,8 @@ export async function limitAnonymousWrite(context: Context, rows = 1): Promise<v
   const { viewer, address, writeLimits, tokens } = context;
   // With `ALLOW_ANONYMOUS` off, the write itself fails, so it is not counted.
   if (viewer.kind === 'anonymous' && viewer.sharesOwnerless) {
-    const key = counterKey(tokens.secret, 'anonymous write', address);
-    const limit = { key, max: writeLimits.maxAnonymousPerAddress, windowMs: WRITE_WINDOW_MS };
+    const keys = counterKeys(tokens.keys, 'anonymous write', address);
+    const limit = { keys, max: writeLimits.maxAnonymousPerAddress, windowMs: WRITE_WINDOW_MS };
     await count(context, limit, 'writes from this address', rows);
   }
 }
@@ -28,10 +29,10 @@ export async function limitAnonymousWrite(context: Context, rows = 1): Promise<v
  */
 export async function limitSignUp(context: Context): Promise<void> {
   const { address, writeLimits, tokens } = context;
-  const key = counterKey(tokens.secret, 'sign up', address);
+  const keys = counterKeys(tokens.keys, 'sign up', address);
   await count(
     context,
-    { key, max: writeLimits.maxSignUpsPerAddress, windowMs: HOUR_MS },
+    { keys, max: writeLimits.maxSignUpsPerAddress, windowMs: HOUR_MS },
     'new accounts from this address',
   );
 }
@@ -44,26 +45,50 @@ export async function limitSignUp(context: Context): Promise<void> {
  */
 export async function limitMailRequest(context: Context, nameOrId: string | number): Promise<void> {
   const { address, writeLimits, tokens } = context;
-  const from = { key: counterKey(tokens.secret, 'mail from', address), max: writeLimits.maxMailsPerAddress };
+  const from = { keys: counterKeys(tokens.keys, 'mail from', address), max: writeLimits.maxMailsPerAddress };
   await count(context, { ...from, windowMs: HOUR_MS }, 'mails requested from this address');
-  const to = { key: counterKey(tokens.secret, 'mail to', nameOrId, address), max: writeLimits.maxMailsPerUser };
+  const to = { keys: counterKeys(tokens.keys, 'mail to', nameOrId, address), max: writeLimits.maxMailsPerUser };
   await count(context, { ...to, windowMs: HOUR_MS }, 'mails requested with this account');
 }
 
-/** Returns the limit of mails for one purpose to an email address within an hour, for all accounts with that address; upper and lower case are equal. */
-export function recipientLimit({ writeLimits, tokens }: Context, purpose: string, email: string): CounterLimit {
-  const key = counterKey(tokens.secret, 'mail recipient', purpose, email.toLowerCase());
-  return { key, max: writeLimits.maxMailsPerUser, windowMs: HOUR_MS };
+/** Counts a mail for one purpose to an email address, for all accounts with that address; upper and lower case are equal. Returns false after too many within an hour. */
+export async function limitRecipient(context: Context, purpose: string, email: string): Promise<boolean> {
+  const { database, writeLimits, tokens } = context;
+  const keys = counterKeys(tokens.keys, 'mail recipient', purpose, email.toLowerCase());
+  return (
+    (await exhausted(database, { keys, max: writeLimits.maxMailsPerUser, windowMs: HOUR_MS }, new Date())) === null
+  );
 }
 
-async function count(context: Context, limit: CounterLimit, what: string, amount = 1): Promise<void> {
+/** A limit that is counted under each of some keys. */
+interface SharedLimit extends Omit<CounterLimit, 'key'> {
+  readonly keys: readonly string[];
+}
+
+/** Adds an amount to all counters of a limit. Returns the key of the first one that would exceed the limit, or null. */
+async function exhausted(
+  database: Database,
+  { keys, ...limit }: SharedLimit,
+  now: Date,
+  amount = 1,
+): Promise<string | null> {
+  for (const key of keys) {
+    if (!(await reserve(database, { ...limit, key }, now, amount))) {
+      return key;
+    }
+  }
+  return null;
+}
+
+async function count(context: Context, limit: SharedLimit, what: string, amount = 1): Promise<void> {
   const { database, telemetry, address, requestId } = context;
   if (amount > limit.max) {
     throw new AppError('COMPLEXITY', `At most ${limit.max} ${what} are accepted at once.`);
   }
   const now = new Date();
-  if (!(await reserve(database, limit, now, amount))) {
-    const seconds = await secondsUntilReset(database, limit.key, now);
+  const key = await exhausted(database, limit, now, amount);
+  if (key !== null) {
+    const seconds = await secondsUntilReset(database, key, now);
     telemetry.report({ kind: 'refused', reason: 'rate_limit', detail: `Too many ${what}.`, address, requestId });
     throw new OverloadedError(`Too many ${what}. Try again in ${seconds} s.`, seconds);
   }

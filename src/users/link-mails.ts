@@ -1,8 +1,7 @@
 import type { Context, Services } from '../context.ts';
-import { reserve } from '../database/counters.ts';
 import { AppError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
-import { recipientLimit } from '../identity/write-limits.ts';
+import { limitRecipient } from '../identity/write-limits.ts';
 import type { Mailer } from '../mail/mailer.ts';
 import { createLink, lifeOfLinks } from './links.ts';
 
@@ -20,9 +19,7 @@ export function requireMailer({ recovery }: Services): Mailer {
 
 /** Returns whether a mail for this purpose may be sent to an address: not to an empty one, and not after too many such mails. It counts the mail. */
 export async function reserveMail(context: Context, purpose: string, email: string): Promise<boolean> {
-  return (
-    email !== '' && (await reserve(context.database, recipientLimit(context, purpose, email), new Date())) !== null
-  );
+  return email !== '' && (await limitRecipient(context, purpose, email));
 }
 
 /** Returns the mail with a link to set a new password. */

@@ -1,5 +1,6 @@
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto';
 import type { LinkPurpose } from '../config/auth-settings.ts';
+import type { SigningKeys } from '../context.ts';
 import type { User } from '../generated/client/client.ts';
 import { parseId } from '../validation.ts';
 
@@ -17,9 +18,9 @@ const BOUND_TO = {
 const TOKEN = /^(\d{1,10})\.(\d{1,12})\.([\w-]{43})$/;
 
 /** Returns the token of a link for a purpose and a user, which expires at the given time. */
-export function signLink(secret: KeyObject, purpose: LinkPurpose, user: User, expiresAt: Date): string {
+export function signLink({ signing }: SigningKeys, purpose: LinkPurpose, user: User, expiresAt: Date): string {
   const end = Math.floor(expiresAt.getTime() / 1000);
-  return `${user.id}.${end}.${macOf(secret, purpose, user, end).toString('base64url')}`;
+  return `${user.id}.${end}.${macOf(signing.key, purpose, user, end).toString('base64url')}`;
 }
 
 /** Returns the id of the user that a token names; null when it is malformed or expired. {@link isLinkOf} verifies the token. */
@@ -29,11 +30,11 @@ export function userIdOfLink(token: string, now: Date): number | null {
 }
 
 /** Returns whether {@link signLink} made a token for this purpose and user, whose values have not changed since. */
-export function isLinkOf(secret: KeyObject, purpose: LinkPurpose, user: User, token: string): boolean {
+export function isLinkOf({ accepted }: SigningKeys, purpose: LinkPurpose, user: User, token: string): boolean {
   const [, id, end, mac = ''] = TOKEN.exec(token) ?? [];
-  return (
-    Number(id) === user.id && timingSafeEqual(Buffer.from(mac, 'base64url'), macOf(secret, purpose, user, Number(end)))
-  );
+  const given = Buffer.from(mac, 'base64url');
+  const isSignedBy = (key: KeyObject): boolean => timingSafeEqual(given, macOf(key, purpose, user, Number(end)));
+  return Number(id) === user.id && accepted.some(({ key }) => isSignedBy(key));
 }
 
 function macOf(secret: KeyObject, purpose: LinkPurpose, user: User, end: number): Buffer {

@@ -20,7 +20,7 @@ export function createLink(
 ): { url: string; expiresAt: Date } {
   const { page, lifeS } = recovery.links[purpose];
   const expiresAt = new Date(Date.now() + lifeS * 1000);
-  return { url: `${page}#token=${signLink(tokens.secret, purpose, user, expiresAt)}`, expiresAt };
+  return { url: `${page}#token=${signLink(tokens.keys, purpose, user, expiresAt)}`, expiresAt };
 }
 
 /**
@@ -31,7 +31,7 @@ export function createLink(
 export async function userOfLink({ database, tokens }: Services, purpose: LinkPurpose, token: string): Promise<User> {
   const id = userIdOfLink(token, new Date());
   const user = id === null ? undefined : await findRow(database, 'User', { id });
-  if (!user?.isActive || !isLinkOf(tokens.secret, purpose, user, token)) {
+  if (!user?.isActive || !isLinkOf(tokens.keys, purpose, user, token)) {
     throw invalidLink();
   }
   return user;

@@ -144,6 +144,7 @@ describe('the keys that only verify', () => {
   it.each([
     [`${first}, ${second},`, [first, second]],
     [`${first}\n${second}\r\n\n`, [first, second]],
+    [`${first}\n${second} until 2026-12-01T00:00:00.000Z\n`, [first, second]],
     [`${first},with a comma\n`, [`${first},with a comma`]],
   ])('should be separated by commas, or one a line: %j', (text, keys) => {
     expect(parseConfig({ SECRET_KEY_OLD: text }).auth.oldSecrets).toEqual(keys);
