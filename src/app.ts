@@ -84,6 +84,7 @@ async function openApp(
     telemetry,
     onFailure,
     onWarning: (message, details) => http.log.warn(details, message),
+    report: (level, message, details) => http.log[level](details, message),
   });
   cleanup.add(closeServices);
   const contextOf = createContextFactory(services, {

@@ -3,15 +3,16 @@ import type { ChangeLog } from './changes/log.ts';
 import { LogSize, oldestAgeS } from './changes/log-size.ts';
 import { type LoggedModels, loggedModels } from './changes/logged-models.ts';
 import { PostgresLog } from './changes/postgres-log.ts';
-import { installPostgresTriggers } from './changes/postgres-triggers.ts';
+import { planPostgresTriggers } from './changes/postgres-triggers.ts';
 import { startRetention } from './changes/retention.ts';
 import { Signals } from './changes/signals.ts';
 import { SqliteLog } from './changes/sqlite-log.ts';
-import { installSqliteTriggers } from './changes/sqlite-triggers.ts';
+import { planSqliteTriggers } from './changes/sqlite-triggers.ts';
 import type { Config } from './config/config.ts';
 import type { Services, TokenSettings } from './context.ts';
 import type { Database } from './database/client.ts';
 import { runPeriodically } from './database/housekeeping.ts';
+import { explainFailure, type PostMigration, sessionUrl } from './database/migrate.ts';
 import { type DatabaseObserver, type OpenDatabase, openDatabase } from './database/open.ts';
 import { PostgresPeers } from './database/postgres-peers.ts';
 import { type CleanupStack, closeOnFailure } from './host/closing.ts';
@@ -42,6 +43,14 @@ export interface OpenServices {
   readonly close: () => Promise<void>;
 }
 
+/** Returns the statements that the log of these models needs beside the migrations. */
+export function logPlan(models: LoggedModels): PostMigration {
+  return {
+    sqlite: (file) => planSqliteTriggers(file, models),
+    postgres: (client) => planPostgresTriggers(client, models),
+  };
+}
+
 /** Opens the dependencies of all services: the migrated database, the change feed, the background tasks and the settings for credentials. */
 export function openServices(config: Config, observer: ServicesObserver = {}): Promise<OpenServices> {
   return closeOnFailure((opened) => openInto(opened, config, observer));
@@ -61,18 +70,18 @@ async function openInto(
 ): Promise<OpenServices> {
   let onCommit = (): void => undefined;
   const models = loggedModels(MODELS);
-  const database = await openDatabase(
-    config.database,
-    {
-      sqlite: (file) => installSqliteTriggers(file, models),
-      postgres: (client) => installPostgresTriggers(client, models),
-    },
-    { ...observer, telemetry, onCommit: () => onCommit() },
-  );
+  const database = await openDatabase(config.database, logPlan(models), {
+    ...observer,
+    telemetry,
+    onCommit: () => onCommit(),
+  });
   opened.add(database.close);
-  const peers = database.path === null ? new PostgresPeers(config.database.url, config.database.timeoutMs) : null;
+  const peers =
+    database.path === null ? new PostgresPeers(sessionUrl(config.database), config.database.timeoutMs) : null;
   opened.add(async () => peers?.close());
-  const log = await openLog(config, database, models, peers);
+  const log = await openLog(config, database, models, peers).catch((error: unknown) => {
+    throw explainFailure(config.database, error);
+  });
   const feed = await startFeed(log, config, { onFailure, onWarning });
   opened.add(() => feed.close());
   onCommit = () => {
@@ -185,14 +194,14 @@ function tokenSettings({ auth }: Config, path: string | null, onFailure: Reports
   };
 }
 
-function openLog(
-  { auth, database: { url, timeoutMs } }: Config,
+async function openLog(
+  { auth, database: { timeoutMs, ...urls } }: Config,
   { path }: OpenDatabase,
   models: LoggedModels,
   peers: PostgresPeers | null,
-): Promise<ChangeLog> | ChangeLog {
+): Promise<ChangeLog> {
   const settings = `anonymous:${auth.allowAnonymous}`;
   return peers
-    ? PostgresLog.open({ url, timeoutMs, settings, models, peers })
+    ? PostgresLog.open({ url: sessionUrl(urls), timeoutMs, settings, models, peers })
     : new SqliteLog({ path: path ?? '', settings, models });
 }

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { connectionOf } from '../database/postgres-connection.ts';
 
 /** How much longer than the server's own time-out the client waits for a statement before it closes the connection, in milliseconds. */
 const GRACE_MS = 5_000;
@@ -17,7 +18,7 @@ export interface LogPoolOptions {
 /** Returns a pool of connections that read the change log. */
 export function createLogPool({ url, timeoutMs, max }: LogPoolOptions): pg.Pool {
   const pool = new pg.Pool({
-    connectionString: url,
+    ...connectionOf(url),
     max,
     connectionTimeoutMillis: timeoutMs,
     statement_timeout: timeoutMs,

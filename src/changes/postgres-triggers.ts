@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
+import type { SchemaStatement } from '../database/migrations.ts';
 import { ANNOUNCING_APPLICATION } from '../database/postgres.ts';
 import { channelOf } from '../database/postgres-peers.ts';
 import { accessModels, type ChangeAction, type LoggedModel, type LoggedModels } from './logged-models.ts';
@@ -77,58 +78,105 @@ export function decidesAccess(models: LoggedModels): string {
 
 const PREFIX = 'tidings_log_';
 const ACCESS_INDEX = 'tidings_access_';
-/**
- * Creates or replaces the log's functions, triggers and index, in a transaction of the caller, unless they already match the data model.
- * The triggers also fire for rows that logical replication writes.
- */
-export async function installPostgresTriggers(client: pg.Client, models: LoggedModels): Promise<void> {
-  const { rows: schemas } = await client.query<{ schema: string }>('SELECT quote_ident(current_schema()) AS "schema"');
-  const schema = schemas[0]?.schema ?? 'public';
-  const script = [
-    sharedFunctions(schema),
-    accessIndex(schema, models),
-    ...[...models.values()].map((model) => modelScript(schema, model)),
-  ].join('\n');
-  const mark = `tidings ${digest(script)}`;
-  const { rows: present } = await client.query<{ name: string; table: string; mark: string | null; enabled: boolean }>(
-    `SELECT quote_ident(tgname) AS "name", tgrelid::regclass::text AS "table", tgenabled = 'A' AS "enabled",
-       obj_description(to_regproc('tidings_hold_floor')::oid, 'pg_proc') AS "mark"
-     FROM pg_trigger
-     WHERE starts_with(tgname, '${PREFIX}') AND tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace)`,
-  );
-  const expected = 2 * models.size;
-  if (present.length === expected && present.every((trigger) => trigger.enabled && trigger.mark === mark)) {
-    return;
-  }
-  const drops = present.map(({ name, table }) => `DROP TRIGGER ${name} ON ${table};`);
-  const comment = `COMMENT ON FUNCTION ${schema}.tidings_hold_floor() IS '${mark}';`;
-  await client.query([...drops, script, comment].join('\n'));
+/** The bits of `pg_trigger.tgtype`. */
+const EVENT_BITS: Readonly<Record<ChangeAction, number>> = { INSERT: 4, DELETE: 8, UPDATE: 16 };
+const FOR_EACH_ROW = 1;
+const BEFORE_TRUNCATE = 2 + 32;
+
+/** The name of a trigger with its table, and its kind: two triggers with the same text work alike. */
+interface PresentTrigger {
+  readonly table: string;
+  readonly name: string;
+  readonly kind: string;
 }
 
-/** Returns the script of the partial index. Its name contains a digest of its condition, so that an index with another condition is found and dropped. */
-function accessIndex(schema: string, models: LoggedModels): string {
+/** A trigger of the log, and the statements that create or replace it. */
+interface Trigger extends PresentTrigger {
+  readonly sql: string;
+}
+
+/**
+ * Returns the statements that make the log's functions, triggers and index match the data model; none when they match. Only what differs is replaced: functions
+ * without a lock on a table, so that no writer waits, and a trigger under a lock that lets readers continue. The triggers also fire for rows that logical
+ * replication writes.
+ */
+export async function planPostgresTriggers(client: pg.Client, models: LoggedModels): Promise<SchemaStatement[]> {
+  const { rows: schemas } = await client.query<{ schema: string; mark: string | null }>(
+    `SELECT quote_ident(current_schema()) AS "schema",
+       obj_description(to_regproc('tidings_hold_floor')::oid, 'pg_proc') AS "mark"`,
+  );
+  const schema = schemas[0]?.schema ?? 'public';
+  const logged = [...models.values()];
+  const functions = [sharedFunctions(schema), ...logged.map((model) => modelFunction(schema, model))].join('\n');
+  const mark = `tidings ${digest(functions)}`;
+  const expected = logged.flatMap((model) => triggersOf(schema, model));
+  const triggers = await planTriggers(client, schema, expected);
+  const comment = `COMMENT ON FUNCTION ${schema}.tidings_hold_floor() IS '${mark}';`;
+  const isCurrent = schemas[0]?.mark === mark && triggers.length === 0;
+  return [
+    ...(isCurrent ? [] : [{ name: 'functions', sql: functions + comment }]),
+    ...triggers,
+    ...(await planAccessIndex(client, schema, models)),
+  ];
+}
+
+async function planTriggers(
+  client: pg.Client,
+  schema: string,
+  expected: readonly Trigger[],
+): Promise<SchemaStatement[]> {
+  const { rows: present } = await client.query<PresentTrigger>(
+    `SELECT c.relname AS "table", t.tgname AS "name",
+       concat_ws(' ', t.tgtype, t.tgenabled, p.proname, t.tgattr::text, pg_get_expr(t.tgqual, t.tgrelid)) AS "kind"
+     FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_proc AS p ON p.oid = t.tgfoid
+     WHERE starts_with(t.tgname, '${PREFIX}') AND c.relnamespace = current_schema()::regnamespace
+     ORDER BY c.relname, t.tgname`,
+  );
+  const keyOf = ({ table, name }: PresentTrigger): string => `${table} ${name}`;
+  const kinds = new Map(present.map((trigger) => [keyOf(trigger), trigger.kind.trim()]));
+  const names = new Set(expected.map(keyOf));
+  return [
+    ...present
+      .filter((trigger) => !names.has(keyOf(trigger)))
+      .map(({ table, name }) => ({
+        name: `no trigger ${name}`,
+        sql: `DROP TRIGGER ${quote(name)} ON ${schema}.${quote(table)}`,
+      })),
+    ...expected
+      .filter((trigger) => kinds.get(keyOf(trigger)) !== trigger.kind)
+      .map(({ name, sql }) => ({ name: `trigger ${name}`, sql })),
+  ];
+}
+
+/** Returns the statement that creates the partial index. Its name contains a digest of its condition, so that an index with another condition is found and dropped. */
+async function planAccessIndex(client: pg.Client, schema: string, models: LoggedModels): Promise<SchemaStatement[]> {
   const condition = decidesAccess(models);
   const name = `${ACCESS_INDEX}${digest(condition).slice(0, 8)}`;
-  return `
-  DO $do$ DECLARE old text; BEGIN
-    FOR old IN SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()
-      AND (starts_with(indexname, '${ACCESS_INDEX}') OR indexname = 'tidings_rights') AND indexname <> '${name}'
-    LOOP EXECUTE 'DROP INDEX ' || quote_ident(old); END LOOP;
-  END $do$;
-  CREATE INDEX IF NOT EXISTS ${name} ON ${schema}."Change" ("seq") WHERE ${condition};`;
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT indexname AS "name" FROM pg_indexes WHERE schemaname = current_schema()
+       AND (starts_with(indexname, '${ACCESS_INDEX}') OR indexname = 'tidings_rights')`,
+  );
+  const old = rows.filter((index) => index.name !== name);
+  return rows.length === 1 && old.length === 0
+    ? []
+    : [
+        {
+          name: `index ${name}`,
+          sql: `${old.map((index) => `DROP INDEX ${schema}.${quote(index.name)};`).join(' ')}
+            CREATE INDEX IF NOT EXISTS ${name} ON ${schema}."Change" ("seq") WHERE ${condition};`,
+        },
+      ];
 }
 
 function digest(text: string): string {
   return createHash('sha256').update(text).digest('hex');
 }
 
-function modelScript(schema: string, model: LoggedModel): string {
-  const name = quote(`${PREFIX}${model.name}`);
-  const table = `${schema}.${quote(model.name)}`;
+function modelFunction(schema: string, model: LoggedModel): string {
   const branches = actionBranches(schema, model);
   // It runs as the owner of the tables, since a writer of a row needs no privilege on the log, and with a fixed search path.
   return `
-    CREATE OR REPLACE FUNCTION ${schema}.${name}() RETURNS trigger
+    CREATE OR REPLACE FUNCTION ${schema}.${quote(PREFIX + model.name)}() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
     BEGIN
       CASE TG_OP
@@ -138,13 +186,26 @@ function modelScript(schema: string, model: LoggedModel): string {
       END CASE;
       RETURN NULL;
     END
-    $body$;
-    CREATE TRIGGER ${name} AFTER ${model.actions.join(' OR ')} ON ${table}
-      FOR EACH ROW EXECUTE FUNCTION ${schema}.${name}();
-    CREATE TRIGGER ${quote(`${PREFIX}${model.name}_truncate`)} BEFORE TRUNCATE ON ${table}
-      FOR EACH STATEMENT EXECUTE FUNCTION ${schema}.${name}();
-    ALTER TABLE ${table} ENABLE ALWAYS TRIGGER ${name};
-    ALTER TABLE ${table} ENABLE ALWAYS TRIGGER ${quote(`${PREFIX}${model.name}_truncate`)};`;
+    $body$;`;
+}
+
+/** Returns the triggers of a model: for its rows, and for the removal of all of them. */
+function triggersOf(schema: string, model: LoggedModel): Trigger[] {
+  const called = PREFIX + model.name;
+  const table = `${schema}.${quote(model.name)}`;
+  const trigger = (name: string, type: number, event: string, each: 'ROW' | 'STATEMENT'): Trigger => ({
+    table: model.name,
+    name,
+    kind: `${type} A ${called}`,
+    sql: `CREATE OR REPLACE TRIGGER ${quote(name)} ${event} ON ${table}
+        FOR EACH ${each} EXECUTE FUNCTION ${schema}.${quote(called)}();
+      ALTER TABLE ${table} ENABLE ALWAYS TRIGGER ${quote(name)};`,
+  });
+  const rowType = model.actions.reduce((bits, action) => bits + EVENT_BITS[action], FOR_EACH_ROW);
+  return [
+    trigger(called, rowType, `AFTER ${model.actions.join(' OR ')}`, 'ROW'),
+    trigger(`${called}_truncate`, BEFORE_TRUNCATE, 'BEFORE TRUNCATE', 'STATEMENT'),
+  ];
 }
 
 /** Returns the statements of the trigger function for each action. */

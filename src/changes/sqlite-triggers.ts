@@ -1,4 +1,5 @@
 import type Sqlite from 'better-sqlite3';
+import type { SchemaStatement } from '../database/migrations.ts';
 import type { ChangeAction, LoggedModel, LoggedModels } from './logged-models.ts';
 import { NO_SCOPE, type ScopeRule } from './scopes.ts';
 
@@ -11,8 +12,8 @@ type Row = 'OLD' | 'NEW';
 
 const PREFIX = 'tidings_log_';
 
-/** Creates or replaces the log's triggers, in a transaction of the caller, unless they already match the data model. */
-export function installSqliteTriggers(database: Sqlite.Database, models: LoggedModels): void {
+/** Returns the statements that make the log's triggers match the data model; none when they match. */
+export function planSqliteTriggers(database: Sqlite.Database, models: LoggedModels): SchemaStatement[] {
   const expected = new Map([...models.values()].flatMap(triggersOf).map((trigger) => [trigger.name, trigger.sql]));
   const present = new Map(
     database
@@ -22,15 +23,13 @@ export function installSqliteTriggers(database: Sqlite.Database, models: LoggedM
       .all(`${PREFIX}%`)
       .map(({ name, sql }) => [name, sql]),
   );
-  if (present.size === expected.size && [...expected].every(([name, sql]) => present.get(name) === sql)) {
-    return;
-  }
-  for (const name of present.keys()) {
-    database.exec(`DROP TRIGGER ${quote(name)}`);
-  }
-  for (const sql of expected.values()) {
-    database.exec(sql);
-  }
+  const drop = (name: string): string => (present.has(name) ? `DROP TRIGGER ${quote(name)};` : '');
+  const superfluous = [...present.keys()].filter((name) => !expected.has(name));
+  const changed = [...expected].filter(([name, sql]) => present.get(name) !== sql);
+  return [
+    ...superfluous.map((name) => ({ name: `no trigger ${name}`, sql: drop(name) })),
+    ...changed.map(([name, sql]) => ({ name: `trigger ${name}`, sql: `${drop(name)} ${sql}` })),
+  ];
 }
 
 function triggersOf(model: LoggedModel): Trigger[] {

@@ -5,10 +5,11 @@ import { parseArgs } from 'node:util';
 import Sqlite from 'better-sqlite3';
 import pg from 'pg';
 import { loggedModels } from '../changes/logged-models.ts';
-import { installSqliteTriggers } from '../changes/sqlite-triggers.ts';
+import { planSqliteTriggers } from '../changes/sqlite-triggers.ts';
 import { type ColumnKind, columnsOf, modelsByReference, primaryKeyOf } from '../database/columns.ts';
 import { migratePostgres } from '../database/migrate-postgres.ts';
 import { migrateSqlite } from '../database/migrate-sqlite.ts';
+import { connectionOf } from '../database/postgres-connection.ts';
 import { AppError } from '../errors.ts';
 import type { Command } from '../slice.ts';
 import { MODELS } from '../slices.ts';
@@ -52,10 +53,10 @@ const POSTGRES_TYPES: Readonly<Record<ColumnKind, string>> = {
 async function moveDatabase(args: readonly string[], output: { write(text: string): unknown }): Promise<void> {
   const { from, to } = readArguments(args);
   const models = loggedModels(MODELS);
-  migrateSqlite(from, (file) => installSqliteTriggers(file, models));
+  migrateSqlite(from, (file) => planSqliteTriggers(file, models));
   await migratePostgres(to);
   const source = new Sqlite(from, { timeout: 60_000 });
-  const target = new pg.Client({ connectionString: to });
+  const target = new pg.Client(connectionOf(to));
   try {
     await target.connect();
     source.exec('BEGIN IMMEDIATE');

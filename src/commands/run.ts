@@ -1,10 +1,12 @@
 import { printSchema } from 'graphql';
 import type { Config } from '../config/config.ts';
 import { configurationPage, variablesInShort } from '../config/reference.ts';
+import type { MigrationReport } from '../database/migrations.ts';
 import { buildSchema } from '../schema.ts';
 import { openServices } from '../services.ts';
 import type { Command, Terminal } from '../slice.ts';
 import { SLICES } from '../slices.ts';
+import { migrate, reportTo } from './migrate.ts';
 import { move } from './move.ts';
 import { rotateKey } from './rotate-key.ts';
 import { seed } from './seed.ts';
@@ -30,6 +32,7 @@ const configuration: Command = {
 const COMMANDS = new Map<string, Command>(
   Object.entries({
     ...Object.assign({}, ...SLICES.map(({ commands }) => commands)),
+    migrate,
     seed,
     move,
     'rotate-key': rotateKey,
@@ -67,6 +70,12 @@ export interface CommandProcess {
   readonly terminal: Terminal;
 }
 
+/** Reports only what the command waits for. */
+function reportWarnings({ stderr }: Terminal): MigrationReport {
+  const report = reportTo({ stdout: stderr, stderr });
+  return (level, message, details) => level === 'warn' && report(level, message, details);
+}
+
 /** Runs a command. Returns the exit code; for an unknown command it is 2, and the usage is printed to standard error. */
 export async function runCommand(
   name: string,
@@ -91,7 +100,7 @@ export async function runCommand(
     terminal,
     password: config.commands.password,
     withServices: async (use) => {
-      const { services, close } = await openServices(config);
+      const { services, close } = await openServices(config, { report: reportWarnings(terminal) });
       try {
         return await use(services);
       } finally {

@@ -39,6 +39,10 @@ export interface Config {
   readonly database: {
     /** `file:` and the path of a SQLite file, or a `postgres://` URL. */
     readonly url: string;
+    /** The URL of the PostgreSQL server itself when `url` is that of a pooler in transaction mode; null when it is not. */
+    readonly directUrl: string | null;
+    /** How long a migration waits for transactions that use its tables, in milliseconds. */
+    readonly migrationLockTimeoutMs: number;
     readonly synchronous: 'NORMAL' | 'FULL';
     /** The largest number of connections in the pool for PostgreSQL; a process has a few more for the log. */
     readonly poolSize: number;
@@ -196,6 +200,8 @@ export function parseConfig(
     concurrency: values.WEB_CONCURRENCY,
     database: {
       url: values.DATABASE_URL,
+      directUrl: values.DATABASE_DIRECT_URL ?? null,
+      migrationLockTimeoutMs: values.MIGRATION_LOCK_TIMEOUT_S * 1000,
       synchronous: values.SQLITE_SYNCHRONOUS,
       poolSize: values.DATABASE_POOL_SIZE,
       timeoutMs: values.DATABASE_TIMEOUT_MS,

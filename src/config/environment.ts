@@ -65,6 +65,20 @@ function requireSharedSecret(
   }
 }
 
+/** Refuses a direct URL without a pooler of PostgreSQL that it goes around. */
+function requirePooledDatabase(
+  values: Partial<Record<'DATABASE_URL' | 'DATABASE_DIRECT_URL', string | undefined>>,
+  issues: z.RefinementCtx,
+): void {
+  if (values.DATABASE_DIRECT_URL !== undefined && values.DATABASE_URL?.startsWith('file:')) {
+    issues.addIssue({
+      code: 'custom',
+      path: ['DATABASE_DIRECT_URL'],
+      message: 'is for PostgreSQL, and DATABASE_URL is a SQLite file; leave it out',
+    });
+  }
+}
+
 /** Requires a sender and the origin of links when mail is configured. */
 function requireMailSettings(
   values: Partial<Record<'SMTP_URL' | 'MAIL_FROM' | 'PUBLIC_URL', string | undefined>>,
@@ -78,7 +92,10 @@ function requireMailSettings(
 }
 
 /** The schema of the environment variables, with their defaults. */
-export const environment = values.superRefine(requireSharedSecret).superRefine(requireMailSettings);
+export const environment = values
+  .superRefine(requireSharedSecret)
+  .superRefine(requireMailSettings)
+  .superRefine(requirePooledDatabase);
 
 /** The parsed environment variables. */
 export type Environment = z.infer<typeof environment>;

@@ -45,6 +45,18 @@ export const DATABASE_VARIABLES = {
       secrecy: 'password',
     },
   ),
+  DATABASE_DIRECT_URL: optional(z.string().regex(/^postgres(ql)?:\/\//, { error: 'must be a postgres:// URL' }), {
+    absence: 'no pooler',
+    meaning:
+      'the PostgreSQL server itself, where `DATABASE_URL` leads to a [pooler](operating.md#poolers): for migrations and notifications, which need a session',
+    values: '`postgres://…`',
+    secrecy: 'password',
+  }),
+  MIGRATION_LOCK_TIMEOUT_S: wholeNumber(
+    120,
+    { min: 1, max: DAY_S, unit: 's' },
+    'how long a migration of PostgreSQL tries to lock its tables; it gives way to writers and tries again, see [upgrade](operating.md#upgrade)',
+  ),
   SQLITE_SYNCHRONOUS: oneOf(['NORMAL', 'FULL'], 'NORMAL', '`FULL` makes every commit to SQLite wait for the disk'),
   DATABASE_POOL_SIZE: wholeNumber(10, { min: 2, max: 1000 }, 'the number of connections to PostgreSQL a process'),
   DATABASE_TIMEOUT_MS: wholeNumber(

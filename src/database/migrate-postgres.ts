@@ -1,17 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
-import pg from 'pg';
-import { type AppliedMigration, pendingMigrations, readMigrations } from './migrations.ts';
-
-/** The advisory lock that serialises the migrations of processes that start together; an arbitrary number. */
-const START_LOCK = 0x7469_6469;
-/** How long a schema change waits for a lock, in milliseconds: writers queue behind it during that time. */
-const LOCK_TIMEOUT_MS = 3_000;
-const LOCK_NOT_AVAILABLE = '55P03';
-const MAX_ATTEMPTS = 20;
-const RETRY_DELAY_MS = 1_000;
-/** The default time-out of a connection attempt, in milliseconds. */
-const CONNECTION_TIMEOUT_MS = 15_000;
+import type pg from 'pg';
+import { connect, type MigrationServer, runExclusively } from './migration-lock.ts';
+import {
+  type AppliedMigration,
+  hasNewerMigrations,
+  type MigrationStatus,
+  pendingMigrations,
+  readMigrations,
+  reportDone,
+  type SchemaStatement,
+} from './migrations.ts';
 
 const RECORD_TABLE = `
   CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
@@ -25,21 +23,29 @@ const RECORD_TABLE = `
     "applied_steps_count"   INTEGER NOT NULL DEFAULT 0
   )`;
 
+/** Returns the statements that are missing after the migrations. */
+export type PostgresPlan = (client: pg.Client) => Promise<readonly SchemaStatement[]>;
+
 /**
- * Migrates a PostgreSQL database. All pending migrations are one transaction, which one process at a time runs, so that of several processes that start
- * together the first one migrates. `prepare` runs in the same transaction.
+ * Migrates a PostgreSQL database. All pending migrations, and the statements that are missing after them, are one transaction, which one process at a time
+ * runs, so that of several processes that start together the first one migrates. Returns what was done.
+ *
+ * @throws {StartError} when this version is older than the database, or when other transactions block the migration for too long
  */
 export async function migratePostgres(
   url: string,
-  prepare: (client: pg.Client) => Promise<void> = async () => undefined,
-  timeoutMs = CONNECTION_TIMEOUT_MS,
-): Promise<void> {
-  await runExclusively({ url, timeoutMs }, async (client) => {
+  plan: PostgresPlan = async () => [],
+  options: Omit<MigrationServer, 'url'> = {},
+): Promise<MigrationStatus> {
+  const { report = () => undefined } = options;
+  const start = performance.now();
+  const known = readMigrations('postgres/migrations');
+  const done = await runExclusively({ ...options, url }, async (client) => {
     await client.query(RECORD_TABLE);
-    const { rows } = await client.query<AppliedMigration>(
-      'SELECT "migration_name" AS "name", "checksum" FROM "_prisma_migrations" WHERE "rolled_back_at" IS NULL',
-    );
-    for (const { name, sql, checksum } of pendingMigrations(readMigrations('postgres/migrations'), rows)) {
+    const applied = await appliedMigrations(client);
+    const pending = pendingMigrations(known, applied);
+    for (const { name, sql, checksum } of pending) {
+      report('info', 'a migration starts', { migration: name });
       // Without parameters, so that the simple query protocol is used, which accepts a script of several statements.
       await client.query(sql);
       await client.query(
@@ -48,52 +54,43 @@ export async function migratePostgres(
         [randomUUID(), checksum, name],
       );
     }
-    await prepare(client);
-  });
-}
-
-export interface PostgresServer {
-  readonly url: string;
-  /** The time-out of a connection attempt, in milliseconds. */
-  readonly timeoutMs?: number;
-}
-
-/**
- * Runs a change of the database schema in a transaction, in one process at a time. When it cannot get a lock in time, it rolls back, so that the writers
- * that queue behind it continue, and retries.
- */
-export async function runExclusively(
-  server: PostgresServer,
-  work: (client: pg.Client) => Promise<void>,
-): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await runOnce(server, work);
-    } catch (error) {
-      const isLocked = error instanceof pg.DatabaseError && error.code === LOCK_NOT_AVAILABLE;
-      if (!isLocked || attempt === MAX_ATTEMPTS) {
-        throw error;
-      }
-      await pause(RETRY_DELAY_MS);
+    // The triggers of the newer release also serve this one.
+    const statements = hasNewerMigrations(known, applied) ? [] : await plan(client);
+    for (const { sql } of statements) {
+      await client.query(sql);
     }
-  }
+    return { migrations: pending.map(({ name }) => name), statements: statements.map(({ name }) => name) };
+  });
+  reportDone(done, start, report);
+  return done;
 }
 
-async function runOnce(
-  { url, timeoutMs = CONNECTION_TIMEOUT_MS }: PostgresServer,
-  work: (client: pg.Client) => Promise<void>,
-): Promise<void> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: timeoutMs });
-  // The pending query of a broken connection fails as well.
-  client.on('error', () => undefined);
-  await client.connect();
+/** Returns what a migration would do, without changing anything or waiting for anybody. */
+export async function checkPostgres(
+  url: string,
+  plan: PostgresPlan,
+  { timeoutMs }: Pick<MigrationServer, 'timeoutMs'> = {},
+): Promise<MigrationStatus> {
+  const client = await connect(url, timeoutMs);
   try {
-    await client.query('BEGIN');
-    await client.query('SELECT pg_advisory_xact_lock($1)', [START_LOCK]);
-    await client.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`);
-    await work(client);
-    await client.query('COMMIT');
+    await client.query('BEGIN TRANSACTION READ ONLY');
+    const known = readMigrations('postgres/migrations');
+    const { rows } = await client.query<{ exists: boolean }>(
+      `SELECT to_regclass('"_prisma_migrations"') IS NOT NULL AS "exists"`,
+    );
+    const applied = rows[0]?.exists ? await appliedMigrations(client) : [];
+    const migrations = pendingMigrations(known, applied).map(({ name }) => name);
+    const statements = hasNewerMigrations(known, applied) ? [] : await plan(client);
+    return { migrations, statements: statements.map(({ name }) => name) };
   } finally {
     await client.end();
   }
+}
+
+async function appliedMigrations(client: pg.Client): Promise<AppliedMigration[]> {
+  const { rows } = await client.query<AppliedMigration>(
+    `SELECT "migration_name" AS "name", "checksum" FROM "_prisma_migrations"
+     WHERE "rolled_back_at" IS NULL ORDER BY "migration_name"`,
+  );
+  return rows;
 }

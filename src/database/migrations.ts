@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { StartError } from '../errors.ts';
 
 /** A migration as its file contains it. */
 export interface Migration {
@@ -17,8 +18,31 @@ export interface AppliedMigration {
   readonly checksum: string;
 }
 
+/** A statement that follows the migrations, like the creation of a trigger that is missing. */
+export interface SchemaStatement {
+  /** What it changes, for operators. */
+  readonly name: string;
+  readonly sql: string;
+}
+
+/** What a migration would do, or has done. */
+export interface MigrationStatus {
+  /** The names of the migrations, in their order. */
+  readonly migrations: readonly string[];
+  /** The names of the functions and triggers of the change log. */
+  readonly statements: readonly string[];
+}
+
+/** Called with what a migration does or waits for, for the log. */
+export type MigrationReport = (level: 'info' | 'warn', message: string, details: Record<string, unknown>) => void;
+
+type MigrationFolder = 'migrations' | 'postgres/migrations';
+
+/** An earlier release works with a database that has a migration of such a name: it only adds what earlier releases do not use. */
+const ADDITIVE = /^\d{14}_expand_/;
+
 /** Returns the migrations in a folder below `prisma/`, in the order of their names. */
-export function readMigrations(folder: 'migrations' | 'postgres/migrations'): Migration[] {
+export function readMigrations(folder: MigrationFolder): Migration[] {
   const path = fileURLToPath(new URL(`../../prisma/${folder}`, import.meta.url));
   return readdirSync(path, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
@@ -30,20 +54,42 @@ export function readMigrations(folder: 'migrations' | 'postgres/migrations'): Mi
     });
 }
 
-/** Returns the migrations that are not applied; throws when the database has a migration that this version does not know or that was changed. */
+/** Returns whether a newer release has migrated the database. */
+export function hasNewerMigrations(known: readonly Migration[], applied: readonly AppliedMigration[]): boolean {
+  const names = new Set(known.map(({ name }) => name));
+  return applied.some(({ name }) => !names.has(name));
+}
+
+/**
+ * Returns the migrations that are not applied.
+ *
+ * @throws {StartError} when the database has migrations that this version does not know and that are not additive, or migrations whose files were changed
+ */
 export function pendingMigrations(known: readonly Migration[], applied: readonly AppliedMigration[]): Migration[] {
   const byName = new Map(known.map((migration) => [migration.name, migration]));
+  const unknown = applied.filter(({ name }) => !byName.has(name) && !ADDITIVE.test(name)).map(({ name }) => name);
+  if (unknown.length > 0) {
+    const [noun, pronoun] = unknown.length === 1 ? ['migration', 'it'] : ['migrations', 'them'];
+    throw new StartError(
+      `The database has the ${noun} ${unknown.join(', ')}, which this version of Tidings does not know. Run the version that applied ${pronoun}, or a later one; to go back to this version, restore the backup that was made before that upgrade.`,
+    );
+  }
   for (const { name, checksum } of applied) {
     const migration = byName.get(name);
-    if (!migration) {
-      throw new Error(
-        `The database has the migration ${name}, which this version of Tidings does not know. Run a newer version.`,
+    if (migration && migration.checksum !== checksum) {
+      throw new StartError(
+        `The file of the migration ${name} was changed after it had been applied. Restore the file.`,
       );
-    }
-    if (migration.checksum !== checksum) {
-      throw new Error(`The file of the migration ${name} was changed after it had been applied. Restore the file.`);
     }
   }
   const done = new Set(applied.map(({ name }) => name));
   return known.filter(({ name }) => !done.has(name));
+}
+
+/** Reports a migration that was committed, if there was anything to do; `start` is the value of `performance.now()` before it. */
+export function reportDone({ migrations, statements }: MigrationStatus, start: number, report: MigrationReport): void {
+  if (migrations.length > 0 || statements.length > 0) {
+    const ms = Math.round(performance.now() - start);
+    report('info', 'the database was migrated', { migrations, changeLog: statements, ms });
+  }
 }

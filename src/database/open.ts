@@ -1,15 +1,11 @@
-import { mkdirSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import type Sqlite from 'better-sqlite3';
-import type pg from 'pg';
 import type { Config } from '../config/config.ts';
-import { StartError } from '../errors.ts';
 import { PrismaClient } from '../generated/client/client.ts';
 import { Telemetry } from '../telemetry.ts';
 import type { Database } from './client.ts';
-import { migratePostgres } from './migrate-postgres.ts';
-import { migrateSqlite } from './migrate-sqlite.ts';
+import { explainFailure, migrateDatabase, type PostMigration, pathOf, sessionUrl } from './migrate.ts';
+import type { MigrationReport } from './migrations.ts';
 import { createPostgresClient } from './postgres.ts';
+import { checkPooler } from './postgres-pooler.ts';
 import { useConnection } from './rows.ts';
 import { sqlBuilder } from './sql-builder.ts';
 import { SerialSqliteFactory } from './sqlite.ts';
@@ -23,12 +19,6 @@ export interface OpenDatabase {
   readonly close: () => Promise<void>;
 }
 
-/** The functions that run after the migrations in the same transaction; they install the triggers of the change log. */
-export interface PostMigration {
-  readonly sqlite: (database: Sqlite.Database) => void;
-  readonly postgres: (client: pg.Client) => Promise<void>;
-}
-
 export interface DatabaseObserver {
   /** Called with the text of each SQL statement that the client runs. */
   readonly onStatement?: (sql: string) => void;
@@ -36,6 +26,8 @@ export interface DatabaseObserver {
   readonly onCommit?: () => void;
   /** Receives the duration of each statement, and the numbers of connections. */
   readonly telemetry?: Telemetry;
+  /** Called with what the migration of the database does or waits for, and with warnings about its settings. */
+  readonly report?: MigrationReport;
 }
 
 /** Opens the database of the configuration; creates it if it is missing, and applies pending migrations. */
@@ -44,48 +36,32 @@ export async function openDatabase(
   preparation: PostMigration,
   observer: DatabaseObserver = {},
 ): Promise<OpenDatabase> {
-  const isFile = config.url.startsWith('file:');
   try {
-    return await (isFile ? openSqlite : openPostgres)(config, preparation, observer);
+    await migrateDatabase(config, preparation, observer.report);
+    return await (pathOf(config) === null ? openPostgres : openSqlite)(config, observer);
   } catch (error) {
-    const reason = (error instanceof Error ? error.message : String(error)).replace(/\.$/, '');
-    throw new StartError(
-      `The database ${describeTarget(config.url)} cannot be opened: ${reason}. Check DATABASE_URL.`,
-      {
-        cause: error,
-      },
-    );
+    throw explainFailure(config, error);
   }
-}
-
-/** Returns the location of a database, without the credentials of its URL. */
-function describeTarget(url: string): string {
-  if (url.startsWith('file:')) {
-    return resolve(url.slice('file:'.length));
-  }
-  const { host, pathname } = URL.canParse(url) ? new URL(url) : { host: '', pathname: '' };
-  return `${host}${pathname} on PostgreSQL`;
 }
 
 async function openPostgres(
   config: Config['database'],
-  { postgres }: PostMigration,
-  { onStatement, onCommit = () => undefined, telemetry = new Telemetry() }: DatabaseObserver,
+  { onStatement, onCommit = () => undefined, telemetry = new Telemetry(), report }: DatabaseObserver,
 ): Promise<OpenDatabase> {
-  await migratePostgres(config.url, postgres, config.timeoutMs);
-  const client = createPostgresClient({ ...config, onStatement, onCommit, telemetry });
+  const isPooled = config.directUrl !== null;
+  if (isPooled) {
+    await checkPooler(config, sessionUrl(config), report);
+  }
+  const client = createPostgresClient({ ...config, isPooled, onStatement, onCommit, telemetry });
   await client.$connect();
   return { client, path: null, close: () => client.$disconnect() };
 }
 
 async function openSqlite(
   config: Config['database'],
-  { sqlite }: PostMigration,
   { onStatement, onCommit, telemetry = new Telemetry() }: DatabaseObserver,
 ): Promise<OpenDatabase> {
-  const path = resolve(config.url.slice('file:'.length));
-  mkdirSync(dirname(path), { recursive: true });
-  migrateSqlite(path, sqlite);
+  const path = pathOf(config) ?? '';
   const { synchronous, timeoutMs } = config;
   const writer = new SerialSqliteFactory(path, {
     synchronous,

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
+import { connectionOf } from './postgres-connection.ts';
 
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 5_000;
@@ -81,7 +82,7 @@ export class PostgresListener {
   async #runConnection(onConnected: () => void): Promise<void> {
     const { signal } = this.#closing;
     const client = new pg.Client({
-      connectionString: this.#url,
+      ...connectionOf(this.#url),
       connectionTimeoutMillis: this.#timeoutMs,
       query_timeout: this.#timeoutMs,
     });

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
+import { connectionOf } from './postgres-connection.ts';
 import { PostgresListener } from './postgres-listener.ts';
 
 /** PostgreSQL limits the payload of a notification to just under 8,000 bytes. */
@@ -24,7 +25,7 @@ export class PostgresPeers {
   constructor(url: string, timeoutMs: number) {
     this.#listener = new PostgresListener(url, timeoutMs);
     this.#pool = new pg.Pool({
-      connectionString: url,
+      ...connectionOf(url),
       max: 1,
       connectionTimeoutMillis: timeoutMs,
       query_timeout: timeoutMs,

@@ -33,15 +33,23 @@ export const POSTGRES_DIALECT: SqlDialect = {
 /** The number of statements that a connection prepares: more than a busy server uses. They take memory of PostgreSQL until the connection is closed. */
 const MAX_NAMED = 500;
 
-/** Runs statements, each of which every connection of the pool prepares once. */
+export interface StatementOptions {
+  /** Whether a pooler may give each statement another session, in which no statement was prepared. */
+  readonly isPooled?: boolean;
+  readonly onStatement?: ((sql: string) => void) | undefined;
+}
+
+/** Runs statements, each of which every connection of the pool prepares once; not behind a pooler. */
 export class PostgresStatements {
   readonly #pool: pg.Pool;
+  readonly #maxNamed: number;
   readonly #onStatement: (sql: string) => void;
   /** The names of the prepared statements by their text. */
   readonly #names = new Map<string, string>();
 
-  constructor(pool: pg.Pool, onStatement: (sql: string) => void = () => undefined) {
+  constructor(pool: pg.Pool, { isPooled = false, onStatement = () => undefined }: StatementOptions = {}) {
     this.#pool = pool;
+    this.#maxNamed = isPooled ? 0 : MAX_NAMED;
     this.#onStatement = onStatement;
   }
 
@@ -56,10 +64,10 @@ export class PostgresStatements {
     return rows;
   }
 
-  /** Returns the name of a prepared statement; undefined when {@link MAX_NAMED} others have names, so that the statement is parsed each time. */
+  /** Returns the name of a prepared statement; undefined when enough others have names, so that the statement is parsed each time. */
   #nameOf(text: string): string | undefined {
     const present = this.#names.get(text);
-    if (present !== undefined || this.#names.size >= MAX_NAMED) {
+    if (present !== undefined || this.#names.size >= this.#maxNamed) {
       return present;
     }
     const name = `tidings_${this.#names.size}`;

@@ -5,6 +5,7 @@ import { PrismaClient } from '../generated/postgres-client/client.ts';
 import type { Telemetry } from '../telemetry.ts';
 import type { Database } from './client.ts';
 import { comparable } from './comparable.ts';
+import { connectionOf } from './postgres-connection.ts';
 import { POSTGRES_DIALECT, PostgresStatements } from './postgres-statements.ts';
 import { useConnection } from './rows.ts';
 import { sqlBuilder } from './sql-builder.ts';
@@ -18,8 +19,18 @@ const GRACE_MS = 5_000;
 /** How long a transaction may be idle between two statements, in milliseconds. */
 const IDLE_IN_TRANSACTION_MS = 5_000;
 
+/** Settings of PostgreSQL, in milliseconds. */
+type Timeouts = Readonly<Record<'statement_timeout' | 'idle_in_transaction_session_timeout', number>>;
+
+type PostgresTransaction = Awaited<ReturnType<SqlDriverAdapter['startTransaction']>>;
+
 export interface PostgresOptions {
   readonly url: string;
+  /**
+   * Whether a pooler may give each transaction another session. Statements then have no names, and the time-outs are set in each transaction instead of at
+   * the start of the session.
+   */
+  readonly isPooled: boolean;
   /** The largest number of connections. */
   readonly poolSize: number;
   /** The time-out of a connection attempt, of a statement, and of an idle transaction, in milliseconds. */
@@ -32,18 +43,21 @@ export interface PostgresOptions {
 
 /** Returns a client for PostgreSQL with the type and the results of the client for SQLite. */
 export function createPostgresClient(options: PostgresOptions): Database {
-  const { url, poolSize, timeoutMs, onStatement, onCommit, telemetry } = options;
+  const { url, isPooled, poolSize, timeoutMs, onStatement, onCommit, telemetry } = options;
+  const timeouts: Timeouts = {
+    statement_timeout: timeoutMs,
+    // A process that stalls within a transaction holds the horizon, so that no process receives later commits.
+    idle_in_transaction_session_timeout: Math.min(timeoutMs, IDLE_IN_TRANSACTION_MS),
+  };
   const pool = new pg.Pool({
-    connectionString: url,
+    ...connectionOf(url),
     application_name: ANNOUNCING_APPLICATION,
     Client: TimeoutClosingClient,
     max: poolSize,
     keepAlive: true,
     connectionTimeoutMillis: timeoutMs,
-    statement_timeout: timeoutMs,
     query_timeout: timeoutMs + GRACE_MS,
-    // A process that stalls within a transaction holds the horizon, so that no process receives later commits.
-    idle_in_transaction_session_timeout: Math.min(timeoutMs, IDLE_IN_TRANSACTION_MS),
+    ...(!isPooled && timeouts),
   });
   telemetry.addGauge({
     name: 'tidings_database_connections',
@@ -58,7 +72,7 @@ export function createPostgresClient(options: PostgresOptions): Database {
     onConnectionError: () => undefined,
   });
   const base = new PrismaClient({
-    adapter: reportingCommits(factory, options),
+    adapter: reportingCommits(factory, options, isPooled ? timeouts : null),
     errorFormat: 'minimal',
     transactionOptions: { maxWait: timeoutMs, timeout: timeoutMs },
     log: onStatement ? [{ emit: 'event', level: 'query' }] : [],
@@ -71,7 +85,7 @@ export function createPostgresClient(options: PostgresOptions): Database {
     query: { $allModels: { $allOperations: ({ args, query }) => query(withSqliteSemantics(args) as typeof args) } },
   });
   const database = client as unknown as Database;
-  const statements = new PostgresStatements(pool, onStatement);
+  const statements = new PostgresStatements(pool, { isPooled, onStatement });
   useConnection(database, {
     dialect: POSTGRES_DIALECT,
     builder: sqlBuilder('postgres'),
@@ -107,15 +121,23 @@ class TimeoutClosingClient extends pg.Client {
 
 type Reports = Pick<PostgresOptions, 'onCommit' | 'telemetry'>;
 
-function reportingCommits(factory: SqlDriverAdapterFactory, reports: Reports): SqlDriverAdapterFactory {
+function reportingCommits(
+  factory: SqlDriverAdapterFactory,
+  reports: Reports,
+  timeouts: Timeouts | null,
+): SqlDriverAdapterFactory {
   return {
     provider: factory.provider,
     adapterName: factory.adapterName,
-    connect: async () => reportCommits(await factory.connect(), reports),
+    connect: async () => reportCommits(await factory.connect(), reports, timeouts),
   };
 }
 
-function reportCommits(adapter: SqlDriverAdapter, { onCommit, telemetry }: Reports): SqlDriverAdapter {
+function reportCommits(
+  adapter: SqlDriverAdapter,
+  { onCommit, telemetry }: Reports,
+  timeouts: Timeouts | null,
+): SqlDriverAdapter {
   const queryRaw = adapter.queryRaw.bind(adapter);
   const executeRaw = adapter.executeRaw.bind(adapter);
   const startTransaction = adapter.startTransaction.bind(adapter);
@@ -131,6 +153,9 @@ function reportCommits(adapter: SqlDriverAdapter, { onCommit, telemetry }: Repor
     executeRaw: (query: SqlQuery) => runAndReport(query, () => executeRaw(query)),
     startTransaction: async (...options: Parameters<typeof startTransaction>) => {
       const transaction = await startTransaction(...options);
+      if (timeouts) {
+        await setTimeouts(transaction, timeouts);
+      }
       const commit = transaction.commit.bind(transaction);
       const query = transaction.queryRaw.bind(transaction);
       const execute = transaction.executeRaw.bind(transaction);
@@ -145,6 +170,17 @@ function reportCommits(adapter: SqlDriverAdapter, { onCommit, telemetry }: Repor
       });
     },
   });
+}
+
+/** Sets time-outs that end with the transaction. */
+async function setTimeouts(transaction: PostgresTransaction, timeouts: Timeouts): Promise<void> {
+  const sql = Object.entries(timeouts).map(([name, value]) => `SET LOCAL ${name} = ${value}`);
+  try {
+    await transaction.executeRaw({ sql: sql.join('; '), args: [], argTypes: [] });
+  } catch (error) {
+    await transaction.rollback();
+    throw error;
+  }
 }
 
 /** Returns a query with the semantics that it has on SQLite: `contains` ignores the case of ASCII letters, and its text has no escape character. */

@@ -14,6 +14,10 @@ export interface Present {
   readonly nginx: string | null;
   /** The server of Prometheus, beside which `promtool` is. */
   readonly prometheus: string | null;
+  /** A pooler of connections to PostgreSQL, with a PostgreSQL behind it. */
+  readonly pgbouncer: string | null;
+  /** What makes certificates. */
+  readonly openssl: string | null;
   /** Python 3 with its package `requests`. */
   readonly python: string | null;
   /** The URL of a RabbitMQ that takes connections. */
@@ -32,6 +36,7 @@ declare module 'vitest' {
 
 /** Where Debian puts it, which is on the PATH of administrators only. */
 const NGINX_OF_ROOT = '/usr/sbin/nginx';
+const PGBOUNCER_OF_ROOT = '/usr/sbin/pgbouncer';
 
 /** A program that ends well when something listens at the host and port of its arguments. */
 const CONNECT = `require('node:net').connect(process.argv[2], process.argv[1]).once('connect', () => process.exit(0))`;
@@ -42,6 +47,11 @@ const LOOK: { readonly [Name in keyof Present]: () => string | null | Promise<st
   sqlite3: () => onPath('sqlite3'),
   nginx: () => onPath('nginx') ?? (existsSync(NGINX_OF_ROOT) ? NGINX_OF_ROOT : null),
   prometheus: () => onPath('prometheus'),
+  pgbouncer: async () => {
+    const program = onPath('pgbouncer') ?? (existsSync(PGBOUNCER_OF_ROOT) ? PGBOUNCER_OF_ROOT : null);
+    return (await answers(POSTGRES_SERVER)) ? program : null;
+  },
+  openssl: () => onPath('openssl'),
   python: () => pythonWith('requests'),
   rabbitmq: () => {
     const url = process.env['TIDINGS_TEST_AMQP_URL'] ?? 'amqp://guest:guest@127.0.0.1:5672';

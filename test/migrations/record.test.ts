@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import Sqlite from 'better-sqlite3';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -72,5 +72,41 @@ describe('the record of migrations', () => {
     expect(code).toBe(1);
     expect(output).toContain(sentence);
     expect(recordOf(path)).toEqual(before);
+  });
+});
+
+describe('the command migrate', () => {
+  const run = (path: string, ...args: readonly string[]) =>
+    runCommand(['migrate', ...args], { DATABASE_URL: `file:${path}` });
+
+  it('should say what is pending without changing anything, then do it, and do nothing again', async () => {
+    const path = `${database.folder}/absent/new.db`;
+    const pending = await run(path, '--check');
+    expect(pending.code).toBe(3);
+    expect(pending.output).toMatch(/^pending migration: \d+_initial$/m);
+    expect(pending.output).toMatch(/^pending change of the log: trigger tidings_log_Todo_insert$/m);
+    expect(existsSync(`${database.folder}/absent`)).toBe(false);
+    expect((await run(path)).code).toBe(0);
+    expect(await run(path, '--check')).toEqual({ code: 0, output: 'The database is up to date.\n' });
+    expect(readdirSync(`${database.folder}/absent`)).toEqual(['new.db']);
+  });
+
+  it('should refuse a database of a later release, unless that only added to it, and unknown arguments', async () => {
+    const [refused, accepted] = ['29990101000000_contract_it', '29990101000000_expand_it'].map((name) => {
+      const path = `${database.folder}/${name}.db`;
+      migrateSqlite(path);
+      const file = open(path);
+      file.exec(`INSERT INTO "_prisma_migrations" ("id", "checksum", "migration_name") VALUES ('1', 'x', '${name}')`);
+      file.close();
+      return path;
+    });
+    const results = await Promise.all([
+      run(refused ?? '', '--check'),
+      run(accepted ?? '', '--check'),
+      run(accepted ?? '', '--chekc'),
+    ]);
+    expect(results.map(({ code }) => code)).toEqual([1, 0, 1]);
+    expect(results[0]?.output).toContain('29990101000000_contract_it, which this version of Tidings does not know');
+    expect(results[2]?.output).toContain('Usage: npm run migrate');
   });
 });

@@ -6,7 +6,7 @@ import type { Change } from '../../src/changes/change.ts';
 import { LOG_START, type LogPosition } from '../../src/changes/cursor.ts';
 import { loggedModels } from '../../src/changes/logged-models.ts';
 import { PostgresLog } from '../../src/changes/postgres-log.ts';
-import { installPostgresTriggers } from '../../src/changes/postgres-triggers.ts';
+import { planPostgresTriggers } from '../../src/changes/postgres-triggers.ts';
 import { migratePostgres } from '../../src/database/migrate-postgres.ts';
 import { PostgresPeers } from '../../src/database/postgres-peers.ts';
 import { MODELS } from '../../src/slices.ts';
@@ -52,7 +52,7 @@ describeWith('postgres', 'the log over PostgreSQL, while transactions overlap', 
   beforeAll(async () => {
     database = await createDatabase();
     const models = loggedModels(MODELS);
-    await migratePostgres(database.url, (client) => installPostgresTriggers(client, models));
+    await migratePostgres(database.url, (client) => planPostgresTriggers(client, models));
     peers = new PostgresPeers(database.url, 10_000);
     log = await PostgresLog.open({ url: database.url, timeoutMs: 10_000, settings: '', models, peers });
     writers = await Promise.all(

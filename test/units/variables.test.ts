@@ -31,6 +31,7 @@ const NUMBERS: readonly (readonly [
   ['PORT', ({ listen }) => listen.port, 8000, 0, 65_535],
   ['METRICS_PORT', ({ metrics }) => metrics?.port, undefined, 0, 65_535],
   ['WEB_CONCURRENCY', ({ concurrency }) => concurrency, 1, 1, 1024],
+  ['MIGRATION_LOCK_TIMEOUT_S', ({ database }) => database.migrationLockTimeoutMs / 1000, 120, 1, 86_400],
   ['DATABASE_POOL_SIZE', ({ database }) => database.poolSize, 10, 2, 1000],
   ['DATABASE_TIMEOUT_MS', ({ database }) => database.timeoutMs, 15_000, 100, 3_600_000],
   ['SHUTDOWN_TIMEOUT_MS', ({ http }) => http.shutdownTimeoutMs, 10_000, 0, 600_000],
@@ -182,6 +183,19 @@ describe('the database', () => {
       );
     },
   );
+
+  it('should be reached around a pooler by a URL of PostgreSQL', () => {
+    const pooled = { DATABASE_URL: 'postgres://pooler/tidings', SECRET_KEY };
+    expect(parseConfig(pooled).database.directUrl).toBeNull();
+    const DATABASE_DIRECT_URL = 'postgres://db/tidings';
+    expect(parseConfig({ ...pooled, DATABASE_DIRECT_URL }).database.directUrl).toBe(DATABASE_DIRECT_URL);
+    expect(problemOf({ ...pooled, DATABASE_DIRECT_URL: 'file:x' })).toBe(
+      'DATABASE_DIRECT_URL must be a postgres:// URL',
+    );
+    expect(problemOf({ DATABASE_DIRECT_URL })).toBe(
+      'DATABASE_DIRECT_URL is for PostgreSQL, and DATABASE_URL is a SQLite file; leave it out',
+    );
+  });
 
   it('should have a secret that several nodes share, unless it is a file', () => {
     expect(problemOf({ DATABASE_URL: 'postgres://db/tidings' })).toBe(
