@@ -48,7 +48,7 @@ export const DATABASE_VARIABLES = {
   DATABASE_DIRECT_URL: optional(z.string().regex(/^postgres(ql)?:\/\//, { error: 'must be a postgres:// URL' }), {
     absence: 'no pooler',
     meaning:
-      'the PostgreSQL server itself, where `DATABASE_URL` leads to a [pooler](operating.md#poolers): for migrations and notifications, which need a session',
+      'the PostgreSQL server itself, where `DATABASE_URL` leads to a [pooler](operating.md#a-pooler): for migrations and notifications, which need a session',
     values: '`postgres://…`',
     secrecy: 'password',
   }),
