@@ -21,7 +21,7 @@ export const LAYERS = [
   ['validation.ts', 'json.ts', 'viewer.ts'],
   ['config'],
   ['database', 'mail'],
-  ['changes'],
+  ['changes', 'backup'],
   ['context.ts'],
   ['identity'],
   ['host'],

@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { type Logger, pino } from 'pino';
 import type { Registry } from 'prom-client';
+import { startScheduledBackups } from './backup/schedule.ts';
 import type { Config } from './config/config.ts';
 import type { Services } from './context.ts';
 import type { DatabaseObserver } from './database/open.ts';
@@ -103,11 +104,7 @@ async function openApp(
   });
   const started = new CleanupStack();
   cleanup.add(() => started.close());
-  for (const { start } of SLICES) {
-    if (start) {
-      started.add(await start({ config, services, contextOf, onFailure }));
-    }
-  }
+  await startBackgroundWork(started, config, { services, contextOf, logger, onFailure });
   const metrics = collectMetrics(services);
   let metricsServer: MetricsServer | null = null;
   let closing: Promise<void> | null = null;
@@ -136,6 +133,32 @@ async function openApp(
       return closing;
     },
   };
+}
+
+interface BackgroundOptions {
+  readonly services: Services;
+  readonly contextOf: ContextFactory;
+  readonly logger: Logger;
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** Starts the work of the slices that is independent of requests, and scheduled backups. */
+async function startBackgroundWork(
+  started: CleanupStack,
+  config: Config,
+  { services, contextOf, logger, onFailure }: BackgroundOptions,
+): Promise<void> {
+  for (const { start } of SLICES) {
+    if (start) {
+      started.add(await start({ config, services, contextOf, onFailure }));
+    }
+  }
+  started.add(
+    startScheduledBackups(services.database, config, {
+      onBackup: (details) => logger.info(details, 'The database was backed up.'),
+      onFailure,
+    }),
+  );
 }
 
 interface TransportOptions {

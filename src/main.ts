@@ -98,7 +98,7 @@ async function run(words: readonly string[]): Promise<void> {
   warnOfMisspelledVariables();
   if (name !== 'serve') {
     const config = parseConfig(process.env, readTextFile);
-    process.exitCode = await runCommand(name, args, { config, terminal: process });
+    process.exitCode = await runCommand(name, args, { config, terminal: process, interruption });
   } else if (args.length === 0) {
     await serve(parseConfig(process.env, readTextFile));
   } else if (args.length === 1 && args[0] === '--print-config') {
@@ -116,6 +116,13 @@ function warnOfMisspelledVariables(): void {
       `Warning: the environment variable ${name} is not a setting of Tidings and has no effect; did you mean ${meant}?\n`,
     );
   }
+}
+
+function interruption(): AbortSignal {
+  const interrupted = new AbortController();
+  const interrupt = (): void => interrupted.abort();
+  process.once('SIGTERM', interrupt).once('SIGINT', interrupt);
+  return interrupted.signal;
 }
 
 function fail(error: unknown): void {

@@ -61,6 +61,8 @@ export interface CommandCall {
   readonly terminal: Terminal;
   /** The environment variable `TIDINGS_PASSWORD`, which `createsuperuser` takes in place of its question. */
   readonly password: string | undefined;
+  /** Returns a signal that is aborted at SIGINT or SIGTERM, for commands that have something to remove then. Without a call, these signals end the process. */
+  readonly interruption: () => AbortSignal;
   /** Opens the database, runs the function, and closes the database. */
   readonly withServices: <Result>(use: (services: Services) => Promise<Result>) => Promise<Result>;
 }

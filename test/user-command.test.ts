@@ -54,6 +54,7 @@ async function userHere(
   const result = await runHere('user', args, {
     config: parseConfig({ ...at.databaseEnv }),
     terminal: { stdin, stdout, stderr },
+    interruption: () => new AbortController().signal,
   }).catch(({ message }: Error) => message);
   return { result, output, left };
 }

@@ -6,6 +6,7 @@ import { buildSchema } from '../schema.ts';
 import { openServices } from '../services.ts';
 import type { Command, Terminal } from '../slice.ts';
 import { SLICES } from '../slices.ts';
+import { backup, restore } from './backup.ts';
 import { migrate, reportTo } from './migrate.ts';
 import { move } from './move.ts';
 import { rotateKey } from './rotate-key.ts';
@@ -34,6 +35,8 @@ const COMMANDS = new Map<string, Command>(
     ...Object.assign({}, ...SLICES.map(({ commands }) => commands)),
     migrate,
     seed,
+    backup,
+    restore,
     move,
     'rotate-key': rotateKey,
     schema,
@@ -68,6 +71,8 @@ ${variablesInShort()}`;
 export interface CommandProcess {
   readonly config: Config;
   readonly terminal: Terminal;
+  /** Returns a signal that is aborted at SIGINT or SIGTERM, which from the call on do not end the process. */
+  readonly interruption: () => AbortSignal;
 }
 
 /** Reports only what the command waits for. */
@@ -80,7 +85,7 @@ function reportWarnings({ stderr }: Terminal): MigrationReport {
 export async function runCommand(
   name: string,
   args: readonly string[],
-  { config, terminal }: CommandProcess,
+  { config, terminal, interruption }: CommandProcess,
 ): Promise<number> {
   const command = COMMANDS.get(name);
   if (!command) {
@@ -99,6 +104,7 @@ export async function runCommand(
     config,
     terminal,
     password: config.commands.password,
+    interruption,
     withServices: async (use) => {
       const { services, close } = await openServices(config, { report: reportWarnings(terminal) });
       try {

@@ -49,6 +49,14 @@ export interface Config {
     /** The time-out of a PostgreSQL statement or connection attempt, and of waiting for SQLite's write lock, in milliseconds. */
     readonly timeoutMs: number;
   };
+  /** The scheduled backups of a SQLite database; null for none. */
+  readonly backup: {
+    readonly folder: string;
+    /** The time between two backups, in seconds. */
+    readonly intervalS: number;
+    /** The number of backups that are kept. */
+    readonly keep: number;
+  } | null;
   readonly auth: AuthSettings;
   /** The settings for sending mail; null when no mail is sent. */
   readonly mail: MailSettings | null;
@@ -206,6 +214,10 @@ export function parseConfig(
       poolSize: values.DATABASE_POOL_SIZE,
       timeoutMs: values.DATABASE_TIMEOUT_MS,
     },
+    backup:
+      values.BACKUP_DIR === undefined
+        ? null
+        : { folder: values.BACKUP_DIR, intervalS: values.BACKUP_INTERVAL_S, keep: values.BACKUP_KEEP },
     auth: authSettings(values),
     writes: {
       maxAnonymousPerAddress: values.MAX_ANONYMOUS_WRITES,

@@ -79,6 +79,20 @@ function requirePooledDatabase(
   }
 }
 
+/** Refuses scheduled backups with PostgreSQL, whose tools make them. */
+function refuseUnsupportedBackups(
+  { DATABASE_URL, BACKUP_DIR }: { readonly DATABASE_URL: string; readonly BACKUP_DIR?: string | undefined },
+  issues: z.RefinementCtx,
+): void {
+  if (!DATABASE_URL.startsWith('file:') && BACKUP_DIR !== undefined) {
+    issues.addIssue({
+      code: 'custom',
+      path: ['BACKUP_DIR'],
+      message: 'is for SQLite only; back up PostgreSQL with pg_dump, as docs/operating.md describes',
+    });
+  }
+}
+
 /** Requires a sender and the origin of links when mail is configured. */
 function requireMailSettings(
   values: Partial<Record<'SMTP_URL' | 'MAIL_FROM' | 'PUBLIC_URL', string | undefined>>,
@@ -94,6 +108,7 @@ function requireMailSettings(
 /** The schema of the environment variables, with their defaults. */
 export const environment = values
   .superRefine(requireSharedSecret)
+  .superRefine(refuseUnsupportedBackups)
   .superRefine(requireMailSettings)
   .superRefine(requirePooledDatabase);
 

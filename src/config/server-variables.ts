@@ -64,6 +64,17 @@ export const DATABASE_VARIABLES = {
     { min: 100, max: 3_600_000, unit: 'ms' },
     'how long a statement or a connection attempt may take with PostgreSQL; with SQLite, how long a write may wait for another process',
   ),
+  BACKUP_DIR: optional(z.string().min(1), {
+    absence: 'no scheduled backups',
+    meaning: 'the folder of [scheduled backups](operating.md#backup) of a SQLite database',
+    values: 'a path',
+  }),
+  BACKUP_INTERVAL_S: wholeNumber(
+    DAY_S,
+    { min: 1, max: 365 * DAY_S, unit: 's' },
+    'the time from one scheduled backup to the next',
+  ),
+  BACKUP_KEEP: wholeNumber(7, { min: 1, max: 100_000 }, 'the number of scheduled backups that are kept'),
   AMQP_URL: optional(
     z.string().refine(isBrokerUrl, { error: 'must be an amqp: or amqps: URL, like amqp://guest:guest@localhost:5672' }),
     {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
+import { renewEpochOfPostgresCopy } from './copies.ts';
 import { connect, type MigrationServer, runExclusively } from './migration-lock.ts';
 import {
   type AppliedMigration,
@@ -10,6 +11,7 @@ import {
   reportDone,
   type SchemaStatement,
 } from './migrations.ts';
+import { refuseUnfinishedMove } from './moves.ts';
 
 const RECORD_TABLE = `
   CREATE TABLE IF NOT EXISTS "_prisma_migrations" (
@@ -35,12 +37,18 @@ export type PostgresPlan = (client: pg.Client) => Promise<readonly SchemaStateme
 export async function migratePostgres(
   url: string,
   plan: PostgresPlan = async () => [],
-  options: Omit<MigrationServer, 'url'> = {},
+  options: Omit<MigrationServer, 'url'> & {
+    /** Whether servers will use the database: it must not be the unfinished target of a move, and a copy gets a new epoch. */
+    readonly isServed?: boolean;
+  } = {},
 ): Promise<MigrationStatus> {
-  const { report = () => undefined } = options;
+  const { report = () => undefined, isServed = false } = options;
   const start = performance.now();
   const known = readMigrations('postgres/migrations');
   const done = await runExclusively({ ...options, url }, async (client) => {
+    if (isServed) {
+      await refuseUnfinishedMove(client);
+    }
     await client.query(RECORD_TABLE);
     const applied = await appliedMigrations(client);
     const pending = pendingMigrations(known, applied);
@@ -59,6 +67,9 @@ export async function migratePostgres(
     for (const { sql } of statements) {
       await client.query(sql);
     }
+    if (isServed) {
+      await renewEpochOfPostgresCopy(client);
+    }
     return { migrations: pending.map(({ name }) => name), statements: statements.map(({ name }) => name) };
   });
   reportDone(done, start, report);
@@ -74,6 +85,7 @@ export async function checkPostgres(
   const client = await connect(url, timeoutMs);
   try {
     await client.query('BEGIN TRANSACTION READ ONLY');
+    await refuseUnfinishedMove(client);
     const known = readMigrations('postgres/migrations');
     const { rows } = await client.query<{ exists: boolean }>(
       `SELECT to_regclass('"_prisma_migrations"') IS NOT NULL AS "exists"`,

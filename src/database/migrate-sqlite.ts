@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import Sqlite from 'better-sqlite3';
+import { StartError } from '../errors.ts';
+import { recordSqliteStorage, renewEpochOfSqliteCopy } from './copies.ts';
 import {
   type AppliedMigration,
   hasNewerMigrations,
@@ -11,6 +13,7 @@ import {
   reportDone,
   type SchemaStatement,
 } from './migrations.ts';
+import { refuseMovedDatabase } from './moves.ts';
 
 export const BUSY_TIMEOUT_MS = 5_000;
 
@@ -29,27 +32,67 @@ const RECORD_TABLE = `
 /** Returns the statements that are missing after the migrations. */
 export type SqlitePlan = (database: Sqlite.Database) => readonly SchemaStatement[];
 
+/** Migrates the SQLite database at `path` as {@link openMigrated} does, and closes it. Returns what was done. */
+export function migrateSqlite(path: string, plan?: SqlitePlan, report?: MigrationReport): MigrationStatus {
+  const { database, status } = openMigrated(path, plan, report);
+  database.close();
+  return status;
+}
+
+/** A migrated database, and what was done. */
+export interface MigratedDatabase {
+  readonly database: Sqlite.Database;
+  readonly status: MigrationStatus;
+}
+
 /**
- * Migrates the SQLite database at `path`; creates it if it is missing. All pending migrations, and the statements that are missing after them, are one
- * transaction under the write lock, so that of several processes that start together the first one migrates. Returns what was done.
+ * Opens and migrates the SQLite database at `path`; creates it if it is missing. All pending migrations, and the statements that are missing after them, are one
+ * transaction under the write lock, so that of several processes that start together the first one migrates. While the connection is open, `restore` does not
+ * replace the file.
  *
- * @throws {StartError} when this version is older than the database
+ * @throws {StartError} when this version is older than the database, when the database was moved to PostgreSQL, or was replaced by another one meanwhile
  */
-export function migrateSqlite(
+export function openMigrated(
   path: string,
   plan: SqlitePlan = () => [],
   report: MigrationReport = () => undefined,
-): MigrationStatus {
+): MigratedDatabase {
   const start = performance.now();
+  const file = fileId(path);
   const database = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS });
   try {
+    refuseMovedDatabase(database);
+    renewEpochOfSqliteCopy(database);
     enterWalMode(database);
-    const done = database.transaction(() => migrate(database, plan, report)).immediate();
-    reportDone(done, start, report);
-    return done;
-  } finally {
+    const status = database
+      .transaction(() => {
+        requireFile(path, file);
+        const done = migrate(database, plan, report);
+        recordSqliteStorage(database);
+        return done;
+      })
+      .immediate();
+    reportDone(status, start, report);
+    return { database, status };
+  } catch (error) {
     database.close();
+    // SQLite may have noticed it first, with an error that does not say so.
+    requireFile(path, file);
+    throw error;
   }
+}
+
+/** @throws {StartError} when another file has taken the name: the write-ahead logs of both would have the same name */
+function requireFile(path: string, expected: string | null): void {
+  if (expected !== null && expected !== fileId(path)) {
+    throw new StartError(`The database ${path} was replaced while it was being opened. Start again.`);
+  }
+}
+
+/** Returns what distinguishes a file from another one that takes its name; null when there is none. */
+function fileId(path: string): string | null {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found ? `${found.dev}:${found.ino}` : null;
 }
 
 function migrate(database: Sqlite.Database, plan: SqlitePlan, report: MigrationReport): MigrationStatus {
@@ -82,6 +125,7 @@ export function checkSqlite(path: string, plan: SqlitePlan): MigrationStatus {
   try {
     // Not opened read-only: SQLite would leave the files of its write-ahead log behind.
     database.pragma('query_only = on');
+    refuseMovedDatabase(database);
     const known = readMigrations('migrations');
     const hasRecord = database.prepare(`SELECT 1 FROM "sqlite_master" WHERE "name" = '_prisma_migrations'`).get();
     const applied = hasRecord === undefined ? [] : appliedMigrations(database);

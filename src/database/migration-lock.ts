@@ -116,7 +116,7 @@ async function runOnce<Result>(
     const remainingMs = (): number => Math.max(1, Math.round(deadline - performance.now()));
     // Only other processes that start queue behind this lock, and no writers.
     await client.query(`SET LOCAL lock_timeout = ${remainingMs()}`);
-    await client.query('SELECT pg_advisory_xact_lock($1)', [START_LOCK]);
+    await lockStart(client);
     await client.query(`SET LOCAL lock_timeout = ${Math.min(LOCK_TIMEOUT_MS, remainingMs())}`);
     const result = await work(client);
     await client.query('COMMIT');
@@ -124,6 +124,11 @@ async function runOnce<Result>(
   } finally {
     await client.end();
   }
+}
+
+/** Waits until no other process migrates the database or starts to use it, and excludes them until the end of the transaction. */
+export async function lockStart(client: pg.Client): Promise<void> {
+  await client.query('SELECT pg_advisory_xact_lock($1)', [START_LOCK]);
 }
 
 /** Returns the process that the server named at the start of the session. A pooler names one that PostgreSQL does not have. */

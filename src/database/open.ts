@@ -1,8 +1,12 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { PrismaClient } from '../generated/client/client.ts';
 import { Telemetry } from '../telemetry.ts';
 import type { Database } from './client.ts';
-import { explainFailure, migrateDatabase, type PostMigration, pathOf, sessionUrl } from './migrate.ts';
+import { sqlitePathOf } from './location.ts';
+import { explainFailure, migrateDatabase, type PostMigration, sessionUrl } from './migrate.ts';
+import { openMigrated } from './migrate-sqlite.ts';
 import type { MigrationReport } from './migrations.ts';
 import { createPostgresClient } from './postgres.ts';
 import { checkPooler } from './postgres-pooler.ts';
@@ -36,9 +40,13 @@ export async function openDatabase(
   preparation: PostMigration,
   observer: DatabaseObserver = {},
 ): Promise<OpenDatabase> {
+  const path = sqlitePathOf(config.url);
   try {
+    if (path !== null) {
+      return await openSqlite(path, config, preparation.sqlite, observer);
+    }
     await migrateDatabase(config, preparation, observer.report);
-    return await (pathOf(config) === null ? openPostgres : openSqlite)(config, observer);
+    return await openPostgres(config, observer);
   } catch (error) {
     throw explainFailure(config, error);
   }
@@ -58,11 +66,28 @@ async function openPostgres(
 }
 
 async function openSqlite(
+  path: string,
   config: Config['database'],
-  { onStatement, onCommit, telemetry = new Telemetry() }: DatabaseObserver,
+  plan: PostMigration['sqlite'],
+  observer: DatabaseObserver,
 ): Promise<OpenDatabase> {
-  const path = pathOf(config) ?? '';
-  const { synchronous, timeoutMs } = config;
+  mkdirSync(dirname(path), { recursive: true });
+  // It stays open, so that the file cannot be replaced between the migrations and the first use of the other connections.
+  const { database: guard } = openMigrated(path, plan, observer.report);
+  try {
+    const { client, close } = await connectSqlite(path, config, observer);
+    return { client, path, close: () => close().finally(() => guard.close()) };
+  } catch (error) {
+    guard.close();
+    throw error;
+  }
+}
+
+async function connectSqlite(
+  path: string,
+  { synchronous, timeoutMs }: Config['database'],
+  { onStatement, onCommit, telemetry = new Telemetry() }: DatabaseObserver,
+): Promise<Pick<OpenDatabase, 'client' | 'close'>> {
   const writer = new SerialSqliteFactory(path, {
     synchronous,
     timeoutMs,
@@ -90,7 +115,6 @@ async function openSqlite(
   });
   return {
     client,
-    path,
     close: async () => {
       reader.close();
       await client.$disconnect();

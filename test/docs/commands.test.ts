@@ -1,12 +1,17 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it, vi } from 'vitest';
-import { privateDatabase } from '../kit/app.ts';
+import Sqlite from 'better-sqlite3';
+import { afterAll, describe, expect, it } from 'vitest';
+import { privateDatabase, type Row, startApp } from '../kit/app.ts';
+import { runHere } from '../kit/command.ts';
 import { Person } from '../kit/person.ts';
+import { createDatabase, POSTGRES_SERVER, runSql } from '../kit/postgres.ts';
 import { describeWith } from '../kit/present.ts';
 import { runCommand, startProcess } from '../kit/process.ts';
+import { passed, resume } from '../kit/resume.ts';
 import { type Block, commandsOf, isFile, ROOT, readPage, readPages } from './markdown.ts';
 
 const { scripts } = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8')) as { scripts: Record<string, string> };
@@ -35,7 +40,7 @@ const RULES: readonly (readonly [command: RegExp, holds: (match: string[]) => bo
   [/^cd tidings$/, () => true],
   [/^npm version \d+\.\d+\.\d+$/, () => true],
   // Run below.
-  [/^(?:sqlite3|cp) /, () => true],
+  [/^(?:pg_dump|pg_restore|createdb) /, () => true],
 ];
 
 const isShell = ({ language, text }: Block): boolean => language === 'sh' && !text.startsWith('#!');
@@ -87,66 +92,101 @@ describe('the commands for operators', () => {
   );
 });
 
-/** Returns the cursor once the server has read on from another one: it may be before what was just written. */
-function passed(person: Person, before: string): Promise<string> {
-  return vi.waitFor(async () => {
-    const { cursor } = await person.gql('{ cursor }');
-    expect(cursor).not.toBe(before);
-    return cursor;
-  });
-}
+const MAKE = 'mutation ($title: String!) { createTodo(input: { title: $title }) { __typename } }';
+const page = readPage('docs/operating.md');
+const titles = async (person: Person) =>
+  (await person.gql('{ todos(first: 10) { nodes { title } } }')).todos.nodes.map(({ title }: Row) => title);
 
-describeWith('sqlite3', 'the backup', () => {
-  it('should be restored as docs/operating.md says', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'tidings-backup-'));
-    mkdirSync(join(folder, 'data'));
-    const env = { DATABASE_URL: `file:${folder}/data/tidings.db` };
-    const make = 'mutation ($title: String!) { createTodo(input: { title: $title }) { __typename } }';
-    try {
-      const first = await startProcess(env);
-      const visitor = new Person(first.url, null, '');
-      await visitor.gql(
-        'mutation { signUp(input: { username: "ann", password: "a good long password" }) { __typename } }',
-      );
-      const ann = await visitor.signIn('ann', PASSWORD);
-      const { cursor: start } = await ann.gql('{ cursor }');
-      await ann.gql(make, { title: 'in the backup' });
-      const cursor = await passed(ann, start);
-      const block = readPage('docs/operating.md').blocks.find(({ text }) => text.includes('VACUUM'));
-      execFileSync('sh', ['-e', '-c', block?.text ?? 'exit 1'], { cwd: folder });
-      await ann.gql(make, { title: 'after it' });
-      const later = await passed(ann, cursor);
-      await first.stop('SIGKILL');
+describe('the backup of a SQLite database', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tidings-backup-'));
+  const env = { DATABASE_URL: `file:${folder}/data/tidings.db` };
+  afterAll(() => rmSync(folder, { recursive: true }));
+  /** Runs a command of the page in the folder. */
+  const run = async (name: string): Promise<void> => {
+    const line = page.blocks.map(({ text }) => text.trim()).find((text) => text.startsWith(`npm run ${name} -- `));
+    const file = line?.split(' -- ')[1] ?? '';
+    const { code, output } = await runHere([name, join(folder, file)], env);
+    expect([code, output]).toEqual([0, expect.stringContaining(join(folder, file))]);
+  };
 
-      for (const suffix of ['-wal', '-shm']) {
-        rmSync(`${folder}/data/tidings.db${suffix}`, { force: true });
-      }
-      renameSync(`${folder}/backup.db`, `${folder}/data/tidings.db`);
-      renameSync(`${folder}/backup.db.secret`, `${folder}/data/tidings.db.secret`);
-      const second = await startProcess(env);
-      const again = new Person(second.url, ann.authorization, 'ann');
-      const { todos } = await again.gql('{ todos(first: 10) { nodes { title } } }');
-      expect(todos.nodes).toEqual([{ title: 'in the backup' }]);
-      const resume = async (after: string): Promise<string> => {
-        const query = `subscription { todoChanged(after: "${after}") { action todo { title } } }`;
-        const response = await again.fetch(`/graphql?query=${encodeURIComponent(query)}`, {
-          headers: { accept: 'text/event-stream' },
-        });
-        let text = '';
-        for await (const chunk of response.body ?? []) {
-          text += Buffer.from(chunk).toString();
-          if (text.includes('data: {')) {
-            break;
-          }
-        }
-        return text;
-      };
-      await again.gql(make, { title: 'after the restoration' });
-      expect(await resume(cursor)).toContain('after the restoration');
-      expect(await resume(later)).toContain('RESYNC_REQUIRED');
-      await second.stop();
-    } finally {
-      rmSync(folder, { recursive: true });
+  it('should be made and restored as docs/operating.md says', async () => {
+    const first = await startProcess(env);
+    const visitor = new Person(first.url, null, '');
+    await visitor.gql(
+      'mutation { signUp(input: { username: "ann", password: "a good long password" }) { __typename } }',
+    );
+    const ann = await visitor.signIn('ann', PASSWORD);
+    const { cursor: start } = await ann.gql('{ cursor }');
+    await ann.gql(MAKE, { title: 'in the backup' });
+    const cursor = await passed(ann, start);
+    await run('backup');
+    await ann.gql(MAKE, { title: 'after it' });
+    const later = await passed(ann, cursor);
+    await first.stop('SIGKILL');
+    rmSync(`${folder}/data/tidings.db.secret`);
+    await run('restore');
+    // Its last commits were in the write-ahead log only.
+    const [kept = ''] = readdirSync(`${folder}/data`).filter((name) => /before-restore-\w+$/.test(name));
+    const replaced = new Sqlite(`${folder}/data/${kept}`);
+    expect(replaced.prepare('SELECT "title" FROM "Todo" ORDER BY "id"').pluck().all()).toEqual([
+      'in the backup',
+      'after it',
+    ]);
+    replaced.close();
+
+    const second = await startApp(env);
+    // The access token is accepted: the signing key was restored.
+    const again = new Person(second.url, ann.authorization, 'ann');
+    expect(await titles(again)).toEqual(['in the backup']);
+    await again.gql(MAKE, { title: 'after the restoration' });
+    for (const old of [cursor, later]) {
+      expect(await resume(again, old)).toContain('RESYNC_REQUIRED');
     }
+    await second.close();
+  });
+});
+
+describeWith('postgres', 'the backup of a PostgreSQL database', () => {
+  describeWith('pgDump', 'by its own tools', () => {
+    it('should be made and restored as docs/operating.md says', async () => {
+      const original = await createDatabase();
+      const name = `${new URL(original.url).pathname.slice(1)}_restored`;
+      const restored = new URL(original.url);
+      restored.pathname = `/${name}`;
+      const folder = mkdtempSync(join(tmpdir(), 'tidings-dump-'));
+      const env = { SECRET_KEY: randomBytes(32).toString('hex') };
+      const script = page.blocks.filter(({ text }) => /^(pg_dump|createdb)/.test(text)).map(({ text }) => text);
+      expect(script).toHaveLength(2);
+      try {
+        const first = await startApp({ ...env, DATABASE_URL: original.url });
+        const { cursor: start } = await first.anonymous.gql('{ cursor }');
+        await first.anonymous.gql(MAKE, { title: 'in the backup' });
+        const cursor = await passed(first.anonymous, start);
+        const { PATH = '' } = process.env;
+        execFileSync('sh', ['-e', '-c', script.join('').replaceAll('tidings_restored', name)], {
+          cwd: folder,
+          env: { PATH, DATABASE_URL: original.url },
+        });
+        await first.anonymous.gql(MAKE, { title: 'after it' });
+        await first.close();
+        const [same, second] = await Promise.all([
+          startApp({ ...env, DATABASE_URL: original.url }),
+          startApp({ ...env, DATABASE_URL: restored.href }),
+        ]);
+        expect(await titles(second.anonymous)).toEqual(['in the backup']);
+        expect(await resume(second.anonymous, cursor)).toContain('RESYNC_REQUIRED');
+        expect(await resume(same.anonymous, cursor)).toContain('after it');
+        const { cursor: present } = await second.anonymous.gql('{ cursor }');
+        await second.close();
+        const third = await startApp({ ...env, DATABASE_URL: restored.href });
+        await third.anonymous.gql(MAKE, { title: 'after the restart' });
+        expect(await resume(third.anonymous, present)).toContain('after the restart');
+        await Promise.all([same.close(), third.close()]);
+      } finally {
+        rmSync(folder, { recursive: true });
+        await original.remove();
+        await runSql(POSTGRES_SERVER, `DROP DATABASE IF EXISTS "${name}" WITH (FORCE)`);
+      }
+    });
   });
 });

@@ -26,6 +26,8 @@ export interface Present {
   readonly pika: string | null;
   /** The URL of a PostgreSQL on which databases can be made. */
   readonly postgres: string | null;
+  /** The program that dumps its databases; beside it are `pg_restore` and `createdb`. */
+  readonly pgDump: string | null;
 }
 
 declare module 'vitest' {
@@ -60,6 +62,7 @@ const LOOK: { readonly [Name in keyof Present]: () => string | null | Promise<st
   },
   pika: () => pythonWith('pika'),
   postgres: async () => ((await answers(POSTGRES_SERVER)) ? POSTGRES_SERVER : null),
+  pgDump: () => onPath('pg_dump'),
 };
 
 /** Looks for everything once, and says in one line each what is missing and what that leaves out. */

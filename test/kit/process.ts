@@ -74,6 +74,19 @@ export function runCommand(args: readonly string[], env: Record<string, string>,
   return launch(args, env, input).finished;
 }
 
+export interface RunningCommand {
+  /** What it has written so far, to both outputs. */
+  readonly output: () => string;
+  readonly finished: Promise<Finished>;
+  readonly kill: (signal: NodeJS.Signals) => void;
+}
+
+/** Starts a command of the real program, so that a test can interrupt it. */
+export function startCommand(args: readonly string[], env: Record<string, string>): RunningCommand {
+  const { child, output, finished } = launch(args, env);
+  return { output, finished, kill: (signal) => child.kill(signal) };
+}
+
 /** Starts the real program in a process of its own, on a free port, and waits until it listens. */
 export async function startProcess(env: Record<string, string>): Promise<ServerProcess> {
   const { child, output, finished } = launch(['serve'], {
