@@ -7,9 +7,10 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** The flags of Node with which `npm start` runs the server; the peers get them, too. */
-const startFlags = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  .scripts.start.split(' ')
-  .slice(1, -1);
+const startFlags = /exec node ((?:--\S+ )+)/
+  .exec(readFileSync(join(root, 'bin/tidings'), 'utf8'))[1]
+  .trim()
+  .split(' ');
 
 /** More flags of Node for the servers, to profile them: `BENCH_FLAGS=--cpu-prof`. */
 const extraFlags = process.env.BENCH_FLAGS?.split(' ') ?? [];

@@ -13,6 +13,7 @@ import { createAddressReader } from './host/caller-address.ts';
 import { createCallReader } from './host/calls.ts';
 import { CleanupStack, closeInOrder, closeOnFailure } from './host/closing.ts';
 import { namedOrigins } from './host/cors.ts';
+import { closeGradually, type DrainConnections, Draining } from './host/draining.ts';
 import { closeHost, createHost, registerHealth, trackUnusedConnections } from './host/host.ts';
 import { OverloadGuard } from './host/overload.ts';
 import { registerPages } from './host/pages.ts';
@@ -23,7 +24,7 @@ import { limitSlowPeers } from './host/slow-peers.ts';
 import { type ContextFactory, createContextFactory } from './identity/credentials.ts';
 import { registerLegacySocket } from './legacy-socket/server.ts';
 import { collectMetrics } from './operations/metrics.ts';
-import { type MetricsServer, serveMetrics } from './operations/metrics-server.ts';
+import { type MetricsServer, serveRegistry } from './operations/metrics-server.ts';
 import { openTelemetry } from './operations/open-telemetry.ts';
 import { registerRest } from './rest/routes.ts';
 import { buildSchema } from './schema.ts';
@@ -39,6 +40,9 @@ import type { Telemetry } from './telemetry.ts';
 /** The maximum number of connections that wait to be accepted, within the kernel's limit; further clients retry after a second. */
 const BACKLOG = 4096;
 
+/** The share of the shutdown time-out in which WebSockets and event streams are closed. */
+const MAX_DRAIN_SHARE = 0.8;
+
 export interface App {
   /** The services behind the transports, for commands and tests that need no transport. */
   readonly services: Services;
@@ -48,7 +52,10 @@ export interface App {
   readonly metricsUrl: () => string | null;
   /** Starts to accept requests, and to serve metrics when that is configured. Returns the URL. */
   readonly listen: () => Promise<string>;
-  /** Waits for running requests, then closes the database. Calling it again changes nothing. */
+  /**
+   * Reports for `DRAIN_MS` on `/ready` that the server is about to stop, then stops to accept connections, closes WebSockets and event
+   * streams, waits for running requests, and closes the database. Calling it again changes nothing.
+   */
   readonly close: () => Promise<void>;
 }
 
@@ -73,9 +80,13 @@ async function openApp(
   const overload = new OverloadGuard(config.http.maxEventLoopDelayMs);
   cleanup.add(async () => overload.close());
   const origins = createOriginReader(config.http);
-  const checkHost = createHostCheck(config.http, origins.hostOf);
-  const requestIdOf = createRequestIdReader(config.http.trustedProxies);
-  const http = createHost({ config: config.http, logger, telemetry, requestIdOf, overload, checkHost });
+  const shared = {
+    checkHost: createHostCheck(config.http, origins.hostOf),
+    requestIdOf: createRequestIdReader(config.http.trustedProxies),
+    telemetry,
+  };
+  const draining = new Draining();
+  const http = createHost({ ...shared, config: config.http, logger, overload, draining });
   overload.measureConnections(http.server);
   const stopLimits = limitSlowPeers(http.server, config.http);
   cleanup.add(async () => stopLimits());
@@ -92,43 +103,42 @@ async function openApp(
     sharesOwnerless: config.auth.allowAnonymous,
     answerLimits: config.graphql.answer,
   });
-  registerHealth(http, services);
+  registerHealth(http, services, draining);
   registerPages(http);
   const unused = trackUnusedConnections(http);
-  const closeTransports = mountTransports(http, config, {
-    contextOf,
-    originOf: origins.originOf,
-    checkHost,
-    telemetry,
-    requestIdOf,
-  });
+  const transports = mountTransports(http, config, { ...shared, contextOf, originOf: origins.originOf });
   const started = new CleanupStack();
   cleanup.add(() => started.close());
   await startBackgroundWork(started, config, { services, contextOf, logger, onFailure });
   const metrics = collectMetrics(services);
   let metricsServer: MetricsServer | null = null;
+  let listening: Promise<string | null> = Promise.resolve(null);
+  const startListening = async (): Promise<string> => {
+    metricsServer = config.metrics && (await serveRegistry(config.metrics, metrics));
+    return listen(http, config.listen);
+  };
   let closing: Promise<void> | null = null;
   return {
     services,
     metrics,
     metricsUrl: () => metricsServer?.url ?? null,
-    listen: async () => {
-      metricsServer =
-        config.metrics && (await serveMetrics(config.metrics, () => metrics.metrics(), metrics.contentType));
-      return listen(http, config.listen);
+    listen: () => {
+      const opened = startListening();
+      listening = opened;
+      return opened;
     },
     close: () => {
       closing ??= closeInOrder([
-        ...closeTransports,
-        () => closeHost(http, unused),
+        // A listener that is still being opened could not be closed.
+        () => listening.catch(() => null),
+        () => draining.run(http.server.listening ? config.http.drainMs : 0),
+        () => closeHost(http, unused, () => closeTransports(transports, config)),
         async () => metricsServer?.close(),
         () => started.close(),
         closeServices,
         closeTelemetry,
-        async () => {
-          stopLimits();
-          overload.close();
-        },
+        async () => stopLimits(),
+        async () => overload.close(),
       ]);
       return closing;
     },
@@ -169,12 +179,18 @@ interface TransportOptions {
   readonly requestIdOf: RequestIdOf;
 }
 
-/** Mounts GraphQL, REST and the WebSocket transports. Returns the functions that close their streams and sockets. */
+/** Closes the WebSockets and event streams within a part of the shutdown time-out, which leaves the last ones the rest of it. */
+function closeTransports(transports: readonly DrainConnections[], { http }: Config): Promise<void> {
+  const closers = transports.flatMap((drain) => drain());
+  return closeGradually(closers, Math.min(http.drainSocketsMs, http.shutdownTimeoutMs * MAX_DRAIN_SHARE));
+}
+
+/** Mounts GraphQL, REST and the WebSocket transports. */
 function mountTransports(
   http: FastifyInstance,
   config: Config,
   { contextOf, originOf, checkHost, telemetry, requestIdOf }: TransportOptions,
-): (() => Promise<void>)[] {
+): DrainConnections[] {
   const addressOf = createAddressReader(config.http.trustedProxies);
   const cookies = new SessionCookies({ originOf, origins: namedOrigins(config.http) });
   const callOf = createCallReader(cookies);
@@ -191,7 +207,7 @@ function mountTransports(
     connections: new ConnectionLimiter<number>({ perKey: config.sockets.maxPerUser }),
     startLimiter: new ConcurrencyLimiter(),
   };
-  const closeGraphQL = registerGraphQL(http, {
+  const drainGraphQL = registerGraphQL(http, {
     ...shared,
     callOf,
     schema: buildSchema(config.graphql),
@@ -210,12 +226,12 @@ function mountTransports(
     warn: (message) => http.log.warn(message),
   };
   const legacyModels = SLICES.flatMap(({ legacyModels }) => legacyModels ?? []);
-  const closeSockets = [
+  const drainSockets = [
     registerLegacySocket(socketTransport, legacyModels),
     ...SLICES.flatMap(({ mountSockets }) => mountSockets?.(socketTransport) ?? []),
   ];
   upgrades.attach(http.server);
-  return [closeGraphQL, ...closeSockets];
+  return [drainGraphQL, ...drainSockets];
 }
 
 /**

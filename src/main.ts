@@ -16,6 +16,9 @@ import { startWorkers } from './operations/workers.ts';
 /** A signal as the processes of a cluster send it to each other. */
 const clusterSignal = z.object({ topic: z.string(), message: z.string() });
 
+/** Signals within this time are one request to stop: of a Ctrl-C, the terminal and npm or the primary process each send one. In milliseconds. */
+const SAME_REQUEST_MS = 1_000;
+
 async function serve(config: Config): Promise<void> {
   const { logger, lifecycle, flush } = await createLogger(config.log, process.stdout.isTTY);
   process.on('exit', flush);
@@ -63,18 +66,34 @@ function announce(logger: Logger, url: string, metricsUrl: string | null): void 
 }
 
 function stopOnSignal({ http }: Pick<Config, 'http'>, logger: Logger, close: () => Promise<void>): void {
+  let requestedAt: number | null = null;
   const stop = (signal: NodeJS.Signals): void => {
-    process.off('SIGTERM', stop).off('SIGINT', stop);
-    // The process exits at once after a second signal, and after a time-out while requests still run.
-    setTimeout(() => process.exit(1), http.shutdownTimeoutMs).unref();
+    if (requestedAt !== null) {
+      if (performance.now() - requestedAt > SAME_REQUEST_MS) {
+        process.off('SIGTERM', stop).off('SIGINT', stop);
+        process.kill(process.pid, signal);
+      }
+      return;
+    }
+    requestedAt = performance.now();
+    setTimeout(giveUp, http.drainMs + http.shutdownTimeoutMs, http.shutdownTimeoutMs).unref();
     if (cluster.isPrimary) {
-      logger.info({ signal }, `${signal}: closing`);
+      const drain = http.drainMs > 0 ? `draining for ${http.drainMs} ms, then ` : '';
+      logger.info({ signal }, `${signal}: ${drain}closing`);
     }
     close()
       .then(() => cluster.worker?.disconnect())
       .catch(fail);
   };
   process.on('SIGTERM', stop).on('SIGINT', stop);
+}
+
+/** Ends the process while requests still run. */
+function giveUp(timeoutMs: number): void {
+  if (cluster.isPrimary) {
+    process.stderr.write(`Requests were still running after SHUTDOWN_TIMEOUT_MS (${timeoutMs} ms) and are ended.\n`);
+  }
+  process.exit(1);
 }
 
 /** Exchanges signals with the other workers of a cluster. The primary process forwards them. */

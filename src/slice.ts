@@ -4,6 +4,7 @@ import type { Config } from './config/config.ts';
 import type { Services } from './context.ts';
 import type { Database } from './database/client.ts';
 import type { Builder } from './graphql/builder.ts';
+import type { DrainConnections } from './host/draining.ts';
 import type { ContextFactory } from './identity/credentials.ts';
 import type { AnyLegacyModel } from './legacy-socket/model.ts';
 import type { Resource } from './rest/resource.ts';
@@ -24,8 +25,8 @@ export interface Slice {
   readonly rest?: (config: Config['rest']) => readonly Resource[];
   /** The models that clients of `/ws/subscribe/` can subscribe to. */
   readonly legacyModels?: readonly AnyLegacyModel[];
-  /** Mounts its own WebSocket transport. Returns the function that closes the sockets. */
-  readonly mountSockets?: (transport: SocketTransport) => () => Promise<void>;
+  /** Mounts its own WebSocket transport. */
+  readonly mountSockets?: (transport: SocketTransport) => DrainConnections;
   /** Starts work that is independent of requests. Returns the function that stops it. */
   readonly start?: (server: SliceServer) => Promise<() => Promise<void>>;
   /** Completes rows that an older version wrote. It is called in the background at each start, and stops soon after the signal. */

@@ -4,6 +4,8 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Sqlite from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
+import { createApp } from '../src/app.ts';
+import { parseConfig } from '../src/config/config.ts';
 import { privateDatabase } from './kit/app.ts';
 import { Person } from './kit/person.ts';
 import { createDatabase, runSql } from './kit/postgres.ts';
@@ -238,5 +240,15 @@ describe('a start with a broker that refuses connections', () => {
 
   it('should succeed: the broker may come later', async () => {
     await expectUsable({ AMQP_URL: REFUSING_BROKER, DATABASE_URL: `file:${path('broker.db')}` });
+  });
+});
+
+describe('a start that is stopped', () => {
+  it('should leave no listener, also when it was about to listen', async () => {
+    const settings = { DATABASE_URL: `file:${path('stopped.db')}`, PORT: '0', HOST: '127.0.0.1', LOG_LEVEL: 'silent' };
+    const app = await createApp(parseConfig(settings));
+    const opening = app.listen();
+    await app.close();
+    await expect(fetch(`${await opening}/health`)).rejects.toThrow();
   });
 });

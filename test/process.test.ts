@@ -4,6 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { privateDatabase, startApp } from './kit/app.ts';
 import { Person } from './kit/person.ts';
 import { runCommand, startProcess } from './kit/process.ts';
+import { SocketClient } from './kit/socket.ts';
 
 const database = privateDatabase();
 afterAll(database.remove);
@@ -38,9 +39,13 @@ describe('the server as a process', () => {
     const signUp = anyone.gql('mutation ($input: SignUpInput!) { signUp(input: $input) { __typename } }', {
       input: words,
     });
-    await anyone.gql('{ __typename }');
-    const [answer, { code }] = await Promise.all([signUp, server.stop(signal)]);
-    expect(answer.signUp.__typename).toBe('User');
+    const socket = await SocketClient.open(server.url, null);
+    const onSocket = socket.start('mutation ($input: SignUpInput!) { signUp(input: $input) { __typename } }', {
+      input: { ...words, username: 'ben' },
+    });
+    const [answer, { code }, result] = await Promise.all([signUp, server.stop(signal), onSocket.event()]);
+    expect([answer.signUp.__typename, result.__typename]).toEqual(['User', 'User']);
+    expect(await socket.closed).toEqual({ code: 1001, reason: 'Going away' });
     expect(code).toBe(0);
   });
 

@@ -17,7 +17,7 @@ import { UpgradeRouter } from '../src/sockets/upgrade.ts';
 import { Telemetry } from '../src/telemetry.ts';
 import { startApp, type TestApp } from './kit/app.ts';
 import { describeWith } from './kit/present.ts';
-import { type RunningProxy, startNginx } from './kit/process.ts';
+import { type RunningProxy, startNginx } from './kit/proxies.ts';
 
 const MAX_FAILED_SIGN_INS = 3;
 const SIGN_IN = `mutation ($input: LoginInput!) { obtainToken(input: $input) { __typename } }`;
@@ -203,7 +203,8 @@ describe('the address of a caller', () => {
       report: () => undefined,
       warn: () => undefined,
     };
-    const closing = [registerLegacySocket(transport, []), registerChatSocket(transport)];
+    registerLegacySocket(transport, []);
+    registerChatSocket(transport);
     const server = createServer();
     upgrades.attach(server);
     server.listen(0, '127.0.0.1');
@@ -221,7 +222,6 @@ describe('the address of a caller', () => {
     }
     expect(seen.length).toBeGreaterThanOrEqual(4);
     expect(new Set(seen)).toEqual(new Set(['203.0.113.9']));
-    await Promise.all(closing.map((close) => close()));
     server.closeAllConnections();
     server.close();
   });
@@ -232,7 +232,7 @@ describeWith('nginx', 'behind nginx', (program) => {
   let proxy: RunningProxy;
   beforeAll(async () => {
     app = await startApp({ TRUST_PROXY: '1', MAX_FAILED_SIGN_INS: String(MAX_FAILED_SIGN_INS) });
-    proxy = await startNginx(program, app.url);
+    proxy = await startNginx(program, [app.url]);
   });
   afterAll(async () => {
     await proxy.stop();

@@ -9,12 +9,13 @@ import type { Context } from '../context.ts';
 import { retryDuringOutage } from '../database/outages.ts';
 import { AppError, type ErrorCode } from '../errors.ts';
 import type { ChatMessage } from '../generated/client/client.ts';
+import type { DrainConnections } from '../host/draining.ts';
 import { loadUser } from '../identity/named-users.ts';
 import { requireUser } from '../identity/rights.ts';
 import { CloseCode } from '../sockets/close-codes.ts';
 import { authenticateSocket, type SocketTransport, targetOf } from '../sockets/handshake.ts';
 import { SocketWriter } from '../sockets/socket-writer.ts';
-import { closeSockets, createWebSocketServer, keepAlive, whenClosed } from '../sockets/web-sockets.ts';
+import { createWebSocketServer, drainSockets, keepAlive, whenClosed } from '../sockets/web-sockets.ts';
 import { messageBody } from './bodies.ts';
 import { watchMessages } from './watch-messages.ts';
 
@@ -36,10 +37,9 @@ const CLOSE_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
 };
 
 /**
- * Mounts the chat socket, which sends the new messages of a chat and expects none. Older clients open it at `/ws/chats/<uri>/` or `/<uri>`. Returns the
- * function that closes its sockets.
+ * Mounts the chat socket, which sends the new messages of a chat and expects none. Older clients open it at `/ws/chats/<uri>/` or `/<uri>`.
  */
-export function registerChatSocket(transport: SocketTransport): () => Promise<void> {
+export function registerChatSocket(transport: SocketTransport): DrainConnections {
   const { upgrades, sockets, report, warn } = transport;
   if (sockets.chatOpen) {
     warn(OPEN_CHAT_WARNING);
@@ -67,7 +67,7 @@ export function registerChatSocket(transport: SocketTransport): () => Promise<vo
     );
   });
   upgrades.add({ protocol: 'chat', matches: (path) => PATH.test(path), server });
-  return async () => closeSockets(server);
+  return () => drainSockets(server);
 }
 
 async function serve(

@@ -1,6 +1,7 @@
 import { type AuthSettings, authSettings } from './auth-settings.ts';
 import { type Environment, environment } from './environment.ts';
 import type { TrustedProxies } from './http-variables.ts';
+import { type LogSettings, logSettings, type TraceSettings, traceSettings } from './operations-settings.ts';
 import { FILE_SUFFIX, type FileReader, readSources, type Sources } from './sources.ts';
 
 export interface AnswerLimits {
@@ -79,6 +80,10 @@ export interface Config {
     readonly bodyMinBytesPerS: number;
     /** The delay of the event loop, or of accepting connections, above which requests are refused, in milliseconds; 0 for no limit. */
     readonly maxEventLoopDelayMs: number;
+    /** How long a server that is asked to stop still accepts requests, while `/ready` reports that, in milliseconds. */
+    readonly drainMs: number;
+    /** The longest time over which WebSockets and event streams are closed at a stop, in milliseconds. */
+    readonly drainSocketsMs: number;
     /** How long a shutdown waits for running requests, in milliseconds. */
     readonly shutdownTimeoutMs: number;
   };
@@ -135,16 +140,8 @@ export interface Config {
   /** The RabbitMQ broker for exchanging chat messages with other programs; null for none. */
   readonly broker: { readonly url: string } | null;
   /** The collector of traces (OpenTelemetry); null for none. */
-  readonly traces: { readonly endpoint: string; readonly serviceName: string } | null;
-  readonly log: {
-    readonly level: Environment['LOG_LEVEL'];
-    /** `null` for `pretty` on a terminal and `json` elsewhere. */
-    readonly format: 'json' | 'pretty' | null;
-    /** The part of the lines of successful requests, operations and sockets that is written, from 0 to 1. */
-    readonly sampleRate: number;
-    /** The duration from which an operation or request is logged as slow, in milliseconds. */
-    readonly slowMs: number;
-  };
+  readonly traces: TraceSettings | null;
+  readonly log: LogSettings;
   /** The password of the account that a command creates; undefined when the command asks for it. */
   readonly commands: { readonly password: string | undefined };
 }
@@ -241,16 +238,8 @@ export function parseConfig(
     audit: { retentionS: values.AUDIT_RETENTION_S },
     sockets: socketsOf(values),
     broker: values.AMQP_URL === undefined ? null : { url: values.AMQP_URL },
-    traces:
-      values.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
-        ? null
-        : { endpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT, serviceName: values.OTEL_SERVICE_NAME },
-    log: {
-      level: values.LOG_LEVEL,
-      format: values.LOG_FORMAT ?? null,
-      sampleRate: values.LOG_SAMPLE_RATE,
-      slowMs: values.LOG_SLOW_MS,
-    },
+    traces: traceSettings(values),
+    log: logSettings(values),
     commands: { password: values.TIDINGS_PASSWORD },
   };
 }
@@ -266,6 +255,8 @@ function httpOf(values: Environment): Config['http'] {
     idleTimeoutMs: values.IDLE_TIMEOUT_MS,
     bodyMinBytesPerS: values.BODY_MIN_BYTES_PER_S,
     maxEventLoopDelayMs: values.MAX_EVENT_LOOP_DELAY_MS,
+    drainMs: values.DRAIN_MS,
+    drainSocketsMs: values.DRAIN_SOCKETS_MS,
     shutdownTimeoutMs: values.SHUTDOWN_TIMEOUT_MS,
   };
 }

@@ -25,10 +25,20 @@ export const SERVER_VARIABLES = {
     'the port on which `/metrics` is served, and nothing else; see [metrics](operating.md#health-metrics-logs)',
   ),
   WEB_CONCURRENCY: wholeNumber(1, { min: 1, max: 1024 }, 'the number of processes that serve side by side'),
+  DRAIN_MS: wholeNumber(
+    0,
+    { min: 0, max: 600_000, unit: 'ms' },
+    'how long a server that is asked to [stop](operating.md#stop) still accepts requests while `/ready` answers 503',
+  ),
+  DRAIN_SOCKETS_MS: wholeNumber(
+    5000,
+    { min: 0, max: 600_000, unit: 'ms' },
+    'over how long WebSockets and event streams are closed at a stop, at most; a few are closed sooner',
+  ),
   SHUTDOWN_TIMEOUT_MS: wholeNumber(
     10_000,
     { min: 0, max: 600_000, unit: 'ms' },
-    'how long a stop waits for running requests',
+    'how long a stop waits for running requests, after `DRAIN_MS`',
   ),
 };
 

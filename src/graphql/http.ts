@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { AppError } from '../errors.ts';
 import type { AddressOf } from '../host/caller-address.ts';
 import type { CallOf } from '../host/calls.ts';
+import type { DrainConnections } from '../host/draining.ts';
 import { OPERATIONS_OF_PAGES } from '../host/pages.ts';
 import type { SessionCookies } from '../host/session-cookies.ts';
 import type { ContextFactory } from '../identity/credentials.ts';
@@ -49,9 +50,9 @@ type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown
 
 /**
  * Mounts GraphQL over HTTP (by the GraphQL over HTTP specification), over server-sent events and over WebSocket, and
- * GraphiQL. Returns the function that ends the open event streams and sockets.
+ * GraphiQL.
  */
-export function registerGraphQL(app: FastifyInstance, options: GraphQLOptions): () => Promise<void> {
+export function registerGraphQL(app: FastifyInstance, options: GraphQLOptions): DrainConnections {
   const { schema, limits, upgrades, contextOf, callOf } = options;
   const report: ReportUnexpectedError = (error, requestId) =>
     app.log.error({ err: error, reqId: requestId }, 'unexpected error');
@@ -103,10 +104,7 @@ export function registerGraphQL(app: FastifyInstance, options: GraphQLOptions): 
     await sendResponse(response, reply);
     return reply;
   });
-  return async () => {
-    sse.close();
-    await webSockets.close();
-  };
+  return () => [...sse.drain(), ...webSockets.drain()];
 }
 
 /** Adds the routes of the GraphQL path: `handle` for GET and POST, 405 for other methods. */

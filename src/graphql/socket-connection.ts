@@ -37,6 +37,8 @@ export interface SocketConnection {
   readonly cookie: SessionCookie | undefined;
   caller: AuthenticatedConnection | null;
   releaseConnection: (() => void) | null;
+  /** Returns whether an operation other than an established subscription is executed. */
+  isAnswering: () => boolean;
 }
 
 /** Authenticates the caller of a socket, which is closed when the credential ends. */

@@ -28,7 +28,11 @@ export function createProtocol(options: SocketTransportOptions) {
   const opened = new WeakMap<object, OpenedSubscription>();
   return makeServer<Record<string, unknown>, SocketConnection>({
     connectionInitWaitTimeout: sockets.initTimeoutMs,
-    onConnect: ({ connectionParams, extra }) => connect(options, extra, connectionParams),
+    onConnect: (ctx) => {
+      // graphql-ws stores null for an operation until its subscription is established, or its result is sent.
+      ctx.extra.isAnswering = () => Object.values(ctx.subscriptions).includes(null);
+      return connect(options, ctx.extra, ctx.connectionParams);
+    },
     onSubscribe: async ({ extra, subscriptions }, id, payload) => {
       if (id.length > MAX_ID_LENGTH) {
         extra.writer.close(ProtocolCloseCode.BadRequest, `The id has more than ${MAX_ID_LENGTH} characters`);

@@ -1,19 +1,24 @@
 import { handleProtocols, CloseCode as ProtocolCloseCode } from 'graphql-ws';
-import type { WebSocketServer } from 'ws';
+import type { WebSocket, WebSocketServer } from 'ws';
+import type { DrainConnections } from '../host/draining.ts';
 import { complexityOf } from '../json.ts';
 import { SocketWriter } from '../sockets/socket-writer.ts';
-import { closeSockets, createWebSocketServer, keepAlive } from '../sockets/web-sockets.ts';
+import { createWebSocketServer, drainSockets, keepAlive } from '../sockets/web-sockets.ts';
 import { renewCredential, type SocketConnection, type SocketTransportOptions } from './socket-connection.ts';
 import { createProtocol } from './socket-protocol.ts';
+
+/** The interval at which a socket that is to be closed is checked for running operations, in milliseconds. */
+const IDLE_CHECK_MS = 20;
 
 /** Creates the server of GraphQL over WebSocket. */
 export function createSocketServer(options: SocketTransportOptions): {
   server: WebSocketServer;
-  close: () => Promise<void>;
+  drain: DrainConnections;
 } {
   const { sockets, cookies, report } = options;
   const protocol = createProtocol(options);
   const server = createWebSocketServer(sockets, { handleProtocols });
+  const states = new WeakMap<WebSocket, SocketConnection>();
   server.on('connection', (socket, request) => {
     const writer = new SocketWriter(socket, request);
     const state: SocketConnection = {
@@ -25,7 +30,9 @@ export function createSocketServer(options: SocketTransportOptions): {
       cookie: cookies.ofHandshake(request),
       caller: null,
       releaseConnection: null,
+      isAnswering: () => false,
     };
+    states.set(socket, state);
     keepAlive(socket, sockets.keepAliveMs);
     const closed = protocol.opened(
       {
@@ -44,7 +51,16 @@ export function createSocketServer(options: SocketTransportOptions): {
       closed(code, String(reason)).catch((error: unknown) => report(error, null));
     });
   });
-  return { server, close: async () => closeSockets(server) };
+  return { server, drain: () => drainSockets(server, (socket, callback) => whenIdle(states.get(socket), callback)) };
+}
+
+/** Calls back once no query and no mutation of a socket is executed: a client that did not receive the result would send the mutation again. */
+function whenIdle(state: SocketConnection | undefined, callback: () => void): void {
+  if (state?.isAnswering() && state.socket.readyState === state.socket.OPEN) {
+    setTimeout(() => whenIdle(state, callback), IDLE_CHECK_MS);
+  } else {
+    callback();
+  }
 }
 
 /** Passes a message to graphql-ws, and closes the socket when the message breaks the protocol or its handling fails. */

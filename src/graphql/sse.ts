@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts';
 import type { Context, TransportConnection } from '../context.ts';
 import { AppError, type UnauthenticatedError } from '../errors.ts';
 import type { CallOf } from '../host/calls.ts';
+import type { ConnectionClosers } from '../host/draining.ts';
 import { authenticateConnection } from '../identity/credential-watch.ts';
 import type { ConcurrencyLimiter } from '../sockets/concurrency-limiter.ts';
 import type { ConnectionLimiter } from '../sockets/connection-limiter.ts';
@@ -34,9 +35,9 @@ export interface SseOptions extends OperationTransport {
 /** GraphQL over server-sent events. */
 export class SseTransport {
   readonly #options: SseOptions;
-  /** The functions that end the open event streams. */
+  /** The functions that end the open subscriptions. */
   readonly #open = new Set<() => void>();
-  #isClosing = false;
+  #isDraining = false;
 
   constructor(options: SseOptions) {
     this.#options = options;
@@ -71,21 +72,24 @@ export class SseTransport {
     }
   }
 
-  /** Ends all event streams. */
-  close(): void {
-    this.#isClosing = true;
-    for (const end of this.#open) {
-      end();
-    }
+  /** Refuses further subscriptions. Returns the functions that end those that are open. */
+  drain(): ConnectionClosers {
+    this.#isDraining = true;
+    return [...this.#open];
   }
 
   /**
    * Answers an operation with `next` events and a `complete` event: the distinct connections mode of the GraphQL over SSE
    * protocol. Events of change subscriptions have their cursor as `id`, so that an EventSource resumes after an interruption.
    *
-   * @throws {AppError} `OVERLOADED` when the address or the process has as many connections as allowed
+   * @throws {AppError} `OVERLOADED` when the address or the process has as many connections as allowed, or the server stops
    */
   async answer(request: FastifyRequest, reply: FastifyReply, operation: OperationRequest): Promise<void> {
+    const isSubscription = this.isSubscription(operation);
+    if (this.#isDraining && isSubscription) {
+      reply.header('retry-after', RETRY_AFTER_S);
+      throw new AppError('OVERLOADED', 'The server is about to stop. Connect again, to another one.');
+    }
     const releasePeer = this.#options.peers.acquireConnection(request.raw);
     if (!releasePeer) {
       reply.header('retry-after', RETRY_AFTER_S);
@@ -95,20 +99,24 @@ export class SseTransport {
     reply.raw.once('close', releasePeer);
     const output = new SseOutput(reply, this.#options.sockets.keepAliveMs);
     const run = new SubscriptionRun();
-    const close = (): void => {
+    let isCut = false;
+    const cut = (): void => {
+      isCut = true;
       output.destroyAfter(CLOSE_TIMEOUT_MS);
       run.stop(null);
     };
-    this.#open.add(close);
+    if (isSubscription) {
+      this.#open.add(cut);
+    }
     output.onClose(() => run.stop(null));
     try {
       await this.#authenticateAndExecute(request, operation, output, run);
     } catch (error) {
       await send(output, request.record, { errors: [maskError(error, request.id, this.#options.report)] });
     } finally {
-      this.#open.delete(close);
+      this.#open.delete(cut);
       // Without `complete` when the server stops: the client resumes the subscription on another server.
-      await (this.#isClosing ? output.cut() : output.complete());
+      await (isCut ? output.cut() : output.complete());
     }
   }
 

@@ -14,7 +14,9 @@ import { AppError, ERROR_CATALOGUE } from '../errors.ts';
 import { addCode, type RefusalReason, type Telemetry } from '../telemetry.ts';
 import type { HostCheck } from './allowed-hosts.ts';
 import { trustOf } from './caller-address.ts';
+import { closeInOrder } from './closing.ts';
 import { registerCors } from './cors.ts';
+import type { Draining } from './draining.ts';
 import type { OverloadGuard } from './overload.ts';
 import { type RequestIdOf, recordRequests } from './request-records.ts';
 
@@ -35,11 +37,12 @@ export interface HostOptions {
   readonly overload: OverloadGuard;
   /** Null when all hosts are allowed. */
   readonly checkHost: HostCheck | null;
+  readonly draining: Draining;
 }
 
 /** Creates the HTTP server of all transports. */
 export function createHost(options: HostOptions): FastifyInstance {
-  const { config: http, logger, telemetry, requestIdOf, overload, checkHost } = options;
+  const { config: http, logger, telemetry, requestIdOf, overload, checkHost, draining } = options;
   const host = Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -64,7 +67,7 @@ export function createHost(options: HostOptions): FastifyInstance {
     host.addHttpMethod(method, { hasBody: true });
   }
   recordRequests(host, telemetry, http.trustedProxies);
-  addHeaders(host);
+  addHeaders(host, draining);
   if (checkHost) {
     refuseUnknownHosts(host, checkHost, telemetry);
   }
@@ -77,12 +80,16 @@ export function createHost(options: HostOptions): FastifyInstance {
 // All requests pass the hooks below: with callbacks, which cost less time than promises.
 
 /** Adds the headers of every response. */
-function addHeaders(host: FastifyInstance): void {
+function addHeaders(host: FastifyInstance, draining: Draining): void {
   host.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
     // Most responses contain data of a viewer, or a credential. Responses that are the same for all callers override it.
     reply.header('cache-control', 'no-store');
+    if (draining.isDraining) {
+      // A client that used the connection again could send a request at the moment at which the server closes it.
+      reply.header('connection', 'close');
+    }
     done();
   });
 }
@@ -172,11 +179,39 @@ export function trackUnusedConnections({ server }: FastifyInstance): ReadonlySet
   return unused;
 }
 
+/** The length of an iteration of the event loop in which nothing happened, and for how long one is awaited, in milliseconds. */
+const QUIET_MS = 0.2;
+const QUIET_TIMEOUT_MS = 200;
+
 /** The interval at which idle connections are closed while the server stops, in milliseconds. */
 const IDLE_CHECK_MS = 50;
 
-/** Waits for running requests, then closes all connections. */
-export async function closeHost(host: FastifyInstance, unused: ReadonlySet<Socket>): Promise<void> {
+/**
+ * Waits for a short iteration of the event loop: it has just accepted the waiting connections, and those that wait when the listener is
+ * closed are reset. Gives up after a while, when the server is never idle.
+ */
+async function untilQuiet(): Promise<void> {
+  const deadline = performance.now() + QUIET_TIMEOUT_MS;
+  for (let start = 0; start < deadline; ) {
+    start = performance.now();
+    await new Promise((resolve) => setImmediate(resolve));
+    if (performance.now() - start < QUIET_MS) {
+      return;
+    }
+  }
+}
+
+/**
+ * Stops to accept connections, then calls `closeLive`, which closes the WebSockets and event streams. Resolves when these and the
+ * running requests have ended.
+ */
+export async function closeHost(
+  host: FastifyInstance,
+  unused: ReadonlySet<Socket>,
+  closeLive: () => Promise<void>,
+): Promise<void> {
+  await untilQuiet();
+  const closed = new Promise((resolve) => host.server.close(resolve));
   // Otherwise connections without a request, or whose last request ends during the close, stay open for the next one.
   const timer = setInterval(() => {
     host.server.closeIdleConnections();
@@ -185,16 +220,19 @@ export async function closeHost(host: FastifyInstance, unused: ReadonlySet<Socke
     }
   }, IDLE_CHECK_MS);
   try {
-    await host.close();
+    await closeInOrder([closeLive, () => closed, () => host.close()]);
   } finally {
     clearInterval(timer);
   }
 }
 
 /** Adds the health checks: whether the process runs (`/health`) and can serve requests (`/ready`). */
-export function registerHealth(host: FastifyInstance, { database, feed }: Services): void {
+export function registerHealth(host: FastifyInstance, { database, feed }: Services, draining: Draining): void {
   host.get('/health', async () => ({ status: 'ok' }));
   host.get('/ready', async (_request, reply) => {
+    if (draining.isDraining) {
+      return reply.status(503).send({ status: 'draining', problem: 'The server is about to stop.' });
+    }
     const problem = (await isReady(database)) ? feed.problem : 'The database cannot be read.';
     return problem === null ? { status: 'ok' } : reply.status(503).send({ status: 'unavailable', problem });
   });

@@ -1,8 +1,9 @@
 import type { WebSocket } from 'ws';
+import type { DrainConnections } from '../host/draining.ts';
 import { CloseCode } from '../sockets/close-codes.ts';
 import { authenticateSocket, type SocketCaller, type SocketTransport } from '../sockets/handshake.ts';
 import { SocketWriter } from '../sockets/socket-writer.ts';
-import { closeSockets, createWebSocketServer, keepAlive, whenClosed } from '../sockets/web-sockets.ts';
+import { createWebSocketServer, drainSockets, keepAlive, whenClosed } from '../sockets/web-sockets.ts';
 import { LegacyConnection } from './connection.ts';
 import type { AnyLegacyModel } from './model.ts';
 import type { LegacyModels } from './requests.ts';
@@ -12,11 +13,11 @@ const PATH = '/ws/subscribe';
 /** The number of waiting frames from which no more are read from a socket. */
 const MAX_WAITING = 16;
 
-/** Mounts the WebSocket transport of older clients, the protocol of django-rest-live. Returns the function that closes its sockets. */
+/** Mounts the WebSocket transport of older clients, the protocol of django-rest-live. */
 export function registerLegacySocket(
   transport: SocketTransport,
   legacyModels: readonly AnyLegacyModel[],
-): () => Promise<void> {
+): DrainConnections {
   const { upgrades, addressOf, sockets, report } = transport;
   const models: LegacyModels = new Map(legacyModels.map((model) => [model.name, model]));
   const server = createWebSocketServer(sockets);
@@ -37,7 +38,7 @@ export function registerLegacySocket(
     receiveInOrder(socket, writer, async (text) => (await connected)?.receive(text), report);
   });
   upgrades.add({ protocol: 'subscribe', matches: (path) => path === PATH, server });
-  return async () => closeSockets(server);
+  return () => drainSockets(server);
 }
 
 /** Rejects anonymous connections when ALLOW_ANONYMOUS is off. */

@@ -18,7 +18,7 @@ export interface MetricsServerOptions {
 }
 
 /** Serves `/metrics` on its own port, in the text format of Prometheus, without CORS; 503 when reading the metrics fails. */
-export async function serveMetrics(
+async function serveMetrics(
   { host, port }: MetricsServerOptions,
   read: () => Promise<string>,
   contentType: string,
@@ -47,6 +47,11 @@ export async function serveMetrics(
   });
   const { port: actual } = server.address() as AddressInfo;
   return { url: `http://${host}:${actual}${METRICS_PATH}`, close: () => closeServer(server) };
+}
+
+/** Serves the metrics of this process; see {@link serveMetrics}. */
+export function serveRegistry(options: MetricsServerOptions, registry: Registry): Promise<MetricsServer> {
+  return serveMetrics(options, () => registry.metrics(), registry.contentType);
 }
 
 async function closeServer(server: Server): Promise<void> {

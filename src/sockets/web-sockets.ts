@@ -1,5 +1,6 @@
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Config } from '../config/config.ts';
+import type { ConnectionClosers } from '../host/draining.ts';
 import { CloseCode } from './close-codes.ts';
 
 /** The time that clients have to read the sent messages when the server stops, in milliseconds. */
@@ -13,12 +14,21 @@ export function createWebSocketServer(
   return new WebSocketServer({ ...options, noServer: true, maxPayload: messageLimitBytes, perMessageDeflate: false });
 }
 
-/** Closes all sockets of a server. */
-export function closeSockets(server: WebSocketServer): void {
-  for (const client of server.clients) {
-    client.close(CloseCode.goingAway, 'Going away');
-    setTimeout(() => client.terminate(), CLOSE_TIMEOUT_MS).unref();
-  }
+/**
+ * Makes a server answer further handshakes with 503. Returns the closers of its open sockets; `whenIdle` of a socket calls back once
+ * the operations that it answers now have ended, for transports whose requests have responses.
+ */
+export function drainSockets(
+  server: WebSocketServer,
+  whenIdle: (socket: WebSocket, callback: () => void) => void = (_socket, callback) => callback(),
+): ConnectionClosers {
+  server.close();
+  return [...server.clients].map((socket) => () => whenIdle(socket, () => closeGoingAway(socket)));
+}
+
+function closeGoingAway(socket: WebSocket): void {
+  socket.close(CloseCode.goingAway, 'Going away');
+  setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS).unref();
 }
 
 /** Pings the client at an interval. A client that has not answered before the next ping is disconnected. */

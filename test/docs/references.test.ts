@@ -30,7 +30,7 @@ describe.each(pages)('the page $path', ({ path, text, blocks }) => {
 
   it('should name paths of the repository that exist', () => {
     const paths = quoted(text).filter((code) =>
-      /^(src|test|bench|docs|examples|prisma|drivers|scripts)\/[\w./-]*$/.test(code),
+      /^(src|test|bench|docs|examples|prisma|drivers|scripts|bin|deploy)\/[\w./-]*$/.test(code),
     );
     // docs/add-a-domain.md makes the files of its example.
     const missing = paths.filter((code) => !isFile(code) && !text.includes(` file=${code}\n`));
@@ -61,7 +61,18 @@ describe('the pages', () => {
       readdirSync(`${ROOT}${within}`, { withFileTypes: true })
         .filter((entry) => entry.isDirectory() && entry.name !== 'generated')
         .map(({ name }) => `${name}/`);
-    const others = ['prisma/', 'graphiql/', 'public/', 'drivers/', 'examples/', 'bench/', 'test/', 'src/'];
+    const others = [
+      'prisma/',
+      'graphiql/',
+      'public/',
+      'drivers/',
+      'examples/',
+      'bench/',
+      'bin/',
+      'deploy/',
+      'test/',
+      'src/',
+    ];
     expect(documented.filter((name) => !others.includes(name)).sort()).toEqual(folders('src').sort());
   });
 

@@ -12,12 +12,16 @@ export interface Present {
   readonly sqlite3: string | null;
   /** A proxy to stand in front of the server. */
   readonly nginx: string | null;
+  readonly haproxy: string | null;
+  readonly caddy: string | null;
+  /** Makes certificates. */
+  readonly openssl: string | null;
+  /** Checks the units of systemd. */
+  readonly systemdAnalyze: string | null;
   /** The server of Prometheus, beside which `promtool` is. */
   readonly prometheus: string | null;
   /** A pooler of connections to PostgreSQL, with a PostgreSQL behind it. */
   readonly pgbouncer: string | null;
-  /** What makes certificates. */
-  readonly openssl: string | null;
   /** Python 3 with its package `requests`. */
   readonly python: string | null;
   /** The URL of a RabbitMQ that takes connections. */
@@ -36,9 +40,8 @@ declare module 'vitest' {
   }
 }
 
-/** Where Debian puts it, which is on the PATH of administrators only. */
-const NGINX_OF_ROOT = '/usr/sbin/nginx';
-const PGBOUNCER_OF_ROOT = '/usr/sbin/pgbouncer';
+/** Where Debian puts servers, which is on the PATH of administrators only. */
+const SBIN = '/usr/sbin';
 
 /** A program that ends well when something listens at the host and port of its arguments. */
 const CONNECT = `require('node:net').connect(process.argv[2], process.argv[1]).once('connect', () => process.exit(0))`;
@@ -47,13 +50,16 @@ const LOOK: { readonly [Name in keyof Present]: () => string | null | Promise<st
   chromium: () => onPath('chromium') ?? onPath('chromium-browser') ?? onPath('google-chrome'),
   curl: () => onPath('curl'),
   sqlite3: () => onPath('sqlite3'),
-  nginx: () => onPath('nginx') ?? (existsSync(NGINX_OF_ROOT) ? NGINX_OF_ROOT : null),
+  nginx: () => onPath('nginx') ?? ofRoot('nginx'),
+  haproxy: () => onPath('haproxy') ?? ofRoot('haproxy'),
+  caddy: () => onPath('caddy'),
+  openssl: () => onPath('openssl'),
+  systemdAnalyze: () => onPath('systemd-analyze'),
   prometheus: () => onPath('prometheus'),
   pgbouncer: async () => {
-    const program = onPath('pgbouncer') ?? (existsSync(PGBOUNCER_OF_ROOT) ? PGBOUNCER_OF_ROOT : null);
+    const program = onPath('pgbouncer') ?? ofRoot('pgbouncer');
     return (await answers(POSTGRES_SERVER)) ? program : null;
   },
-  openssl: () => onPath('openssl'),
   python: () => pythonWith('requests'),
   rabbitmq: () => {
     const url = process.env['TIDINGS_TEST_AMQP_URL'] ?? 'amqp://guest:guest@127.0.0.1:5672';
@@ -94,6 +100,11 @@ export function describeWith(need: keyof Present, name: string, define: (found: 
   } else {
     describe.skip(name, () => define(''));
   }
+}
+
+function ofRoot(command: string): string | null {
+  const path = `${SBIN}/${command}`;
+  return existsSync(path) ? path : null;
 }
 
 function onPath(command: string): string | null {

@@ -1,16 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const START_DEADLINE_MS = 30_000;
-const RETRY_MS = 50;
-const PACKAGE = new URL('../../package.json', import.meta.url);
+const PROGRAM = new URL('../../bin/tidings', import.meta.url);
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface Finished {
   readonly code: number | null;
@@ -36,7 +33,7 @@ interface Running {
 
 /** The flags of Node with which `npm start` runs the server. */
 function startFlags(): string[] {
-  return JSON.parse(readFileSync(PACKAGE, 'utf8')).scripts.start.split(' ').slice(1, -1);
+  return /exec node ((?:--\S+ )+)/.exec(readFileSync(PROGRAM, 'utf8'))?.[1]?.trim().split(' ') ?? [];
 }
 
 /** Starts the program, or another build of it: the file that `TIDINGS_TEST_MAIN` names. */
@@ -45,7 +42,19 @@ function launch(
   { TIDINGS_TEST_MAIN: main = MAIN, ...env }: Readonly<Record<string, string>>,
   input?: string,
 ): Running {
-  const child = spawn(process.execPath, [...startFlags(), main, ...args], {
+  return run(process.execPath, [...startFlags(), main, ...args], env, input);
+}
+
+/** `signalAtExit` ends the child when this process exits before it. */
+function run(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  input = '',
+  signalAtExit: NodeJS.Signals = 'SIGKILL',
+): Running {
+  const child = spawn(command, args, {
+    cwd: ROOT,
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...env },
     stdio: 'pipe',
   });
@@ -56,10 +65,10 @@ function launch(
   child.stderr.on('data', (chunk) => {
     output += chunk;
   });
-  child.stdin.end(input ?? '');
+  child.stdin.end(input);
   // A test that fails, or a run that is interrupted, leaves no server behind.
   const kill = (): void => {
-    child.kill('SIGKILL');
+    child.kill(signalAtExit);
   };
   process.once('exit', kill);
   const finished = once(child, 'close').then(([code]) => {
@@ -87,19 +96,29 @@ export function startCommand(args: readonly string[], env: Record<string, string
   return { output, finished, kill: (signal) => child.kill(signal) };
 }
 
+const SETTINGS = {
+  PORT: '0',
+  HOST: '127.0.0.1',
+  LOG_LEVEL: 'error',
+  // Other tests may keep the machine busy.
+  MAX_EVENT_LOOP_DELAY_MS: '0',
+  // Tests write and make accounts from one address, as often as they like.
+  MAX_ANONYMOUS_WRITES: '100000000',
+  MAX_SIGN_UPS: '100000000',
+};
+
 /** Starts the real program in a process of its own, on a free port, and waits until it listens. */
-export async function startProcess(env: Record<string, string>): Promise<ServerProcess> {
-  const { child, output, finished } = launch(['serve'], {
-    PORT: '0',
-    HOST: '127.0.0.1',
-    LOG_LEVEL: 'error',
-    // Other tests may keep the machine busy.
-    MAX_EVENT_LOOP_DELAY_MS: '0',
-    // Tests write and make accounts from one address, as often as they like.
-    MAX_ANONYMOUS_WRITES: '100000000',
-    MAX_SIGN_UPS: '100000000',
-    ...env,
-  });
+export function startProcess(env: Record<string, string>): Promise<ServerProcess> {
+  return started(launch(['serve'], { ...SETTINGS, ...env }));
+}
+
+/** The same by `npm start`, without its build: `pid` is the one of npm. */
+export function startByNpm(env: Record<string, string>): Promise<ServerProcess> {
+  // npm cannot pass on SIGKILL.
+  return started(run('npm', ['start', '--ignore-scripts'], { ...SETTINGS, ...env }, '', 'SIGTERM'));
+}
+
+async function started({ child, output, finished }: Running): Promise<ServerProcess> {
   const url = await new Promise<string>((resolve, reject) => {
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
@@ -138,67 +157,3 @@ export async function freePort(): Promise<number> {
   await new Promise((resolve) => probe.close(resolve));
   return typeof address === 'object' && address ? address.port : 0;
 }
-
-export interface RunningProxy {
-  readonly url: string;
-  readonly stop: () => Promise<void>;
-}
-
-/** Starts nginx in front of a server, as docs/proxy.md configures it. */
-export async function startNginx(program: string, upstream: string): Promise<RunningProxy> {
-  const folder = mkdtempSync(join(tmpdir(), 'tidings-nginx-'));
-  const port = await freePort();
-  writeFileSync(join(folder, 'nginx.conf'), configuration(folder, port, new URL(upstream).host));
-  const child = spawn(program, ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', 'stderr'], { stdio: 'ignore' });
-  const ended = once(child, 'exit');
-  const deadline = Date.now() + START_DEADLINE_MS;
-  while (!(await accepts(port))) {
-    if (child.exitCode !== null || Date.now() > deadline) {
-      throw new Error('nginx does not listen.');
-    }
-    await pause(RETRY_MS);
-  }
-  const stop = async (): Promise<void> => {
-    child.kill('SIGTERM');
-    await ended;
-    rmSync(folder, { recursive: true, force: true });
-  };
-  return { url: `http://127.0.0.1:${port}`, stop };
-}
-
-function accepts(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    socket.once('connect', () => socket.destroy());
-  });
-}
-
-const configuration = (folder: string, port: number, upstream: string): string => `
-daemon off;
-master_process off;
-pid ${folder}/pid;
-error_log /dev/null;
-events {}
-http {
-  access_log off;
-  client_body_temp_path ${folder}/body;
-  proxy_temp_path ${folder}/proxy;
-  fastcgi_temp_path ${folder}/fastcgi;
-  uwsgi_temp_path ${folder}/uwsgi;
-  scgi_temp_path ${folder}/scgi;
-  map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
-  server {
-    listen 127.0.0.1:${port};
-    location / {
-      proxy_pass http://${upstream};
-      proxy_http_version 1.1;
-      proxy_set_header Host $http_host;
-      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-      proxy_set_header X-Forwarded-Proto $scheme;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection $connection_upgrade;
-    }
-  }
-}
-`;

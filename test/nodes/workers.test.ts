@@ -8,6 +8,7 @@ import { firstTyping, SocketClient } from '../kit/socket.ts';
 const WORKERS = 3;
 /** Far more connections than workers, so that each worker has some. */
 const CLIENTS = 12;
+const DRAIN_MS = 1_500;
 
 const database = privateDatabase();
 let server: ServerProcess;
@@ -117,10 +118,27 @@ describe('several workers on one file', () => {
   });
 
   it('should all stop with the first one, cleanly', async () => {
-    const brief = await startProcess({ WEB_CONCURRENCY: '2', DATABASE_URL: `file:${database.path}` });
+    const brief = await startProcess({
+      WEB_CONCURRENCY: '2',
+      DATABASE_URL: `file:${database.path}`,
+      DRAIN_MS: String(DRAIN_MS),
+    });
     const children = childrenOf(brief.pid);
     expect(children).toHaveLength(2);
-    expect((await brief.stop()).code).toBe(0);
+    const startedAt = performance.now();
+    // As Ctrl-C in a terminal does, which signals the whole process group.
+    for (const pid of children) {
+      process.kill(pid, 'SIGINT');
+    }
+    const stopped = brief.stop('SIGINT');
+    // Each connection is another worker's turn.
+    const statuses = () =>
+      Promise.all(
+        children.map(() => fetch(`${brief.url}/ready`, { headers: { connection: 'close' } }).then((it) => it.status)),
+      );
+    await expect.poll(statuses, { timeout: 10_000 }).toEqual(children.map(() => 503));
+    expect((await stopped).code).toBe(0);
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(DRAIN_MS);
     for (const pid of children) {
       expect(() => process.kill(pid, 0)).toThrow();
     }
