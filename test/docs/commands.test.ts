@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { afterAll, describe, expect, it } from 'vitest';
+import { migratePostgres } from '../../src/database/migrate-postgres.ts';
+import { migrateSqlite } from '../../src/database/migrate-sqlite.ts';
 import { privateDatabase, type Row, startApp } from '../kit/app.ts';
 import { runHere } from '../kit/command.ts';
 import { Person } from '../kit/person.ts';
@@ -76,7 +78,8 @@ describe('the commands for operators', () => {
 
   const lines = readPage('docs/operating.md').blocks.filter(isShell).flatMap(commandsOf);
   const toRun = lines.flatMap((line) => {
-    const [, name = '', rest = ''] = /^npm run (createsuperuser|user|seed)(?: -- (\D.*))?$/.exec(line) ?? [];
+    const [, name = '', rest = ''] =
+      /^npm run (createsuperuser|user|seed|migrate|rotate-key|schema|configuration)(?: -- (\D.*))?$/.exec(line) ?? [];
     return name === '' ? [] : [{ line, args: [name, ...rest.split(' ').filter(Boolean)] }];
   });
 
@@ -86,9 +89,12 @@ describe('the commands for operators', () => {
       const env = { DATABASE_URL: `file:${database.path}`, TIDINGS_PASSWORD: PASSWORD };
       // Another staff account, without which the last one could not be deactivated.
       expect(await runCommand(['createsuperuser', 'another'], env)).toMatchObject({ code: 0 });
-      expect(toRun.length).toBeGreaterThan(9);
+      expect(toRun.length).toBeGreaterThan(14);
       for (const { line, args } of toRun) {
-        const { code, output } = await runCommand(args, env, `${PASSWORD}\n${PASSWORD}\n`);
+        // Those that ask a question need a process with a standard input.
+        const { code, output } = await (args.includes('set-password')
+          ? runCommand(args, env, `${PASSWORD}\n${PASSWORD}\n`)
+          : runHere(args, env));
         expect([line, code, code === 0 ? '' : output]).toEqual([line, 0, '']);
       }
     },
@@ -147,6 +153,44 @@ describe('the backup of a SQLite database', () => {
       expect(await resume(again, old)).toContain('RESYNC_REQUIRED');
     }
     await second.close();
+  });
+});
+
+describeWith('postgres', 'the SQL of docs/operating.md', () => {
+  const statements = page.blocks.filter(({ language }) => language === 'sql').map(({ text }) => text);
+  const [renew = '', limit = ''] = statements;
+
+  it('should renew the epoch of a database of either kind', async () => {
+    const epoch = 'SELECT "epoch" FROM "ChangeEpoch"';
+    const file = privateDatabase();
+    const sqlite = new Sqlite(file.path);
+    const postgres = await createDatabase();
+    try {
+      migrateSqlite(file.path);
+      const before = sqlite.prepare(epoch).get();
+      sqlite.exec(renew);
+      expect(sqlite.prepare(epoch).get()).not.toEqual(before);
+      await migratePostgres(postgres.url);
+      const rows = await runSql(postgres.url, epoch);
+      await runSql(postgres.url, renew);
+      expect(await runSql(postgres.url, epoch)).not.toEqual(rows);
+    } finally {
+      sqlite.close();
+      file.remove();
+      await postgres.remove();
+    }
+  });
+
+  it('should give the role of a pooler a time-out', async () => {
+    const role = `tidings_${randomBytes(6).toString('hex')}`;
+    await runSql(POSTGRES_SERVER, `CREATE ROLE ${role}`);
+    try {
+      await runSql(POSTGRES_SERVER, limit.replace(' tidings ', ` ${role} `));
+      const [row] = await runSql(POSTGRES_SERVER, 'SELECT rolconfig FROM pg_roles WHERE rolname = $1', [role]);
+      expect(row?.['rolconfig']).toEqual(['statement_timeout=15s']);
+    } finally {
+      await runSql(POSTGRES_SERVER, `DROP ROLE ${role}`);
+    }
   });
 });
 
