@@ -146,6 +146,29 @@ describe('a user who was removed from a chat', () => {
     expect(await join(ben, uri)).toMatchObject(members('ann', 'ben'));
   });
 
+  it('should be a member or find no chat at every moment of the removal, and never be merely invited', async () => {
+    const uri = await openChat(ann, 'ben');
+    const statuses = new Set<number>();
+    for (let round = 0; round < 12; round += 1) {
+      let isDone = false;
+      const removal = remove(uri, 'ben').then(() => {
+        isDone = true;
+      });
+      const ask = async (method: string, path: string, form: string): Promise<void> => {
+        while (!isDone) {
+          statuses.add((await rest(ben, method, path, form)).status);
+        }
+      };
+      await Promise.all([
+        removal,
+        ...[1, 2].map(() => ask('POST', `${uri}/messages`, 'message=hello')),
+        ...[1, 2].map(() => ask('PATCH', uri, 'username=cat')),
+      ]);
+      await add(ann, uri, 'ben');
+    }
+    expect([...statuses].filter((status) => status !== 200 && status !== 404)).toEqual([]);
+  });
+
   it('should be forgotten with the user and with the chat', async () => {
     await app.signUp('gone');
     const [first, second] = [await openChat(ann), await openChat(ann)];

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { Context } from '../context.ts';
-import { NotFoundError } from '../errors.ts';
+import { AppError, NotFoundError } from '../errors.ts';
 import type { ChatSession, User } from '../generated/client/client.ts';
-import { requirePermission, requireUser } from '../identity/rights.ts';
+import { requireUser } from '../identity/rights.ts';
 import { usernameKey } from '../identity/usernames.ts';
 import { viewerRow } from '../identity/viewer-row.ts';
 import { DJANGO } from '../rest/dialect.ts';
@@ -64,7 +64,7 @@ async function addMember(context: Context, chat: ChatSession, username: string):
     await joinChat(context, chat.uri);
     return viewerRow(context);
   }
-  requirePermission(await isParticipant(context, chat));
+  await requireParticipation(context, chat);
   return addChatMember(context, chat.uri, username);
 }
 
@@ -76,8 +76,22 @@ async function addMember(context: Context, chat: ChatSession, username: string):
  */
 async function requireChatOfParticipant(context: Context, uri: string): Promise<ChatSession> {
   const chat = await requireChat(context, uri, { role: 'invited' });
-  requirePermission(await isParticipant(context, chat));
+  await requireParticipation(context, chat);
   return chat;
+}
+
+/**
+ * Checks that the viewer, who was invited to the chat, participates in it.
+ *
+ * @throws {NotFoundError} when the viewer was removed from it after it was read
+ * @throws {AppError} `FORBIDDEN` when the viewer only has the uri
+ */
+async function requireParticipation(context: Context, chat: ChatSession): Promise<void> {
+  if (!(await isParticipant(context, chat))) {
+    // The viewer may have been a member who was removed since. A removal is one transaction, so now it is visible as a whole.
+    await requireChat(context, chat.uri, { role: 'invited' });
+    throw new AppError('FORBIDDEN');
+  }
 }
 
 const history: Operation = {
