@@ -207,12 +207,14 @@ const cluster = new Cluster({
   onOutput: (node, text) => output.push(`${node.name}: ${text}`),
   onCrash: (node, code) => journal.find('crashes', `${node.name} ended with ${code}.`),
 });
+// Whoever reads the report may have gone; the cluster has to be stopped all the same.
+process.stdout.on('error', () => undefined);
 const abort = (error) => {
   write(String(error?.stack ?? error));
   cluster.stop().finally(() => process.exit(1));
 };
 for (const event of ['SIGINT', 'SIGTERM', 'uncaughtException', 'unhandledRejection']) {
-  process.once(event, abort);
+  process.on(event, abort);
 }
 write(`Node ${process.version}, ${seconds} s, seed ${seed}`);
 try {

@@ -70,6 +70,7 @@ class Node {
 
   async #launch() {
     const { postgres, onOutput, onCrash } = this.#cluster;
+    this.#cluster.requireRunning();
     writeFileSync(this.clockFile, '0');
     const env = {
       DATABASE_URL: postgres.url(this.link.port),
@@ -101,6 +102,7 @@ class Node {
       try {
         return await this.start();
       } catch (error) {
+        this.#cluster.requireRunning();
         if (attempt === START_ATTEMPTS) {
           throw error;
         }
@@ -147,6 +149,13 @@ export class Cluster {
     Object.assign(this, { nginxProgram: nginx, onOutput, onCrash });
   }
 
+  /** @throws when the run was interrupted, so that nothing starts any more */
+  requireRunning() {
+    if (this.#stopping) {
+      throw new Error('The cluster is stopping.');
+    }
+  }
+
   async start() {
     this.postgres = new Postgres(await freePort());
     await this.postgres.start();
@@ -175,6 +184,7 @@ export class Cluster {
       `daemon off; master_process off; pid ${this.folder}/pid; error_log /dev/null;
        events {} http { access_log off; ${http} ${documented} }`,
     );
+    this.requireRunning();
     const child = spawn(this.nginxProgram, ['-p', this.folder, '-c', file, '-e', 'stderr'], { stdio: 'inherit' });
     this.#nginx = { child, ended: once(child, 'exit') };
     const deadline = performance.now() + START_DEADLINE_MS;

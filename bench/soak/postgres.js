@@ -22,7 +22,8 @@ export class Postgres {
   #binaries;
   #isRoot = process.getuid?.() === 0;
   #filler;
-  #starting = Promise.resolve();
+  /** The last command that it has run; a run that is interrupted waits for it. */
+  #running = Promise.resolve();
   #isRemoved = false;
   /** Whether its data is on a disk of its own, which can be full without harm to anybody else. */
   hasOwnDisk = false;
@@ -45,11 +46,11 @@ export class Postgres {
     const disk = join(this.#folder, 'disk');
     mkdirSync(disk);
     if (this.#isRoot) {
-      this.hasOwnDisk = await run('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m`, 'tmpfs', disk]).then(
+      this.hasOwnDisk = await this.#run('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m`, 'tmpfs', disk]).then(
         () => true,
         () => false,
       );
-      await run('chown', [USER, this.#folder, disk]);
+      await this.#run('chown', [USER, this.#folder, disk]);
     }
     // Small segments, so that a full disk is noticed by the next commits and not only after 16 MiB of them.
     const options = ['--auth', 'trust', '--encoding', 'UTF8', '--no-sync', '--wal-segsize', '1'];
@@ -57,11 +58,24 @@ export class Postgres {
     await this.#launch();
   }
 
-  async #call(program, ...args) {
+  /** The command line of one of its programs. PostgreSQL does not run as root, so then it runs as the user that its package made. */
+  #commandOf(program, args) {
     const command = [join(this.#binaries, program), ...args];
-    // PostgreSQL does not run as root, so then it runs as the user that its package made.
     const [file, ...rest] = this.#isRoot ? ['runuser', '-u', USER, '--', ...command] : command;
-    await run(file, rest, { cwd: this.#folder });
+    return [file, rest];
+  }
+
+  #call(program, ...args) {
+    return this.#run(...this.#commandOf(program, args));
+  }
+
+  async #run(file, args) {
+    if (this.#isRemoved) {
+      throw new Error('PostgreSQL is removed.');
+    }
+    const running = run(file, args, { cwd: this.#folder });
+    this.#running = running.catch(() => undefined);
+    await running;
   }
 
   async #launch() {
@@ -75,16 +89,14 @@ export class Postgres {
     };
     const options = Object.entries(settings).map(([name, value]) => `-c ${name}=${value}`);
     const log = join(this.#folder, 'log');
-    const started = this.#call(
+    await this.#call(
       'pg_ctl',
       ...['start', '--pgdata', this.#data, '--wait', '--log', log],
       ...['--options', `-p ${this.port} ${options.join(' ')}`],
     );
-    this.#starting = started.catch(() => undefined);
-    await started;
   }
 
-  /** Ends it as a loss of power does, apart from what the kernel has not written yet, and starts it again. */
+  /** Ends it at once, without a checkpoint, and starts it again. */
   async crash() {
     await this.#call('pg_ctl', 'stop', '--pgdata', this.#data, '--wait', '--mode', 'immediate');
     await this.revive();
@@ -141,9 +153,12 @@ export class Postgres {
   /** Stops it, and removes all that it has written. */
   async remove() {
     this.#isRemoved = true;
-    await this.#starting;
+    await this.#running;
+    await pause(0);
     if (existsSync(join(this.#data, 'postmaster.pid'))) {
-      await this.#call('pg_ctl', 'stop', '--pgdata', this.#data, '--wait', '--mode', 'immediate');
+      // One that has ended by itself leaves the file behind, too.
+      const stop = this.#commandOf('pg_ctl', ['stop', '--pgdata', this.#data, '--wait', '--mode', 'immediate']);
+      await run(...stop, { cwd: this.#folder }).catch(() => undefined);
     }
     if (this.hasOwnDisk) {
       await run('umount', [join(this.#folder, 'disk')]);
