@@ -110,7 +110,7 @@ export class Caller {
     const result = await this.socket.ask(query, variables);
     this.journal.count('operations over WebSocket');
     if (result === null) {
-      this.journal.fail(query, 'network', since);
+      // The end of the connection is in the journal.
       return null;
     }
     this.journal.check(this.index, JSON.stringify(result), since);
@@ -155,6 +155,12 @@ export class OperationSocket {
     });
     this.#socket = socket;
     let watchdog;
+    let refusal = null;
+    socket.on('unexpected-response', (_, answer) => {
+      refusal = answer.statusCode === 503 ? 'OVERLOADED' : null;
+      answer.destroy();
+      socket.terminate();
+    });
     const heard = () => {
       clearTimeout(watchdog);
       watchdog = setTimeout(() => socket.terminate(), SILENCE_MS);
@@ -178,7 +184,8 @@ export class OperationSocket {
         journal.count('sockets that were cut');
         // 1006: the connection broke; 1001 and 1012: the node ends.
         const since = performance.now() - SILENCE_MS;
-        journal.fail(`WebSocket closed with ${code}`, [1001, 1006, 1012].includes(code) ? 'network' : code, since);
+        const cause = [1001, 1006, 1012].includes(code) ? 'network' : `close code ${code}`;
+        journal.fail(`WebSocket closed with ${code}`, refusal ?? cause, since);
         setTimeout(() => this.#connect(), RETRY_MS);
       }
     });

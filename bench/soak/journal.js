@@ -31,6 +31,8 @@ export class Journal {
   acknowledged = [];
   /** How often each value of `completed` was acknowledged for a todo, from one value to the other. */
   toggles = new Map();
+  /** Uses of ended sessions that were accepted: `{what, since, until}`. */
+  #accepted = [];
   #sentAt = new Map();
   #absences = new Map();
 
@@ -122,6 +124,11 @@ export class Journal {
     this.failures.push({ what, code, since, until: performance.now() });
   }
 
+  /** Notes that an ended session was accepted, which is wrong unless a node could not read the database since the end. */
+  accepted(what, since) {
+    this.#accepted.push({ what, since, until: performance.now() });
+  }
+
   /** Begins a fault; the function that is returned ends it. */
   beginFault(name) {
     const fault = { name, from: performance.now(), to: Number.POSITIVE_INFINITY };
@@ -138,6 +145,13 @@ export class Journal {
 
   /** Judges the failures by the faults, once all are over. */
   judgeFailures() {
+    for (const { what, since, until } of this.#accepted) {
+      const explains = ({ name, from, to }) =>
+        EXCUSES.INTERNAL.has(name) && since <= to + AFTERMATH_MS && until >= from;
+      if (!this.faults.some(explains)) {
+        this.find('unauthorised', what);
+      }
+    }
     const excused = new Set(
       this.faults.flatMap((fault) => this.failuresOf(fault).filter(({ code }) => EXCUSES[code]?.has(fault.name))),
     );

@@ -1,11 +1,15 @@
 // What the users of a run do: reads, writes over every transport, messages, sign-ins, and members who are removed and added again.
 import { setTimeout as pause } from 'node:timers/promises';
+import { Caller } from './caller.js';
 import { messageMark, privateMark } from './journal.js';
 
 const MIN_PAUSE_MS = 60;
 const MAX_PAUSE_MS = 260;
 const MAX_ROWS = 12;
 const AWAY_MS = { from: 200, to: 1500 };
+/** Every process refuses an ended session within a second, and this is a little more. */
+const ENDED_WITHIN_MS = 1500;
+const ENDED_LOOKS = 4;
 const PASSWORD = 'a good long password';
 export const OBTAIN =
   'mutation ($name: String!, $password: String!) { obtainToken(input: { username: $name, password: $password }) { __typename ... on TokenPair { token } } }';
@@ -72,6 +76,7 @@ export class Worker {
         [1, () => this.#writePost()],
         [6, () => this.#say()],
         [0.3, () => signIn(caller)],
+        [0.3, () => this.#endSession()],
       ])();
       await pause(random.between(MIN_PAUSE_MS, MAX_PAUSE_MS));
     }
@@ -86,6 +91,26 @@ export class Worker {
       return null;
     }
     return result;
+  }
+
+  /** Signs in once more, ends that session, and looks a little later whether a node still accepts it. */
+  async #endSession() {
+    const { caller, journal } = this;
+    const other = new Caller(caller);
+    await signIn(other);
+    const ended = await other.graphql('mutation { destroyAuthToken }');
+    if (ended?.destroyAuthToken) {
+      const since = performance.now();
+      await pause(ENDED_WITHIN_MS);
+      for (let times = 0; times < ENDED_LOOKS; times += 1) {
+        const answer = await other.rest('/auth/me', { expected: [200, 401] });
+        journal.count('uses of ended sessions');
+        if (answer?.status === 200) {
+          journal.accepted(`User ${caller.index}'s session was accepted after its end.`, since);
+        }
+      }
+    }
+    other.close();
   }
 
   async #read() {

@@ -13,6 +13,9 @@ const TOPICS = {
   ChatMessage: { field: 'chatMessageChanged', object: 'chatMessage', title: 'message', row: 'chatMessage { message }' },
 };
 
+/** The codes of statuses: that of the server, and those of nginx when no node answers. */
+const FAILURES = { 502: 'network', 503: 'OVERLOADED', 504: 'network' };
+
 const seqOf = (cursor) => Number(/:(\d+)-/.exec(cursor)[1]);
 
 /** What one subscriber has received of one subscription since its first cursor. */
@@ -20,11 +23,9 @@ export class Stream {
   /** The events in the order of their first arrival: `{seq, action, id, title}`. */
   events = [];
   duplicates = 0;
-  /** Every time that the subscription was opened with a cursor. */
-  resumes = 0;
   #seen = new Map();
 
-  /** `mayEnd` says that the subscription may be refused, to a member who was removed from its chat. */
+  /** With a `chat`, the subscription may be completed and refused: its user may have been removed. */
   constructor({ caller, model, cursor, chat = null }) {
     this.topic = TOPICS[model];
     Object.assign(this, { caller, model, cursor, chat, since: seqOf(cursor) });
@@ -128,7 +129,7 @@ function open(stream, resolve) {
   };
   const outgoing = request(`${caller.url}/graphql${query}`, { headers, agent: false }, (answer) => {
     if (answer.statusCode !== 200) {
-      resolve(answer.statusCode >= 502 ? 'network' : `HTTP ${answer.statusCode}`);
+      resolve(FAILURES[answer.statusCode] ?? `HTTP ${answer.statusCode}`);
       outgoing.destroy();
       return;
     }
