@@ -12,7 +12,7 @@ const indifferent = [
 ];
 
 /** Tests that state how long something takes, or load a process beyond what it can do: nothing runs beside them. */
-const timed = ['test/{hash-queue,overload,slow-peers}.test.ts', 'test/live/slow-readers.test.ts'];
+const timed = ['test/{hash-queue,overload,slow-peers,soak}.test.ts', 'test/live/slow-readers.test.ts'];
 
 const left = process.env['TIDINGS_TEST_DATABASE'] === 'postgres' ? indifferent : [];
 

@@ -18,7 +18,7 @@ const START_ATTEMPTS = 5;
 const START_DEADLINE_MS = 20_000;
 const PROBE_TIMEOUT_MS = 2000;
 const CLOCK = new URL('clock.js', import.meta.url).href;
-const NGINX_CONF = fileURLToPath(new URL('../../docs/nginx.conf', import.meta.url));
+const NGINX_CONF = fileURLToPath(new URL('../../deploy/nginx.conf', import.meta.url));
 /** Below the ports that the kernel gives to outgoing connections, so that a node finds its port free when it starts again. */
 const PORTS = { from: 20_000, to: 32_000 };
 
