@@ -53,7 +53,9 @@ export async function migratePostgres(
     const applied = await appliedMigrations(client);
     const pending = pendingMigrations(known, applied);
     for (const { name, sql, checksum } of pending) {
-      report('info', 'a migration starts', { migration: name });
+      if (applied.length > 0) {
+        report('info', 'a migration starts', { migration: name });
+      }
       // Without parameters, so that the simple query protocol is used, which accepts a script of several statements.
       await client.query(sql);
       await client.query(
@@ -70,7 +72,11 @@ export async function migratePostgres(
     if (isServed) {
       await renewEpochOfPostgresCopy(client);
     }
-    return { migrations: pending.map(({ name }) => name), statements: statements.map(({ name }) => name) };
+    return {
+      isNew: applied.length === 0,
+      migrations: pending.map(({ name }) => name),
+      statements: statements.map(({ name }) => name),
+    };
   });
   reportDone(done, start, report);
   return done;
@@ -93,7 +99,7 @@ export async function checkPostgres(
     const applied = rows[0]?.exists ? await appliedMigrations(client) : [];
     const migrations = pendingMigrations(known, applied).map(({ name }) => name);
     const statements = hasNewerMigrations(known, applied) ? [] : await plan(client);
-    return { migrations, statements: statements.map(({ name }) => name) };
+    return { isNew: applied.length === 0, migrations, statements: statements.map(({ name }) => name) };
   } finally {
     await client.end();
   }

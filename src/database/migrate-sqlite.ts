@@ -101,7 +101,9 @@ function migrate(database: Sqlite.Database, plan: SqlitePlan, report: MigrationR
   const applied = appliedMigrations(database);
   const pending = pendingMigrations(known, applied);
   for (const { name, sql, checksum } of pending) {
-    report('info', 'a migration starts', { migration: name });
+    if (applied.length > 0) {
+      report('info', 'a migration starts', { migration: name });
+    }
     database.exec(sql);
     database
       .prepare(
@@ -115,7 +117,11 @@ function migrate(database: Sqlite.Database, plan: SqlitePlan, report: MigrationR
   for (const { sql } of statements) {
     database.exec(sql);
   }
-  return { migrations: pending.map(({ name }) => name), statements: statements.map(({ name }) => name) };
+  return {
+    isNew: applied.length === 0,
+    migrations: pending.map(({ name }) => name),
+    statements: statements.map(({ name }) => name),
+  };
 }
 
 /** Returns what a migration would do, without changing anything. */
@@ -131,7 +137,7 @@ export function checkSqlite(path: string, plan: SqlitePlan): MigrationStatus {
     const applied = hasRecord === undefined ? [] : appliedMigrations(database);
     const migrations = pendingMigrations(known, applied).map(({ name }) => name);
     const statements = hasNewerMigrations(known, applied) ? [] : plan(database);
-    return { migrations, statements: statements.map(({ name }) => name) };
+    return { isNew: applied.length === 0, migrations, statements: statements.map(({ name }) => name) };
   } finally {
     database.close();
   }

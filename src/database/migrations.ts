@@ -27,6 +27,8 @@ export interface SchemaStatement {
 
 /** What a migration would do, or has done. */
 export interface MigrationStatus {
+  /** Whether the database had no migration before. */
+  readonly isNew: boolean;
   /** The names of the migrations, in their order. */
   readonly migrations: readonly string[];
   /** The names of the functions and triggers of the change log. */
@@ -87,9 +89,15 @@ export function pendingMigrations(known: readonly Migration[], applied: readonly
 }
 
 /** Reports a migration that was committed, if there was anything to do; `start` is the value of `performance.now()` before it. */
-export function reportDone({ migrations, statements }: MigrationStatus, start: number, report: MigrationReport): void {
-  if (migrations.length > 0 || statements.length > 0) {
-    const ms = Math.round(performance.now() - start);
+export function reportDone(
+  { isNew, migrations, statements }: MigrationStatus,
+  start: number,
+  report: MigrationReport,
+): void {
+  const ms = Math.round(performance.now() - start);
+  if (isNew) {
+    report('info', 'the database was created', { migrations: migrations.length, ms });
+  } else if (migrations.length > 0 || statements.length > 0) {
     report('info', 'the database was migrated', { migrations, changeLog: statements, ms });
   }
 }

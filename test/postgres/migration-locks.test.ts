@@ -51,7 +51,7 @@ describeWith('postgres', 'a migration beside a transaction that stays open', () 
       migrations: [],
       statements: ['functions'],
     });
-    expect(await checkPostgres(database.url, plan)).toEqual({ migrations: [], statements: [] });
+    expect(await checkPostgres(database.url, plan)).toEqual({ isNew: false, migrations: [], statements: [] });
   });
 
   it('should end after MIGRATION_LOCK_TIMEOUT_S, naming the transaction', async () => {
@@ -100,7 +100,11 @@ describeWith('postgres', 'a migration beside a transaction that stays open', () 
     await reportOf('got no lock');
     expect(await write('at once')).toBeLessThan(WRITE_DEADLINE_MS);
     await commit();
-    expect(await migration).toEqual({ migrations: [], statements: ['functions', 'trigger tidings_log_Todo'] });
+    expect(await migration).toEqual({
+      isNew: false,
+      migrations: [],
+      statements: ['functions', 'trigger tidings_log_Todo'],
+    });
     await sql(`DELETE FROM "Todo" WHERE "title" = 'queued'`);
     const logged = await sql(`SELECT "action" FROM "Change" WHERE "model" = 'Todo' ORDER BY "seq"`);
     expect(logged.map(({ action }) => action)).toEqual(['INSERT', 'INSERT', 'INSERT', 'INSERT', 'DELETE']);
