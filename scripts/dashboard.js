@@ -13,8 +13,10 @@ const sum = (expression, by) => `sum${by ? ` by (${by})` : ''} (${expression})`;
 const max = (series, by) => `max${by ? ` by (${by})` : ''} (${series}${nodes()})`;
 const total = (series, by) => sum(`${series}${nodes()}`, by);
 const rates = (series, by) => sum(rate(series), by);
+/** Requests without the health checks of supervisors and load balancers. */
+const NO_PROBES = 'route!~"/health|/ready"';
 const quantile = (part, series, by) =>
-  `histogram_quantile(${part}, sum by (${by ? `${by}, ` : ''}le) (${rate(`${series}_bucket`)}))`;
+  `histogram_quantile(${part}, sum by (${by ? `${by}, ` : ''}le) (${rate(`${series}_bucket`, ...(series === REQUESTS ? [NO_PROBES] : []))}))`;
 const percentiles = (series) => [0.5, 0.95, 0.99].map((part) => [quantile(part, series), `${part * 100} %`]);
 const hits = (cache) =>
   `${sum(rate(`tidings_${cache}_cache_lookups_total`, 'outcome="hit"'))} / ${rates(`tidings_${cache}_cache_lookups_total`)}`;
@@ -42,7 +44,10 @@ const ROWS = {
         unit: 'percentunit',
         thresholds: limits(0.001, 0.01),
         queries: [
-          [`(${sum(rate(`${REQUESTS}_count`, 'status=~"5.."'))} or vector(0)) / ${rates(`${REQUESTS}_count`)}`, ''],
+          [
+            `(${sum(rate(`${REQUESTS}_count`, 'status=~"5.."', NO_PROBES))} or vector(0)) / ${sum(rate(`${REQUESTS}_count`, NO_PROBES))}`,
+            '',
+          ],
         ],
       },
       {

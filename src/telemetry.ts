@@ -20,8 +20,8 @@ export interface RequestRecord {
   transport: Transport;
   /** The IP address of the caller; empty when it is unknown. */
   readonly address: string;
-  /** The id of the WebSocket; null for HTTP. */
-  readonly connectionId: string | null;
+  /** The id of the WebSocket or event stream; null for other requests. */
+  connectionId: string | null;
   /** When it arrived, as `performance.now()` in milliseconds. */
   readonly startedAt: number;
   /** The `traceparent` of a trusted proxy (W3C Trace Context); null without one. */
@@ -31,6 +31,8 @@ export interface RequestRecord {
   /** The user whose credential was accepted; null for anonymous callers. */
   userId: number | null;
   operation: OperationInfo | null;
+  /** Whether its end was reported, which happens once. */
+  hasEnded: boolean;
   /** The `extensions.code` of each error, or the code of a refused REST request; each code once. */
   codes: readonly string[];
   /** The number of events that a subscription has sent. */
@@ -208,10 +210,21 @@ export function beginRecord({
     traceId: null,
     userId: null,
     operation: null,
+    hasEnded: false,
     codes: [],
     events: 0,
     bytes: 0,
   };
+}
+
+/** Reports the end of a GraphQL operation, once. A record without an operation is one that was refused before its document was known; sockets have a line for it. */
+export function endOperation(telemetry: Telemetry, record: RequestRecord): void {
+  if (!record.hasEnded) {
+    record.hasEnded = true;
+    if (record.operation || record.transport !== 'HTTP') {
+      telemetry.report({ kind: 'operationEnded', record });
+    }
+  }
 }
 
 /** Adds the code of an error to a record. */

@@ -1,13 +1,17 @@
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { privateDatabase } from './kit/app.ts';
 import { Person } from './kit/person.ts';
-import { type ServerProcess, startProcess } from './kit/process.ts';
+import { freePort, type ServerProcess, startProcess } from './kit/process.ts';
 import { SocketClient } from './kit/socket.ts';
 
 type Line = Readonly<Record<string, unknown>>;
 type Init = Omit<RequestInit, 'headers'> & { readonly headers?: Record<string, string> };
 
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const PASSWORD = 'a good long password';
 const SIGN_UP = `mutation { signUp(input: { username: "ann", password: "${PASSWORD}" }) { __typename } }`;
 
@@ -20,6 +24,7 @@ beforeAll(async () => {
   server = await startProcess({
     DATABASE_URL: `file:${database.path}`,
     LOG_LEVEL: 'info',
+    METRICS_PORT: '0',
     // Hashing a password takes longer on any machine.
     LOG_SLOW_MS: '5',
     TRUST_PROXY: '1',
@@ -197,6 +202,73 @@ describe('a connection', () => {
     await operation.ended;
     expect(await line({ operation: 'Old' })).toMatchObject({ codes: ['RESYNC_REQUIRED'] });
     await client.close();
+  });
+});
+
+describe('the end of an operation', () => {
+  it('should be reported once, whether the client waits for it or leaves', async () => {
+    const sse = { accept: 'text/event-stream' };
+    const streamed = await ann.fetch(`/graphql?query=${encodeURIComponent('query Streamed { __typename }')}`, {
+      headers: sse,
+    });
+    expect(await streamed.text()).toContain('complete');
+    // Hashing the password takes longer than the client waits.
+    const leaving = new AbortController();
+    const slow =
+      'mutation Left { signUp(input: { username: "bob", password: "a good long password" }) { __typename } }';
+    const left = anonymous.fetch('/graphql', { ...graphql(slow), signal: leaving.signal }).catch(() => null);
+    setTimeout(() => leaving.abort(), 10);
+    await left;
+    await line({ operation: 'Left' });
+    await lineOf(ann, 'afterwards', '/notes');
+    const ends = linesOf(server).filter(({ operation }) => operation === 'Left' || operation === 'Streamed');
+    expect(ends.map(({ operation, msg, status }) => [operation, String(msg).replace('slow ', ''), status])).toEqual([
+      ['Streamed', 'operation', undefined],
+      ['Left', 'request', 499],
+    ]);
+    const metrics = await (await fetch(server.metricsUrl)).text();
+    const running = metrics.match(/^tidings_operations_running\{.*$/gm) ?? [];
+    expect(running.length).toBeGreaterThan(2);
+    expect(running.filter((each) => !each.endsWith(' 0'))).toEqual([]);
+  });
+});
+
+describe('standard output', () => {
+  const other = privateDatabase();
+  afterAll(() => other.remove());
+  const settings = {
+    ...process.env,
+    PORT: '0',
+    HOST: '127.0.0.1',
+    LOG_LEVEL: 'info',
+    DATABASE_URL: `file:${other.path}`,
+  };
+
+  it.each([
+    ['is a full disk', '> /dev/full'],
+    ['has a reader that leaves', '| head -n 1 > /dev/null'],
+  ])('should not keep the server from serving and from ending when it %s', { timeout: 30_000 }, async (_, output) => {
+    const port = await freePort();
+    const script = `node dist/main.js 2>&1 ${output} & wait`;
+    const shell = spawn('sh', ['-c', script], { cwd: ROOT, env: { ...settings, PORT: String(port) }, detached: true });
+    const ended = once(shell, 'exit');
+    const ask = () => fetch(`http://127.0.0.1:${port}/notes`).then(({ status }) => status);
+    await vi.waitFor(async () => expect(await ask()).toBe(200), { timeout: 15_000, interval: 200 });
+    for (let time = 0; time < 50; time += 1) {
+      expect(await ask()).toBe(200);
+    }
+    process.kill(-(shell.pid ?? 0), 'SIGTERM');
+    await ended;
+    await vi.waitFor(() => expect(ask()).rejects.toThrow(), { timeout: 5000 });
+  });
+
+  it('should have whole lines when workers share it', { timeout: 30_000 }, async () => {
+    const cluster = await startProcess({ DATABASE_URL: `file:${other.path}`, LOG_LEVEL: 'info', WEB_CONCURRENCY: '2' });
+    const name = `Long${'x'.repeat(100)}`;
+    const someone = new Person(cluster.url, null, '');
+    await Promise.all(Array.from({ length: 400 }, () => someone.gql(`query ${name} { __typename }`)));
+    await cluster.stop();
+    expect(linesOf(cluster).filter(({ operation }) => operation === name)).toHaveLength(400);
   });
 });
 

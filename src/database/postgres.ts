@@ -152,7 +152,7 @@ function reportCommits(
     queryRaw: (query: SqlQuery) => runAndReport(query, () => queryRaw(query)),
     executeRaw: (query: SqlQuery) => runAndReport(query, () => executeRaw(query)),
     startTransaction: async (...options: Parameters<typeof startTransaction>) => {
-      const transaction = await startTransaction(...options);
+      const transaction = await measured(telemetry, 'BEGIN', () => startTransaction(...options));
       if (timeouts) {
         await setTimeouts(transaction, timeouts);
       }

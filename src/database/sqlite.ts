@@ -177,13 +177,16 @@ function serialised(
     executeRaw: (query) => runExclusively(query, () => adapter.executeRaw(query)),
     executeScript: (script) => connection.runExclusive(() => adapter.executeScript(script)),
     startTransaction: async () => {
-      const release = await connection.acquire();
-      try {
-        await retryWhileBusy(timeoutMs, () => adapter.executeRaw(statement('BEGIN IMMEDIATE')));
-      } catch (error) {
-        release();
-        throw error;
-      }
+      const release = await measured(telemetry, 'BEGIN', async () => {
+        const done = await connection.acquire();
+        try {
+          await retryWhileBusy(timeoutMs, () => adapter.executeRaw(statement('BEGIN IMMEDIATE')));
+          return done;
+        } catch (error) {
+          done();
+          throw error;
+        }
+      });
       return transaction(adapter, telemetry, () => {
         release();
         onCommit();

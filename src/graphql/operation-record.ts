@@ -2,7 +2,7 @@ import { type DocumentNode, type GraphQLError, getOperationAST } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
-import { addCode, type RequestRecord, type Telemetry } from '../telemetry.ts';
+import { addCode, endOperation, type RequestRecord, type Telemetry } from '../telemetry.ts';
 
 /** The code in the log and the metrics of an error that has none: graphql-js reports invalid documents and variables without a code. */
 const WITHOUT_CODE = 'GRAPHQL_VALIDATION_FAILED';
@@ -15,7 +15,7 @@ interface SelectedOperation {
 
 /** Adds the operation to the record of its request, and reports that it starts. Calling it again changes nothing. */
 export function recordOperation({ record, telemetry }: Context, { document, operationName }: SelectedOperation): void {
-  const definition = record && !record.operation && getOperationAST(document, operationName);
+  const definition = record && !record.operation && !record.hasEnded && getOperationAST(document, operationName);
   if (definition) {
     record.operation = {
       name: definition.name?.value ?? null,
@@ -38,7 +38,7 @@ export function recordErrors(record: RequestRecord | null, errors: readonly Grap
 /** Reports the end of an operation of a WebSocket; an operation over HTTP ends with its response. */
 export function reportEnd(telemetry: Telemetry, record: RequestRecord | null): void {
   if (record?.transport === 'WebSocket') {
-    telemetry.report({ kind: 'operationEnded', record });
+    endOperation(telemetry, record);
   }
 }
 

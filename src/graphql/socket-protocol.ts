@@ -8,7 +8,7 @@ import { limitErrors } from './error-limits.ts';
 import { formatError, formatResult } from './format-result.ts';
 import { maskError } from './mask.ts';
 import { buildOperationArgs, type OperationArgs, operationTypeOf } from './operation-args.ts';
-import { recordErrors, recordOperation, reportEnd } from './operation-record.ts';
+import { recordEnd, recordErrors, recordOperation, reportEnd } from './operation-record.ts';
 import { authenticateCaller, type SocketConnection, type SocketTransportOptions } from './socket-connection.ts';
 import { SocketSink } from './socket-sink.ts';
 import { type OpenSubscription, openSubscription } from './subscriptions.ts';
@@ -50,10 +50,16 @@ export function createProtocol(options: SocketTransportOptions) {
     execute: async (args) => {
       const { contextValue } = args as OperationArgs;
       const { record, telemetry } = contextValue;
-      const result = await telemetry.enter(record, () => engine().execute(args as OperationArgs));
-      recordErrors(record, result.errors);
-      reportEnd(telemetry, record);
-      return result;
+      try {
+        const result = await telemetry.enter(record, () => engine().execute(args as OperationArgs));
+        recordErrors(record, result.errors);
+        return result;
+      } catch (error) {
+        recordEnd(contextValue, error as Error);
+        throw error;
+      } finally {
+        reportEnd(telemetry, record);
+      }
     },
     subscribe: async (args) => {
       const { subscription, sink } = opened.get(args) ?? {};

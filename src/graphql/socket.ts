@@ -51,15 +51,22 @@ export function createSocketServer(options: SocketTransportOptions): {
       closed(code, String(reason)).catch((error: unknown) => report(error, null));
     });
   });
-  return { server, drain: () => drainSockets(server, (socket, callback) => whenIdle(states.get(socket), callback)) };
+  return { server, drain: () => drainSockets(server, (socket, callback) => onceIdle(states.get(socket), callback)) };
 }
 
-/** Calls back once no query and no mutation of a socket is executed: a client that did not receive the result would send the mutation again. */
-function whenIdle(state: SocketConnection | undefined, callback: () => void): void {
-  if (state?.isAnswering() && state.socket.readyState === state.socket.OPEN) {
-    setTimeout(() => whenIdle(state, callback), IDLE_CHECK_MS);
+/**
+ * Calls back once no query and no mutation of a socket is executed: a client that did not receive the result would send the mutation again. Until then, no
+ * further operations are read.
+ */
+function onceIdle(state: SocketConnection | undefined, callback: () => void): void {
+  const { socket } = state ?? {};
+  if (state?.isAnswering() && socket?.readyState === socket?.OPEN) {
+    socket?.pause();
+    setTimeout(() => onceIdle(state, callback), IDLE_CHECK_MS);
   } else {
     callback();
+    // The answer of the client to the close frame is read.
+    socket?.resume();
   }
 }
 
@@ -70,6 +77,10 @@ function receive(
   handle: (message: string) => Promise<void>,
   report: SocketTransportOptions['report'],
 ): void {
+  if (socket.readyState !== socket.OPEN) {
+    // The client does not receive an answer: after the close it sends the operation again, to another server.
+    return;
+  }
   if (!writer.isWritable && !socket.isPaused) {
     // No more messages are read from a client that does not read the responses.
     socket.pause();

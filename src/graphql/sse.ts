@@ -188,20 +188,14 @@ export class SseTransport {
 }
 
 /** Reports that an event stream is open and, when its connection is closed, that it and its operation have ended. */
-function recordStream(
-  telemetry: Telemetry,
-  { id, record, raw: { socket } }: FastifyRequest,
-  reply: FastifyReply,
-): void {
+function recordStream(telemetry: Telemetry, { id, record }: FastifyRequest, reply: FastifyReply): void {
   record.transport = 'SSE';
+  record.connectionId = id;
   const { address, startedAt } = record;
   const connection: ConnectionRecord = { id, protocol: 'sse', address, startedAt, userId: null };
-  const writtenBefore = socket.bytesWritten;
   telemetry.report({ kind: 'connected', connection });
   reply.raw.once('close', () => {
     connection.userId = record.userId;
-    record.bytes = socket.bytesWritten - writtenBefore;
-    telemetry.report({ kind: 'operationEnded', record });
     telemetry.report({ kind: 'disconnected', connection, code: null, reason: '' });
   });
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { TrustedProxies } from '../config/http-variables.ts';
-import { beginRecord, type RequestRecord, type Telemetry } from '../telemetry.ts';
+import { beginRecord, endOperation, type RequestRecord, type Telemetry } from '../telemetry.ts';
 import { createAddressReader, trustOf } from './caller-address.ts';
 
 declare module 'fastify' {
@@ -16,6 +16,8 @@ export type RequestIdOf = (request: IncomingMessage) => string;
 
 /** The ids that are accepted: those of common proxies, and nothing that could break a line of a log. */
 const ACCEPTED_ID = /^[\w.:+/=@-]{1,128}$/;
+/** The status in the log and the metrics of a request whose client left before the end of the response. */
+const CLIENT_LEFT = 499;
 /** The header of the W3C Trace Context recommendation; the first group is the id of the trace. */
 const TRACE_PARENT = /^[\da-f]{2}-(?!0{32})([\da-f]{32})-[\da-f]{16}-[\da-f]{2}/;
 
@@ -47,39 +49,37 @@ function createTraceReader(proxies: TrustedProxies): (request: IncomingMessage) 
   };
 }
 
-/** Creates the record of each request, and reports it when the response has been sent or its connection was closed. */
+/** Creates the record of each request, and reports it when the response has been sent, or its client has left. */
 export function recordRequests(host: FastifyInstance, telemetry: Telemetry, proxies: TrustedProxies): void {
   const addressOf = createAddressReader(proxies);
   const traceParentOf = createTraceReader(proxies);
-  /** How many bytes the connection had carried before the response. */
-  const writtenBefore = new WeakMap<FastifyRequest, number>();
-  host.addHook('onRequest', (request, _reply, done) => {
+  host.decorateRequest('record');
+  host.addHook('onRequest', (request, { raw: response }, done) => {
     const { id, raw, method } = request;
     const record = beginRecord({ id, transport: 'HTTP', address: addressOf(raw), traceParent: traceParentOf(raw) });
     request.record = record;
-    writtenBefore.set(request, raw.socket.bytesWritten);
-    telemetry.report({ kind: 'requestStarted', record, method, route: routeOf(request) });
+    const route = routeOf(request);
+    const { socket } = raw;
+    const writtenBefore = socket.bytesWritten;
+    telemetry.report({ kind: 'requestStarted', record, method, route });
+    // After the last byte, or when the client has left; Fastify's hook runs after the last byte only.
+    response.once('close', () => {
+      const bytes = socket.bytesWritten - writtenBefore;
+      if (record.transport === 'SSE') {
+        record.bytes = bytes;
+        endOperation(telemetry, record);
+        return;
+      }
+      endOperation(telemetry, record);
+      const status = response.writableFinished ? response.statusCode : CLIENT_LEFT;
+      telemetry.report({ kind: 'responded', record, method, route, status, bytes });
+    });
     done();
   });
   if (telemetry.isTracing) {
     // The events of a body, after which the handler runs, belong to the connection and not to the request.
     host.addHook('preHandler', ({ record }, _reply, done) => telemetry.enter(record, done));
   }
-  host.addHook('onResponse', (request, { statusCode }, done) => {
-    const { record, method, raw } = request;
-    if (record.operation) {
-      telemetry.report({ kind: 'operationEnded', record });
-    }
-    telemetry.report({
-      kind: 'responded',
-      record,
-      method,
-      route: routeOf(request),
-      status: statusCode,
-      bytes: raw.socket.bytesWritten - (writtenBefore.get(request) ?? 0),
-    });
-    done();
-  });
 }
 
 /** Returns the path of the route of a request, which clients cannot choose freely. */

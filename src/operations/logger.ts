@@ -1,9 +1,7 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type { Config } from '../config/config.ts';
+import { LineWriter } from './line-writer.ts';
 
-/** How many bytes of lines are written at once, and how long a line waits for others, in milliseconds: a write to a pipe costs more than the line. */
-const BUFFER_BYTES = 4096;
-const MAX_WAIT_MS = 100;
 /** The file descriptor of standard output. */
 const STANDARD_OUTPUT = 1;
 
@@ -21,6 +19,8 @@ export async function createLogger({ level, format }: Config['log'], isTerminal:
     level,
     timestamp: pino.stdTimeFunctions.isoTime,
     // The name of the level, which people and alerts know, instead of pino's number.
+    // Without further properties: those of PostgreSQL's errors contain values.
+    serializers: { err: describeError },
     formatters: { level: (label: string) => ({ level: label }) },
   };
   if (format === 'pretty' || (format === null && isTerminal)) {
@@ -33,12 +33,20 @@ export async function createLogger({ level, format }: Config['log'], isTerminal:
     });
     return { ...loggersOf(pino(options, stream as DestinationStream)), flush: () => undefined };
   }
-  const destination = pino.destination({ dest: STANDARD_OUTPUT, sync: false, minLength: BUFFER_BYTES });
-  const timer = setInterval(() => destination.flush(), MAX_WAIT_MS);
-  timer.unref();
-  return { ...loggersOf(pino(options, destination)), flush: () => destination.flushSync() };
+  const writer = new LineWriter(STANDARD_OUTPUT);
+  return { ...loggersOf(pino(options, writer)), flush: () => writer.flushSync() };
 }
 
 function loggersOf(logger: Logger): Pick<LogOutput, 'logger' | 'lifecycle'> {
   return { logger, lifecycle: logger.level === 'silent' ? logger : logger.child({}, { level: 'info' }) };
+}
+
+/** Returns an error as it is logged, with its causes. */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) {
+    return error;
+  }
+  const { name, message, stack, cause } = error;
+  const code = 'code' in error ? { code: error.code } : {};
+  return { type: name, message, stack, ...code, ...(cause !== undefined && { cause: describeError(cause) }) };
 }

@@ -9,6 +9,8 @@ const BYTES_BUCKETS = [1000, 10_000, 100_000, 1_000_000, 10_000_000];
 
 /** How many names of operations have series of their own. Clients choose the names, and each takes memory here and in Prometheus. */
 const MAX_OPERATION_NAMES = 200;
+/** How many of them may have come from anonymous callers, who could otherwise use up all. */
+const MAX_ANONYMOUS_NAMES = 50;
 /** The longest name of an operation that has series of its own, in characters. */
 const MAX_NAME_LENGTH = 100;
 const ANONYMOUS = 'anonymous';
@@ -126,7 +128,7 @@ function operationMetrics(
     registers,
   });
   return ({ kind, record }) => {
-    const { transport, operation } = record;
+    const { transport, operation, userId } = record;
     if (!operation) {
       return;
     }
@@ -135,7 +137,7 @@ function operationMetrics(
       running.inc({ transport, type });
       return;
     }
-    const name = names.labelOf(operation);
+    const name = names.labelOf(operation, userId);
     running.dec({ transport, type });
     ended.inc({ transport, type, operation: name });
     if (type !== 'subscription') {
@@ -152,9 +154,9 @@ function errorMetrics(registry: Registry, names: BoundedNames): (record: Request
     labelNames: ['operation', 'code'],
     registers: [registry],
   });
-  return ({ operation, codes }) => {
+  return ({ operation, codes, userId }) => {
     for (const code of codes) {
-      errors.inc({ operation: operation ? names.labelOf(operation) : NONE, code });
+      errors.inc({ operation: operation ? names.labelOf(operation, userId) : NONE, code });
     }
   };
 }
@@ -195,17 +197,21 @@ function codeLabel(code: number | null): string {
 /** Limits the names of operations that are used as labels. */
 class BoundedNames {
   readonly #names = new Set<string>();
+  #anonymous = 0;
 
-  labelOf({ name }: OperationInfo): string {
+  labelOf({ name }: OperationInfo, userId: number | null): string {
     if (name === null) {
       return ANONYMOUS;
     }
     if (this.#names.has(name)) {
       return name;
     }
-    if (this.#names.size >= MAX_OPERATION_NAMES || name.length > MAX_NAME_LENGTH) {
+    const isFull =
+      this.#names.size >= MAX_OPERATION_NAMES || (userId === null && this.#anonymous >= MAX_ANONYMOUS_NAMES);
+    if (isFull || name.length > MAX_NAME_LENGTH) {
       return OTHER;
     }
+    this.#anonymous += userId === null ? 1 : 0;
     this.#names.add(name);
     return name;
   }

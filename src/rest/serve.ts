@@ -44,6 +44,7 @@ export function registerResources(app: FastifyInstance, { resources, ...readers 
           // For errors before the handler, like a body that is too large.
           errorHandler: (error, request, reply) => {
             const status = error.statusCode ?? 500;
+            addCode(request.record, status < 500 ? 'BAD_INPUT' : 'INTERNAL');
             const detail = status < 500 ? error.message : reportUnexpectedError(error, request);
             return send({ status }, bytesOf({ detail }, resource.dialect, 0), resource, reply);
           },

@@ -67,7 +67,9 @@ class SocketSubscriber extends Subscriber {
     this.#socket = socket;
     socket.on('open', () => socket.send('{"type":"connection_init"}'));
     socket.on('close', (code) => this.ended(code));
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
+      // Also when it is closed by the test while it connects.
+      socket.on('error', (error) => this.urls.length > 0 && reject(error));
       socket.on('message', (data) => {
         const { type, payload } = JSON.parse(String(data));
         if (type === 'connection_ack') {

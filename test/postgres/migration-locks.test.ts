@@ -48,6 +48,7 @@ describeWith('postgres', 'a migration beside a transaction that stays open', () 
   it('should not wait for it where only functions have changed', async () => {
     await sql(`COMMENT ON FUNCTION tidings_hold_floor() IS 'tidings of an earlier release'`);
     expect(await migratePostgres(database.url, plan, { lockWaitMs: 1 })).toEqual({
+      isNew: false,
       migrations: [],
       statements: ['functions'],
     });
