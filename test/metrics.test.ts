@@ -59,6 +59,21 @@ describe('/metrics', () => {
     await expect(fetch(url)).rejects.toThrow();
   });
 
+  it('should be served while the database cannot be read, without what it would have to say', async () => {
+    const broken = await startApp({ METRICS_PORT: '0' });
+    try {
+      expect(await broken.metrics()).toMatch(/^tidings_log_oldest_age_seconds 0$/m);
+      await broken.sql('DROP TABLE "Change"');
+      const response = await fetch(broken.app.metricsUrl() ?? '');
+      expect(response.status).toBe(200);
+      const text = await response.text();
+      expect(text).toContain('tidings_feed_failing_seconds');
+      expect(text).not.toMatch(/^tidings_log_oldest_age_seconds /m);
+    } finally {
+      await broken.close();
+    }
+  });
+
   it('should be what Prometheus reads', async () => {
     const response = await fetch(app.app.metricsUrl() ?? '');
     expect(response.status).toBe(200);

@@ -52,7 +52,7 @@ export class LineWriter {
     }
   }
 
-  /** Writes what waits before the process ends; gives up on a reader that takes nothing for half a second. */
+  /** Writes what waits before the process ends; gives up on a reader that takes nothing for half a second. A write that is in progress may be repeated. */
   flushSync(): void {
     this.#complete();
     const pause = new Int32Array(new SharedArrayBuffer(4));
