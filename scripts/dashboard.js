@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 
 const RATE = '$__rate_interval';
+// biome-ignore lint/suspicious/noTemplateCurlyInString: Grafana replaces it by the data source that was chosen.
 const SOURCE = { type: 'prometheus', uid: '${datasource}' };
 const WIDTH = 24;
 

@@ -266,8 +266,8 @@ describe('standard output', () => {
     const cluster = await startProcess({ DATABASE_URL: `file:${other.path}`, LOG_LEVEL: 'info', WEB_CONCURRENCY: '2' });
     const name = `Long${'x'.repeat(100)}`;
     const someone = new Person(cluster.url, null, '');
-    await Promise.all(Array.from({ length: 400 }, () => someone.gql(`query ${name} { __typename }`)));
-    await cluster.stop();
+    const asked = Array.from({ length: 400 }, () => someone.gql(`query ${name} { __typename }`));
+    await Promise.all(asked).finally(() => cluster.stop());
     expect(linesOf(cluster).filter(({ operation }) => operation === name)).toHaveLength(400);
   });
 });
