@@ -194,7 +194,7 @@ function mountTransports(
   const addressOf = createAddressReader(config.http.trustedProxies);
   const cookies = new SessionCookies({ originOf, origins: namedOrigins(config.http) });
   const callOf = createCallReader(cookies);
-  const peers = new PeerLimits(config.sockets, addressOf);
+  const peers = new PeerLimits(config.sockets, addressOf, telemetry);
   const upgrades = new UpgradeRouter({ peers, checkHost, telemetry, addressOf, requestIdOf });
   const shared = {
     contextOf,

@@ -55,7 +55,13 @@ export interface ConnectionRecord {
 export type SignInOutcome = 'accepted' | 'refused' | 'limited';
 
 /** Why a caller was refused before any work was done. */
-export type RefusalReason = 'credential' | 'host' | 'overload' | 'connection_limit' | 'rate_limit';
+export type RefusalReason =
+  | 'credential'
+  | 'host'
+  | 'overload'
+  | 'connection_limit'
+  | 'subscription_limit'
+  | 'rate_limit';
 
 /** An event that operators see in the log, in metrics or in traces. */
 export type TelemetryEvent =
@@ -100,6 +106,12 @@ export type TelemetryEvent =
       readonly requestId?: string | undefined;
     }
   | {
+      /** Events of a subscription could not be rendered completely. */
+      readonly kind: 'deliveryFailed';
+      readonly operation: OperationInfo | null;
+      readonly codes: readonly string[];
+    }
+  | {
       readonly kind: 'statement';
       readonly sql: string;
       readonly startedAt: number;
@@ -112,8 +124,10 @@ export interface TracedWork {
   /** `consumer` and `producer` for messages of a broker. */
   readonly kind?: 'consumer' | 'producer';
   readonly attributes: Readonly<Record<string, string | number>>;
-  /** The `traceparent` of the program that caused it; by default it belongs to the work around it. */
+  /** The `traceparent` of the program that caused it. */
   readonly traceParent?: string | null;
+  /** Whether it begins a trace of its own: a delivery follows from the commits of others, whatever request it happens to run in. */
+  readonly isRoot?: boolean;
 }
 
 /** Writes traces. */

@@ -74,6 +74,29 @@ describe('/metrics', () => {
     }
   });
 
+  it('should count the events that could not be rendered, by the name of the subscription', async () => {
+    const broken = await startApp({ METRICS_PORT: '0' });
+    try {
+      const ann = await broken.signUp('ann');
+      const { createTodoList } = await ann.gql(
+        'mutation { createTodoList(input: { name: "a" }) { ... on TodoList { id } } }',
+      );
+      const add = 'mutation ($list: ID!) { createTodo(input: { title: "x", listId: $list }) { __typename } }';
+      const client = await SocketClient.open(broken.url, ann.authorization);
+      const subscription = client.start('subscription Broken { todoChanged { todo { list { name } } } }');
+      await client.execute('{ __typename }');
+      await ann.gql(add, { list: createTodoList.id });
+      expect((await subscription.results.next('event')).errors).toBeUndefined();
+      await broken.sql('ALTER TABLE "TodoList" RENAME COLUMN "name" TO "renamed"');
+      await broken.sql(`UPDATE "Todo" SET "title" = 'y'`);
+      expect((await subscription.results.next('event')).errors).toHaveLength(1);
+      expect(await broken.metric('tidings_errors_total{operation="Broken",code="INTERNAL"}')).toBe(1);
+      await client.close();
+    } finally {
+      await broken.close();
+    }
+  });
+
   it('should be what Prometheus reads', async () => {
     const response = await fetch(app.app.metricsUrl() ?? '');
     expect(response.status).toBe(200);

@@ -26,11 +26,16 @@ export function recordOperation({ record, telemetry }: Context, { document, oper
   }
 }
 
+/** Returns the code of an error, as the log and the metrics name it. */
+export function codeOf({ extensions }: GraphQLError): string {
+  return typeof extensions?.['code'] === 'string' ? extensions['code'] : WITHOUT_CODE;
+}
+
 /** Adds the codes of the errors of a result to the record of its request. */
 export function recordErrors(record: RequestRecord | null, errors: readonly GraphQLError[] | undefined): void {
   if (record && errors) {
-    for (const { extensions } of errors) {
-      addCode(record, typeof extensions?.['code'] === 'string' ? extensions['code'] : WITHOUT_CODE);
+    for (const error of errors) {
+      addCode(record, codeOf(error));
     }
   }
 }

@@ -18,6 +18,7 @@ import { limitErrors } from './error-limits.ts';
 import { formatResult } from './format-result.ts';
 import { isUnexpectedError, maskError, type ReportUnexpectedError } from './mask.ts';
 import type { OperationArgs } from './operation-args.ts';
+import { codeOf } from './operation-record.ts';
 
 /**
  * Executes a subscription for its events. An event is executed once for all subscriptions with the same document, operation
@@ -38,13 +39,20 @@ export class SubscriptionRenderer implements Renderer {
     const contextValue = this.#contextFor(viewer, events.length);
     const { record } = this.#args.contextValue;
     const attributes = { 'graphql.operation.name': record?.operation?.name ?? '', 'tidings.events': events.length };
-    return contextValue.telemetry.trace({ name: 'deliver', attributes }, () => this.#renderAll(events, contextValue));
+    const traced = { name: 'deliver', attributes, isRoot: true };
+    return contextValue.telemetry.trace(traced, () => this.#renderAll(events, contextValue));
   }
 
   async #renderAll(events: readonly StreamEvent[], contextValue: Context): Promise<string[]> {
     // At the same time, so that the related rows of all events are loaded in batches.
     const results = await Promise.all(events.map((event) => this.#execute(event, contextValue)));
-    return results.map((result) => JSON.stringify(formatResult(maskResult(result, contextValue, this.#report))));
+    const masked = results.map((result) => maskResult(result, contextValue, this.#report));
+    const codes = new Set(masked.flatMap(({ errors = [] }) => errors.map(codeOf)));
+    if (codes.size > 0) {
+      const operation = this.#args.contextValue.record?.operation ?? null;
+      contextValue.telemetry.report({ kind: 'deliveryFailed', operation, codes: [...codes] });
+    }
+    return masked.map((result) => JSON.stringify(formatResult(result)));
   }
 
   #execute(event: StreamEvent, contextValue: Context): Promise<ExecutionResult> {

@@ -63,6 +63,9 @@ export function countEvents(registry: Registry): TelemetryListener {
         countResponse(event);
         countErrors(event.record);
         break;
+      case 'deliveryFailed':
+        countErrors({ ...event, userId: null });
+        break;
       case 'connected':
       case 'disconnected':
         countConnection(event);
@@ -146,11 +149,13 @@ function operationMetrics(
   };
 }
 
+type Failed = Pick<RequestRecord, 'operation' | 'codes' | 'userId'>;
+
 /** Returns the function that counts the errors of a request or operation that has ended. */
-function errorMetrics(registry: Registry, names: BoundedNames): (record: RequestRecord) => void {
+function errorMetrics(registry: Registry, names: BoundedNames): (failed: Failed) => void {
   const errors = new Counter({
     name: 'tidings_errors_total',
-    help: 'Requests and operations with an error, by its extensions.code. The operation is none for REST, and for documents that were refused.',
+    help: 'Requests, operations and deliveries with an error, by its extensions.code. The operation is none for REST, and for documents that were refused.',
     labelNames: ['operation', 'code'],
     registers: [registry],
   });

@@ -87,9 +87,10 @@ class RequestTraces implements Tracer {
   }
 
   async trace<Result>(traced: TracedWork, work: () => Promise<Result>): Promise<Result> {
-    const { name, kind, attributes, traceParent } = traced;
+    const { name, kind, attributes, traceParent, isRoot = false } = traced;
     const options = { attributes, kind: kind ? KINDS[kind] : SpanKind.INTERNAL };
-    const span = this.#factory.startSpan(name, options, traceParent ? contextOf(traceParent) : this.#context());
+    const around = isRoot ? ROOT_CONTEXT : this.#context();
+    const span = this.#factory.startSpan(name, options, traceParent ? contextOf(traceParent) : around);
     try {
       return await this.#current.run(span, work);
     } catch (error) {

@@ -60,7 +60,6 @@ export class UpgradeRouter {
       }
       const release = peers.acquireConnection(request);
       if (!release) {
-        this.#reportRefusal(request, 'connection_limit', 'Too many sockets and event streams are open.');
         refuse(socket, `503 Service Unavailable\r\nRetry-After: ${RETRY_AFTER_S}`);
         return;
       }
