@@ -80,9 +80,10 @@ export class LineWriter {
   #complete(): void {
     if (this.#lines.length > 0) {
       if (this.#dropped > 0) {
-        this.#lines.push(
-          `${JSON.stringify({ level: 'warn', msg: 'log lines were dropped', dropped: this.#dropped })}\n`,
-        );
+        const line = { level: 'warn', msg: 'log lines were dropped', dropped: this.#dropped };
+        const report = Buffer.from(`${JSON.stringify(line)}\n`);
+        this.#chunks.push(report);
+        this.#waitingBytes += report.length;
         this.#dropped = 0;
       }
       this.#chunks.push(Buffer.from(this.#lines.join('')));
