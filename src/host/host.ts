@@ -17,6 +17,7 @@ import { trustOf } from './caller-address.ts';
 import { closeInOrder } from './closing.ts';
 import { registerCors } from './cors.ts';
 import type { Draining } from './draining.ts';
+import { HEALTH_PATHS } from './health-paths.ts';
 import type { OverloadGuard } from './overload.ts';
 import { type RequestIdOf, recordRequests } from './request-records.ts';
 
@@ -26,8 +27,6 @@ const MIN_CHECKS = 5;
 
 /** The `Retry-After` of a request that was refused because of overload, in seconds. */
 const RETRY_AFTER_S = 1;
-/** The paths of health checks, which are answered under overload and for any host. */
-const HEALTH_PATHS: ReadonlySet<string | undefined> = new Set(['/health', '/ready']);
 
 export interface HostOptions {
   readonly config: Config['http'];

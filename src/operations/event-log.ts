@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { Level, Logger } from 'pino';
 import type { Config } from '../config/config.ts';
+import { HEALTH_PATHS } from '../host/health-paths.ts';
 import type { ConnectionRecord, RequestRecord, TelemetryEvent, TelemetryListener } from '../telemetry.ts';
 
-/** The routes that supervisors and load balancers call every few seconds. */
-const HEALTH_ROUTES: ReadonlySet<string> = new Set(['/health', '/ready']);
 /** How many lines of refusals are written in a second: an attack must not fill the disk. */
 const MAX_REFUSALS_PER_S = 100;
 const FIRST_ERROR_STATUS = 400;
@@ -95,7 +94,7 @@ function lineOfResponse(
   const isSlow = ms >= slowMs;
   const isGood = status < FIRST_ERROR_STATUS && record.codes.length === 0;
   const fields = { ...recordFields(record, isSlow), method, route, status, ms, bytes };
-  if (HEALTH_ROUTES.has(route) && isGood) {
+  if (HEALTH_PATHS.has(route) && isGood) {
     return { level: 'debug', message: 'request', fields, isSampled: true };
   }
   // What failed unexpectedly is logged as an error of its own, with the same id.

@@ -12,6 +12,7 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import { BasicTracerProvider, BatchSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import type { Config } from '../config/config.ts';
+import { HEALTH_PATHS } from '../host/health-paths.ts';
 import type { RequestRecord, TelemetryEvent, TelemetryListener, TracedWork, Tracer } from '../telemetry.ts';
 
 /** The path of the traces below the endpoint (OpenTelemetry protocol exporter specification). */
@@ -23,7 +24,6 @@ const FIRST_SERVER_ERROR_STATUS = 500;
 /** The longest text of a statement in a span, in characters. */
 const MAX_SQL = 2_000;
 
-const UNTRACED_ROUTES: ReadonlySet<string> = new Set(['/health', '/ready']);
 const KINDS = { consumer: SpanKind.CONSUMER, producer: SpanKind.PRODUCER };
 
 export interface Tracing {
@@ -134,7 +134,7 @@ class RequestTraces implements Tracer {
   }
 
   #startRequest({ record, method, route }: Extract<TelemetryEvent, { kind: 'requestStarted' }>): void {
-    if (UNTRACED_ROUTES.has(route)) {
+    if (HEALTH_PATHS.has(route)) {
       return;
     }
     const attributes = {
