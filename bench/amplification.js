@@ -30,7 +30,14 @@ const LISTS = {
   todos: {
     filters: ['titleContains: "zz#"', 'titleContains: "e"', 'completed: true', 'createdFrom: "2020-01-0#T00:00:00Z"'],
     orders: ['ID', 'TITLE', 'CREATED_AT', 'UPDATED_AT'],
-    fields: ['id', 'nodeId', 'title', 'description', 'createdAt', 'list { name todos(first: $) { nodes { title } } }'],
+    fields: [
+      'id',
+      'databaseId',
+      'title',
+      'description',
+      'createdAt',
+      'list { name todos(first: $) { nodes { title } } }',
+    ],
   },
   todoLists: {
     filters: ['nameContains: "zz#"'],
@@ -44,7 +51,7 @@ const LISTS = {
   notes: {
     filters: ['titleContains: "zz#"', 'minPriority: 5'],
     orders: ['ID', 'TITLE', 'PRIORITY'],
-    fields: ['title', 'nodeId'],
+    fields: ['title', 'id'],
   },
 };
 
@@ -68,7 +75,7 @@ const KINDS = {
     start: () => ({ aliases: 30, ids: 100 }),
     make: ({ aliases, ids }) =>
       graphql(
-        `query ($ids: [ID!]!) { nodes(nodeIds: $ids) { nodeId ... on Todo { title description list { name } } } ${times(aliases, (index) => `a${index}: todo(id: ${index + 1}) { title description }`).join(' ')} }`,
+        `query ($ids: [ID!]!) { nodes(ids: $ids) { id ... on Todo { title description list { name } } } ${times(aliases, (index) => `a${index}: todo(id: ${index + 1}) { title description }`).join(' ')} }`,
         { ids: times(ids, (index) => Buffer.from(`Todo:${index + 1}`).toString('base64url')) },
       ),
   },

@@ -53,13 +53,13 @@ async function populate({ cluster, journal, run }) {
   const prober = caller(USERS);
   for (const each of [...callers, prober]) {
     await signUp(each);
-    each.id = Number((await each.graphql('{ viewer { id } }')).viewer.id);
+    each.id = Number((await each.graphql('{ viewer { id: databaseId } }')).viewer.id);
   }
   const chats = [];
   for (let index = 0; index < CHATS; index += 1) {
     const stranger = (index + 1) % USERS;
     const members = callers.map((each) => each.index).filter((member) => member !== stranger);
-    const { createChatSession } = await callers[index].graphql('mutation { createChatSession { id uri } }');
+    const { createChatSession } = await callers[index].graphql('mutation { createChatSession { id: databaseId uri } }');
     const names = members.filter((member) => member !== index).map((member) => callers[member].name);
     await callers[index].graphql(
       'mutation ($uri: String!, $names: [String!]!) { addChatMembers(uri: $uri, usernames: $names) { __typename } }',

@@ -115,21 +115,21 @@ describe('docs/add-a-domain.md', { sequential: true, shuffle: false }, () => {
     expect(await legacy.nextJson()).toMatchObject({ type: 'error' });
 
     const { createBookmark } = await ann.gql(
-      'mutation { createBookmark(input: { title: "Docs", url: "https://example.org/" }) { ... on Bookmark { id nodeId } } }',
+      'mutation { createBookmark(input: { title: "Docs", url: "https://example.org/" }) { ... on Bookmark { id databaseId } } }',
     );
-    const { id, nodeId } = createBookmark;
+    const { id, databaseId } = createBookmark;
     expect(await stream.event()).toMatchObject({
       action: 'CREATED',
       id,
       bookmark: { title: 'Docs', owner: { username: 'ann' } },
     });
-    const body = { id: Number(id), title: 'Docs', url: 'https://example.org/' };
+    const body = { id: databaseId, title: 'Docs', url: 'https://example.org/' };
     expect(await legacy.nextJson()).toMatchObject({ id: 'all', instance: body });
-    const READ = 'query ($id: ID!) { node(nodeId: $id) { ... on Bookmark { url } } bookmarks { totalCount } }';
-    expect(await ann.gql(READ, { id: nodeId })).toEqual({ node: { url: body.url }, bookmarks: { totalCount: 1 } });
+    const READ = 'query ($id: ID!) { node(id: $id) { ... on Bookmark { url } } bookmarks { totalCount } }';
+    expect(await ann.gql(READ, { id })).toEqual({ node: { url: body.url }, bookmarks: { totalCount: 1 } });
 
-    expect(await (await ann.fetch(`/api/bookmarks/${id}`)).json()).toEqual(body);
-    expect((await ann.with(null).fetch(`/api/bookmarks/${id}`)).status).toBe(404);
+    expect(await (await ann.fetch(`/api/bookmarks/${databaseId}`)).json()).toEqual(body);
+    expect((await ann.with(null).fetch(`/api/bookmarks/${databaseId}`)).status).toBe(404);
     const refused = await ann.fetch('/api/bookmarks', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },

@@ -52,7 +52,7 @@ const expectTooLarge = ({ data, errors }: Row): void => {
 let app: TestApp;
 let server: ServerProcess;
 let ann: Person;
-let nodeIds: readonly string[] = [];
+let ids: readonly string[] = [];
 
 beforeAll(async () => {
   app = await startApp();
@@ -61,8 +61,8 @@ beforeAll(async () => {
   for (let index = 0; index < POSTS; index += 1) {
     await post.create({ data: { title: `post ${index}`, content: 'x'.repeat(LETTERS) } });
   }
-  const { posts } = await local.gql('{ posts(first: 100) { nodes { nodeId } } }');
-  nodeIds = posts.nodes.map(({ nodeId }: Row) => nodeId);
+  const { posts } = await local.gql('{ posts(first: 100) { nodes { id } } }');
+  ids = posts.nodes.map(({ id }: Row) => id);
   server = await startProcess(app.databaseEnv);
   ann = await new Person(server.url, null, '').signIn('ann', 'a good long password');
 });
@@ -99,14 +99,14 @@ describe.each(Object.entries(TRANSPORTS))('an answer over %s', (_name, send) => 
 
 describe('the objects of many ids', () => {
   it('should be read a hundred at a time, until they are too many', async () => {
-    const { data } = await ann.ask('query ($ids: [ID!]!) { nodes(nodeIds: $ids) { nodeId } }', { ids: nodeIds });
+    const { data } = await ann.ask('query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', { ids: ids });
     expect(data.nodes).toHaveLength(POSTS);
     const others = Array.from({ length: POSTS }, (_, index) => btoa(`Post:${1_000_000 + index}`));
     const before = peakBytes();
     const both = (shown: string): string =>
-      `query ($ids: [ID!]!, $others: [ID!]!) { a: nodes(nodeIds: $ids) { ... on Post { content } } b: nodes(nodeIds: $others) ${shown} }`;
-    expect((await ann.gql(both('{ nodeId }'), { ids: nodeIds, others })).a).toHaveLength(POSTS);
-    const twice = { ids: nodeIds, others: nodeIds };
+      `query ($ids: [ID!]!, $others: [ID!]!) { a: nodes(ids: $ids) { ... on Post { content } } b: nodes(ids: $others) ${shown} }`;
+    expect((await ann.gql(both('{ id }'), { ids: ids, others })).a).toHaveLength(POSTS);
+    const twice = { ids: ids, others: ids };
     const { errors } = await ann.ask(both('{ ... on Post { content } }'), twice);
     expect(errors?.[0]).toMatchObject({ message: TOO_LARGE, extensions: { code: 'COMPLEXITY' } });
     expect(peakBytes() - before).toBeLessThan(MAX_GROWTH_BYTES);

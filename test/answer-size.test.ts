@@ -17,7 +17,7 @@ const TIMES = 3;
 
 const CREATE = 'mutation ($input: CreateTodoInput!) { createTodo(input: $input) { __typename } }';
 const BY_ID = 'query ($id: ID!) { todo(id: $id) { id } }';
-const BY_IDS = 'query ($ids: [ID!]!) { nodes(nodeIds: $ids) { nodeId } }';
+const BY_IDS = 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }';
 const ORDERED = 'query ($by: OrderDirection!) { todos(orderBy: { field: ID, direction: $by }) { totalCount } }';
 const SUBSCRIBE = 'subscription ($id: ID) { todoChanged(listId: $id) { action } }';
 

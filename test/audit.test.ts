@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { removeExpiredAuditEntries } from '../src/audit/service.ts';
 import { resetLink } from '../src/users/recovery.ts';
 import { startApp, type TestApp } from './kit/app.ts';
+import { numberOf } from './kit/ids.ts';
 import type { Person } from './kit/person.ts';
 
 const PASSWORD = 'a good long password';
@@ -111,7 +112,7 @@ describe('an audit entry', () => {
     const person = await newcomer();
     const id = await idOf(person);
     const { services } = app.app;
-    const user = await services.database.user.findUniqueOrThrow({ where: { id: Number(id) } });
+    const user = await services.database.user.findUniqueOrThrow({ where: { id: numberOf(id) } });
     const [, token] = resetLink(services, user).url.split('#token=');
     await app.anonymous.gql(RESET, { input: { token, newPassword: NEXT } });
     expect(await entries({ subjectId: id })).toMatchObject([
@@ -192,7 +193,7 @@ describe('an audit entry', () => {
     const [staff, person] = [await app.signUpStaff('leaving'), await newcomer()];
     const [actorId, subjectId] = [await idOf(staff), await idOf(person)];
     await staff.gql(SET_STATUS, { input: { userId: subjectId, isStaff: true } });
-    await app.sql('DELETE FROM "User" WHERE "id" = ? OR "id" = ?', Number(actorId), Number(subjectId));
+    await app.sql('DELETE FROM "User" WHERE "id" = ? OR "id" = ?', numberOf(actorId), numberOf(subjectId));
     const gone = { actorId, actorName: 'leaving', actor: null, subjectId, subjectName: person.username, subject: null };
     expect(await entries({ subjectId })).toMatchObject([gone]);
     expect(await entries({ actorId })).toMatchObject([gone]);

@@ -2,6 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
+import { numberOf } from './kit/ids.ts';
 import type { Person } from './kit/person.ts';
 
 const SECRET_KEY = randomBytes(32).toString('hex');
@@ -29,7 +30,7 @@ let annId: number;
 beforeAll(async () => {
   app = await startApp({ SECRET_KEY });
   ann = await app.signUp('ann');
-  annId = Number((await ann.gql(ME)).viewer.id);
+  annId = numberOf((await ann.gql(ME)).viewer.id);
 });
 afterAll(() => app.close());
 
@@ -124,7 +125,7 @@ describe('verifying', () => {
 
   it('should refuse the token of a closed account and of an ended sign-in', async () => {
     const eve = await app.signUp('eve');
-    const id = Number((await eve.gql(ME)).viewer.id);
+    const id = numberOf((await eve.gql(ME)).viewer.id);
     const { token } = await obtain('eve');
     const minted = mint(claims({ user_id: id, username: 'eve' }));
     await app.anonymous.with(`JWT ${token}`).gql('mutation { destroyAuthToken }');
@@ -140,7 +141,7 @@ describe('a request whose token', () => {
     const { totalCount } = (await app.anonymous.gql(COUNT_TODOS)).todos;
     for (const scheme of ['JWT', 'Bearer']) {
       const person = app.anonymous.with(`${scheme} ${token()}`);
-      for (const operation of [COUNT_TODOS, ME, CREATE_TODO, '{ node(nodeId: "x") { nodeId } }']) {
+      for (const operation of [COUNT_TODOS, ME, CREATE_TODO, '{ node(id: "x") { id } }']) {
         const { data, errors } = await person.ask(operation);
         expect(errors).toMatchObject([{ message, extensions: { code: 'UNAUTHENTICATED' } }]);
         expect(Object.values(data ?? {}).filter((value) => value !== null)).toEqual([]);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
 import type { Person } from './kit/person.ts';
 
-const CHAT = '... on ChatSession { id uri nodeId owner { username } members { username } }';
+const CHAT = '... on ChatSession { id uri owner { username } members { username } }';
 const ERRORS = '... on Error { message }';
 const FIELDS_IN_ERROR = '... on ValidationError { fields { path message } }';
 const JOIN = `mutation ($uri: String!) { joinChat(uri: $uri) { __typename ${CHAT} ${ERRORS} } }`;
@@ -16,7 +16,7 @@ const LEAVE = `mutation ($uri: String!) { leaveChat(uri: $uri) { __typename ... 
 const SEND = `mutation ($uri: String!, $message: String!) {
   sendMessage(uri: $uri, message: $message) {
     __typename
-    ... on ChatMessage { id nodeId message user { username } chatSession { uri } }
+    ... on ChatMessage { id message user { username } chatSession { uri } }
     ${ERRORS}
     ${FIELDS_IN_ERROR}
   }
@@ -31,7 +31,7 @@ const HISTORY = `query ($uri: String!, $first: Int, $after: String, $last: Int, 
     }
   }
 }`;
-const NODE = 'query ($nodeId: ID!) { node(nodeId: $nodeId) { nodeId } }';
+const NODE = 'query ($id: ID!) { node(id: $id) { id } }';
 
 const NOT_FOUND = { __typename: 'NotFoundError', message: 'Not found.' };
 const NOWHERE = '0123456789abcde';
@@ -54,7 +54,6 @@ afterAll(() => app.close());
 interface Chat {
   readonly id: string;
   readonly uri: string;
-  readonly nodeId: string;
   readonly members: readonly { username: string }[];
 }
 
@@ -250,18 +249,18 @@ describe('messages', () => {
 
   it('should be hidden from those who take no part, or no more', async () => {
     const chat = await makeChat('ben');
-    const { nodeId } = await send(ann, chat.uri, 'secret');
+    const { id } = await send(ann, chat.uri, 'secret');
     await ben.gql(LEAVE, { uri: chat.uri });
     for (const outsider of [ben, cat, staff]) {
       expect(await read(outsider, chat.uri)).toBeNull();
       expect(await send(outsider, chat.uri, 'hello?')).toEqual(NOT_FOUND);
-      expect(await outsider.gql(NODE, { nodeId })).toEqual({ node: null });
-      expect(await outsider.gql(NODE, { nodeId: chat.nodeId })).toEqual({ node: null });
+      expect(await outsider.gql(NODE, { id })).toEqual({ node: null });
+      expect(await outsider.gql(NODE, { id: chat.id })).toEqual({ node: null });
       const { chatSessions } = await outsider.gql('{ chatSessions(first: 100) { nodes { uri } } }');
       expect(chatSessions.nodes).not.toContainEqual({ uri: chat.uri });
     }
     expect((await history(ann, chat.uri)).texts).toEqual(['secret']);
-    expect(await ann.gql(NODE, { nodeId })).toEqual({ node: { nodeId } });
+    expect(await ann.gql(NODE, { id })).toEqual({ node: { id } });
   });
 
   it('should be read page by page in both directions', async () => {

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
+import { numberOf } from './kit/ids.ts';
 import { cookiesOf, Person, pageHeaders, SIGN_IN, signInCookie, signInPage } from './kit/person.ts';
 import { RawSocket, SocketClient } from './kit/socket.ts';
 
@@ -220,8 +221,8 @@ describe('a session by cookie', () => {
     const page = await newPage();
     const { id } = await currentOf(page);
     const ago = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString().replace('Z', '+00:00');
-    await app.sql('UPDATE "Session" SET "lastUsedAt" = ? WHERE "id" = ?', ago(3600), Number(id));
-    await app.sql('UPDATE "Session" SET "expiresAt" = ? WHERE "id" = ?', ago(-60), Number(id));
+    await app.sql('UPDATE "Session" SET "lastUsedAt" = ? WHERE "id" = ?', ago(3600), numberOf(id));
+    await app.sql('UPDATE "Session" SET "expiresAt" = ? WHERE "id" = ?', ago(-60), numberOf(id));
     // Another process, which remembers nobody.
     const other = await startApp(app.databaseEnv as Record<string, string>);
     const elsewhere = new Person(other.url, null, '', pageHeaders(other.url, page.headers['cookie']));
@@ -235,7 +236,7 @@ describe('a session by cookie', () => {
       'UPDATE "Session" SET "createdAt" = ?, "lastUsedAt" = ? WHERE "id" = ?',
       signedIn,
       signedIn,
-      Number(id),
+      numberOf(id),
     );
     await other.close();
     const third = await startApp(app.databaseEnv as Record<string, string>);

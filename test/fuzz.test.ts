@@ -161,8 +161,8 @@ describe('whatever is sent to /graphql', () => {
     [
       'the ids of a query',
       `query ($id: ID!, $text: String!) {
-        todo(id: $id) { id } todoList(id: $id) { id } note(id: $id) { id } post(id: $id) { id } node(nodeId: $id) { nodeId }
-        nodes(nodeIds: [$id, $id]) { nodeId } user(username: $text) { id } chatSession(uri: $text) { id }
+        todo(id: $id) { id } todoList(id: $id) { id } note(id: $id) { id } post(id: $id) { id } node(id: $id) { id }
+        nodes(ids: [$id, $id]) { id } user(username: $text) { id } chatSession(uri: $text) { id }
       }`,
       fc.record({ id: fc.oneof(text, fc.integer(), fc.bigInt({ min: 0n, max: 2n ** 65n }).map(String)), text }),
     ],

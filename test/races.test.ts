@@ -2,6 +2,7 @@ import Sqlite from 'better-sqlite3';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
+import { numberOf } from './kit/ids.ts';
 import type { Person } from './kit/person.ts';
 import { ON_POSTGRES } from './kit/postgres.ts';
 
@@ -83,9 +84,9 @@ async function vanishing<Result>(listId: string, work: () => Promise<Result>): P
 
 async function newList(): Promise<string> {
   const { createTodoList } = await ann.gql(
-    'mutation { createTodoList(input: { name: "short-lived" }) { ... on TodoList { id } } }',
+    'mutation { createTodoList(input: { name: "short-lived" }) { ... on TodoList { databaseId } } }',
   );
-  return createTodoList.id;
+  return String(createTodoList.databaseId);
 }
 
 describe('a list that vanishes between the check and the write', () => {
@@ -110,7 +111,7 @@ async function openChat({ withBen }: { withBen: boolean }): Promise<{ id: number
   if (withBen) {
     await ben.gql(JOIN, { uri });
   }
-  return { id: Number(id), uri };
+  return { id: numberOf(id), uri };
 }
 
 const membersOf = async (id: number): Promise<unknown> =>

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
+import { numberOf } from './kit/ids.ts';
 import type { Person } from './kit/person.ts';
 
 const VIEWERS = ['anonymous', 'owner', 'member', 'other', 'staff'] as const;
@@ -23,10 +24,9 @@ interface FieldsOfType {
   readonly changes: readonly FieldCase[];
 }
 
-const rowById = (field: string): string => `query ($key: ID!) { row: ${field}(id: $key) { nodeId } }`;
-const rowBy = (arg: string, field: string): string =>
-  `query ($key: String!) { row: ${field}(${arg}: $key) { nodeId } }`;
-const listOf = (field: string): string => `{ rows: ${field}(first: 100) { totalCount nodes { nodeId } } }`;
+const rowById = (field: string): string => `query ($key: ID!) { row: ${field}(id: $key) { id } }`;
+const rowBy = (arg: string, field: string): string => `query ($key: String!) { row: ${field}(${arg}: $key) { id } }`;
+const listOf = (field: string): string => `{ rows: ${field}(first: 100) { totalCount nodes { id } } }`;
 const update = (type: string): FieldCase => ({
   name: `update${type}`,
   query: `mutation ($key: ID!) {
@@ -159,32 +159,32 @@ const RELATIONS = [
   {
     from: 'an ownerless list',
     to: 'an owned todo',
-    path: '... on TodoList { rows: todos { totalCount nodes { nodeId } } }',
+    path: '... on TodoList { rows: todos { totalCount nodes { id } } }',
   },
   {
     from: 'an owned list',
     to: 'an ownerless todo',
-    path: '... on TodoList { rows: todos { totalCount nodes { nodeId } } }',
+    path: '... on TodoList { rows: todos { totalCount nodes { id } } }',
   },
-  { from: 'an owned todo', to: 'an ownerless list', path: '... on Todo { row: list { nodeId } }' },
-  { from: 'an ownerless todo', to: 'an owned list', path: '... on Todo { row: list { nodeId } }' },
-  { from: 'a chat', to: 'a message', path: '... on ChatSession { rows: messages { totalCount nodes { nodeId } } }' },
-  { from: 'a message', to: 'a chat', path: '... on ChatMessage { row: chatSession { nodeId } }' },
+  { from: 'an owned todo', to: 'an ownerless list', path: '... on Todo { row: list { id } }' },
+  { from: 'an ownerless todo', to: 'an owned list', path: '... on Todo { row: list { id } }' },
+  { from: 'a chat', to: 'a message', path: '... on ChatSession { rows: messages { totalCount nodes { id } } }' },
+  { from: 'a message', to: 'a chat', path: '... on ChatMessage { row: chatSession { id } }' },
 ] as const;
 
-const NODE = 'query ($nodeId: ID!) { node(nodeId: $nodeId) { nodeId } }';
-const NODES = 'query ($nodeIds: [ID!]!) { nodes(nodeIds: $nodeIds) { nodeId } }';
-const nodeIdOf = ({ type, id }: Row): string => Buffer.from(`${type}:${id}`).toString('base64url');
+const NODE = 'query ($id: ID!) { node(id: $id) { id } }';
+const NODES = 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }';
+const globalIdOf = ({ type, id }: Row): string => Buffer.from(`${type}:${id}`).toString('base64url');
 
 interface Connection {
   readonly totalCount: number;
-  readonly nodes: readonly { nodeId: string }[];
+  readonly nodes: readonly { id: string }[];
 }
 
 /** Whether the row is in the list, whose total must be that of what it shows. */
-function isListed({ totalCount, nodes }: Connection, nodeId: string): boolean {
+function isListed({ totalCount, nodes }: Connection, id: string): boolean {
   expect(nodes).toHaveLength(totalCount);
-  return nodes.some((node) => node.nodeId === nodeId);
+  return nodes.some((node) => node.id === id);
 }
 
 describe.each([
@@ -228,7 +228,7 @@ describe.each([
       staff: await app.signUpStaff('sue'),
     };
     await app.signUp('extra');
-    annId = Number((await people.owner.gql('{ viewer { id } }')).viewer.id);
+    annId = numberOf((await people.owner.gql('{ viewer { id } }')).viewer.id);
     for (const name of ['a chat', ...Object.keys(kinds)]) {
       const kind = kinds[name];
       if (kind && !fixtures[name]) {
@@ -257,20 +257,18 @@ describe.each([
       const row = rowNamed(name);
       const person = people[viewer];
       const { single, list, signedIn } = FIELDS[type];
-      const nodeId = nodeIdOf(row);
+      const id = globalIdOf(row);
       const seen: Record<string, boolean> = {
-        node: (await person.gql(NODE, { nodeId })).node?.nodeId === nodeId,
-        nodes: (await person.gql(NODES, { nodeIds: [nodeId] })).nodes[0]?.nodeId === nodeId,
+        node: (await person.gql(NODE, { id })).node?.id === id,
+        nodes: (await person.gql(NODES, { ids: [id] })).nodes[0]?.id === id,
       };
       if (signedIn && viewer === 'anonymous') {
         for (const closed of [single, list]) {
           expect(closed && (await person.codeOf(closed, { key: row.key }))).toBe(closed && 'UNAUTHENTICATED');
         }
       } else {
-        seen['single'] = single
-          ? (await person.gql(single, { key: row.key })).row?.nodeId === nodeId
-          : see.includes(viewer);
-        seen['list'] = list ? isListed((await person.gql(list)).rows, nodeId) : see.includes(viewer);
+        seen['single'] = single ? (await person.gql(single, { key: row.key })).row?.id === id : see.includes(viewer);
+        seen['list'] = list ? isListed((await person.gql(list)).rows, id) : see.includes(viewer);
       }
       expect(seen).toEqual(Object.fromEntries(Object.keys(seen).map((field) => [field, see.includes(viewer)])));
     });
@@ -278,11 +276,11 @@ describe.each([
 
   it.each(RELATIONS)('should show through $from what a viewer sees of $to, and no more', async ({ from, to, path }) => {
     const [parent, child] = [rowNamed(from), rowNamed(to)];
-    const query = `query ($nodeId: ID!) { node(nodeId: $nodeId) { nodeId ${path} } }`;
+    const query = `query ($id: ID!) { node(id: $id) { id ${path} } }`;
     const seen: string[] = [];
     for (const viewer of VIEWERS) {
-      const { node } = await people[viewer].gql(query, { nodeId: nodeIdOf(parent) });
-      if (node?.row?.nodeId === nodeIdOf(child) || (node?.rows && isListed(node.rows, nodeIdOf(child)))) {
+      const { node } = await people[viewer].gql(query, { id: globalIdOf(parent) });
+      if (node?.row?.id === globalIdOf(child) || (node?.rows && isListed(node.rows, globalIdOf(child)))) {
         seen.push(viewer);
       }
     }
@@ -301,8 +299,8 @@ describe.each([
     };
     for (const [name, path] of Object.entries(paths)) {
       for (const viewer of VIEWERS) {
-        const query = `query ($nodeId: ID!) { node(nodeId: $nodeId) { ${path} } }`;
-        const { node } = await people[viewer].gql(query, { nodeId: nodeIdOf(rowNamed(name)) });
+        const query = `query ($id: ID!) { node(id: $id) { ${path} } }`;
+        const { node } = await people[viewer].gql(query, { id: globalIdOf(rowNamed(name)) });
         expect(node?.user?.username).toBe(kinds[name]?.see.includes(viewer) ? 'ann' : undefined);
       }
     }
@@ -350,9 +348,9 @@ describe.each([
 
   it('should show the private fields of a user to that user and to staff only, whatever the path', async () => {
     const privately = 'user: author { username email isStaff isActive createdAt }';
-    const query = `query ($nodeId: ID!) { node(nodeId: $nodeId) { ... on Post { ${privately} } } }`;
+    const query = `query ($id: ID!) { node(id: $id) { ... on Post { ${privately} } } }`;
     for (const viewer of SIGNED_IN) {
-      const path = { nodeId: nodeIdOf(rowNamed('a post')) };
+      const path = { id: globalIdOf(rowNamed('a post')) };
       const direct = await people[viewer].gql(
         '{ user(username: "ann") { username email isStaff isActive createdAt } }',
       );

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
+import { numberOf } from './kit/ids.ts';
 import { Person } from './kit/person.ts';
 import { type ServerProcess, startProcess } from './kit/process.ts';
 import { SocketClient } from './kit/socket.ts';
@@ -164,13 +165,13 @@ describe('viewer.sessions', () => {
   it('should say when a session was last refreshed, and write nothing for other requests', async () => {
     const { person, token, refreshToken } = await signIn(await newName());
     const { id, lastUsedAt } = await currentOf(person);
-    await app.sql('UPDATE "Session" SET "lastUsedAt" = "createdAt" WHERE "id" = ?', Number(id));
+    await app.sql('UPDATE "Session" SET "lastUsedAt" = "createdAt" WHERE "id" = ?', numberOf(id));
     expect(await currentOf(person)).toMatchObject({ id, lastUsedAt });
     await refresh(refreshToken);
     const refreshed = (await currentOf(person)).lastUsedAt;
     expect(Date.parse(refreshed)).toBeGreaterThan(Date.parse(lastUsedAt));
     const longAgo = '2020-01-01T00:00:00.000+00:00';
-    await app.sql('UPDATE "Session" SET "lastUsedAt" = ? WHERE "id" = ?', longAgo, Number(id));
+    await app.sql('UPDATE "Session" SET "lastUsedAt" = ? WHERE "id" = ?', longAgo, numberOf(id));
     const body = new URLSearchParams({ token });
     await app.anonymous.fetch('/auth/refresh_token/', { method: 'POST', body });
     const reissued = (await currentOf(person)).lastUsedAt;

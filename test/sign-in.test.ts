@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import jwt from 'jsonwebtoken';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { afterSeconds, startApp, type TestApp } from './kit/app.ts';
+import { globalId, numberOf } from './kit/ids.ts';
 import type { Person } from './kit/person.ts';
 import { ON_POSTGRES } from './kit/postgres.ts';
 
@@ -74,7 +75,7 @@ describe('obtaining a token', () => {
     });
     expect(Date.parse(pair.refreshExpiresAt)).toBeGreaterThan(Date.parse(pair.expiresAt));
     const cleo = app.anonymous.with(`Bearer ${pair.token}`);
-    expect((await cleo.gql(ME)).viewer.id).toBe(String((payload as jwt.JwtPayload)['user_id']));
+    expect((await cleo.gql(ME)).viewer.id).toBe(globalId('User', (payload as jwt.JwtPayload)['user_id']));
   });
 
   it('should answer a wrong password, an unknown user and a closed account alike', async () => {
@@ -170,7 +171,7 @@ describe('opaque keys', () => {
 describe('changing the password', () => {
   it('should end every older token and key, and sign in anew', async () => {
     const fay = await app.signUp('fay');
-    const id = Number((await fay.gql(ME)).viewer.id);
+    const id = numberOf((await fay.gql(ME)).viewer.id);
     const pair = await obtain('fay');
     const { authToken } = await createKey('fay');
     const now = Math.ceil(Date.now() / 1000);

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
+import { numberOf } from './kit/ids.ts';
 import { Person } from './kit/person.ts';
 import { type ServerProcess, startProcess } from './kit/process.ts';
 import { RawSocket, SocketClient } from './kit/socket.ts';
@@ -179,14 +180,14 @@ describe('setUserStatus', () => {
       const ben = await newcomer();
       // Tokens that were minted elsewhere are good when they are younger than the password.
       await app.sql(
-        `UPDATE "User" SET "credentialsChangedAt" = '2020-01-01T00:00:00.000+00:00' WHERE "id" = ${await idOf(ben)}`,
+        `UPDATE "User" SET "credentialsChangedAt" = '2020-01-01T00:00:00.000+00:00' WHERE "id" = ${numberOf(await idOf(ben))}`,
       );
       const { obtainToken } = await app.anonymous.gql(OBTAIN, { username: ben.username });
       const { createAuthToken } = await app.anonymous.gql(KEY, { username: ben.username });
       const there = new Person(url, `Bearer ${obtainToken.token}`, ben.username);
       const program = there.with(`Token ${createAuthToken.authToken}`);
       const now = Math.floor(Date.now() / 1000);
-      const claims = { user_id: Number(await idOf(ben)), username: ben.username, exp: now + 600, orig_iat: now - 1 };
+      const claims = { user_id: numberOf(await idOf(ben)), username: ben.username, exp: now + 600, orig_iat: now - 1 };
       const minted = there.with(`JWT ${jwt.sign(claims, SECRET_KEY)}`);
       const everything = [there, program, minted];
       expect(await Promise.all(everything.map(isAccepted))).toEqual([true, true, true]);

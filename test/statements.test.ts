@@ -138,16 +138,16 @@ describe('the number of statements', () => {
   });
 
   it('should not grow with the ids that `nodes` or aliased lookups are given', async () => {
-    const nodeIds = (type: string, length: number) =>
+    const globalIds = (type: string, length: number) =>
       Array.from({ length }, (_, index) => Buffer.from(`${type}:${index + 1}`).toString('base64url'));
-    const query = `query ($nodeIds: [ID!]!) {
-      nodes(nodeIds: $nodeIds) { nodeId ... on Todo { list { name } owner { username } } ... on ChatMessage { user { username } } }
+    const query = `query ($ids: [ID!]!) {
+      nodes(ids: $ids) { id ... on Todo { list { name } owner { username } } ... on ChatMessage { user { username } } }
     }`;
     for (const type of ['Todo', 'ChatMessage']) {
-      const { nodes } = await ann.gql(query, { nodeIds: nodeIds(type, 50) });
+      const { nodes } = await ann.gql(query, { ids: globalIds(type, 50) });
       expect(nodes.filter(Boolean)).toHaveLength(50);
-      const one = await statementsOf(query, { nodeIds: nodeIds(type, 1) });
-      expect(await statementsOf(query, { nodeIds: nodeIds(type, 50) })).toBe(one);
+      const one = await statementsOf(query, { ids: globalIds(type, 1) });
+      expect(await statementsOf(query, { ids: globalIds(type, 50) })).toBe(one);
     }
     const lookups = (length: number) =>
       Array.from({ length }, (_, n) => `t${n}: todo(id: ${n + 1}) { title }`).join('\n');

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
+import { globalId } from './kit/ids.ts';
 import type { Person } from './kit/person.ts';
 import { type Operation, SocketClient } from './kit/socket.ts';
 import { LiveClient } from './subscribe-socket/client.ts';
@@ -27,6 +28,10 @@ const MODELS: Readonly<Record<Model, { table: string; column: string; live: stri
 const NAMES = Object.keys(MODELS) as Model[];
 
 const sorted = (ids: Iterable<string | number>): string[] => [...new Set([...ids].map(String))].sort();
+
+interface Numbered {
+  readonly databaseId: number;
+}
 
 /** The documented visibility rules, independent of the server's policies. */
 function sees(
@@ -120,25 +125,25 @@ describe.each([true, false])('every transport, with ALLOW_ANONYMOUS=%s', (shares
       const found = await Promise.all(
         [...members.keys()].map(async (uri) => {
           const { data } = await viewer.ask(
-            'query ($uri: String!) { chatSession(uri: $uri) { messages(first: 100) { nodes { id } } } }',
+            'query ($uri: String!) { chatSession(uri: $uri) { messages(first: 100) { nodes { databaseId } } } }',
             { uri },
           );
-          return (data?.chatSession?.messages.nodes ?? []).map(({ id }: { id: string }) => id);
+          return (data?.chatSession?.messages.nodes ?? []).map(({ databaseId }: Numbered) => databaseId);
         }),
       );
       return sorted(found.flat());
     }
-    const { data } = await viewer.ask(`{ it: ${model}s(first: 100) { nodes { id } } }`);
-    return sorted((data?.it?.nodes ?? []).map(({ id }: { id: string }) => id));
+    const { data } = await viewer.ask(`{ it: ${model}s(first: 100) { nodes { databaseId } } }`);
+    return sorted((data?.it?.nodes ?? []).map(({ databaseId }: Numbered) => databaseId));
   }
 
   async function byNode(viewer: Person, model: Model): Promise<string[]> {
-    const ids = of(model).map(({ id }) => Buffer.from(`${MODELS[model].type}:${id}`).toString('base64url'));
+    const ids = of(model).map(({ id }) => globalId(MODELS[model].type, id));
     const { data } = await viewer.ask(
-      `query ($ids: [ID!]!) { nodes(nodeIds: $ids) { ... on ${MODELS[model].type} { id } } }`,
+      `query ($ids: [ID!]!) { nodes(ids: $ids) { ... on ${MODELS[model].type} { databaseId } } }`,
       { ids },
     );
-    return sorted((data?.nodes ?? []).flatMap((node: { id: string } | null) => node?.id ?? []));
+    return sorted((data?.nodes ?? []).flatMap((node: Numbered | null) => node?.databaseId ?? []));
   }
 
   /** What the documented paths show; null where they have none for reading. */
@@ -202,12 +207,12 @@ describe.each([true, false])('every transport, with ALLOW_ANONYMOUS=%s', (shares
     for (const uri of uris) {
       const named = uri === null ? '' : `, uri: "${uri}"`;
       const operation = client.start(
-        `subscription { it: ${model}Changed(after: ${JSON.stringify(after)}${named}) { ${model} { id } } }`,
+        `subscription { it: ${model}Changed(after: ${JSON.stringify(after)}${named}) { ${model} { databaseId } } }`,
       );
       operation.onResult = ({ data }) => {
         // What lies between the cursor and the writing may include events of rows that are no longer visible.
         if (data?.it[model]) {
-          ids.add(data.it[model].id);
+          ids.add(String(data.it[model].databaseId));
         }
       };
       open.add(operation);
@@ -318,18 +323,20 @@ describe('what is written through one transport', () => {
   });
 
   it('should be sent by the others: the checkbox of a todo', async () => {
-    const { createTodo } = await ann.gql('mutation { createTodo(input: { title: "t" }) { ... on Todo { id } } }');
-    const id = createTodo.id;
+    const { createTodo } = await ann.gql(
+      'mutation { createTodo(input: { title: "t" }) { ... on Todo { id databaseId } } }',
+    );
+    const { id, databaseId } = createTodo;
     const client = await SocketClient.open(app.url, ann.authorization);
     const open = app.subscriptions();
     const events = client.start('subscription { todoChanged { action todo { id completed } } }');
     await app.subscribed(open + 1);
     const listener = await LiveClient.open(app, ann);
     await listener.quietly(
-      { request_id: 1, model: 'todolist.Task', value: id },
-      { type: 'subscribe', id: 2, model: 'todos.Todo', action: 'retrieve', lookup_by: id },
+      { request_id: 1, model: 'todolist.Task', value: databaseId },
+      { type: 'subscribe', id: 2, model: 'todos.Todo', action: 'retrieve', lookup_by: databaseId },
     );
-    expect((await ann.fetch(`/api/todos/${id}`, json('PATCH', { completed: true }))).status).toBe(200);
+    expect((await ann.fetch(`/api/todos/${databaseId}`, json('PATCH', { completed: true }))).status).toBe(200);
     expect((await ann.gql('query ($id: ID!) { todo(id: $id) { completed } }', { id })).todo.completed).toBe(true);
     expect(await events.event()).toEqual({ action: 'UPDATED', todo: { id, completed: true } });
     const received = [await listener.next(), await listener.next()];
@@ -337,11 +344,15 @@ describe('what is written through one transport', () => {
       expect.objectContaining({
         request_id: 1,
         action: 'UPDATED',
-        instance: { id: Number(id), text: 't', done: true },
+        instance: { id: databaseId, text: 't', done: true },
       }),
     );
     expect(received).toContainEqual(
-      expect.objectContaining({ id: 2, action: 'UPDATED', instance: { id: Number(id), title: 't', completed: true } }),
+      expect.objectContaining({
+        id: 2,
+        action: 'UPDATED',
+        instance: { id: databaseId, title: 't', completed: true },
+      }),
     );
     client.raw.terminate();
     await listener.close();

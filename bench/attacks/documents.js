@@ -76,7 +76,7 @@ function mutilated(text, random) {
 export const VALID = [
   'query ($id: ID!) { todo(id: $id) { id title list { name todos(first: 3) { nodes { id } } } } }',
   'query ($first: Int, $after: String, $filter: TodoFilter, $order: TodoOrder) { todos(first: $first, after: $after, filter: $filter, orderBy: $order) { totalCount nodes { id } } }',
-  'query ($ids: [ID!]!) { nodes(nodeIds: $ids) { nodeId ... on Post { title author { username } } } }',
+  'query ($ids: [ID!]!) { nodes(ids: $ids) { id ... on Post { title author { username } } } }',
   'mutation ($input: CreateNoteInput!, $key: String) { createNote(input: $input, idempotencyKey: $key) { __typename ... on ValidationError { message fields { path message } } } }',
   'mutation ($input: CreateTodoInput!) { createTodo(input: $input) { __typename ... on ValidationError { message } } }',
   'mutation ($input: UpdateViewerInput!) { updateViewer(input: $input) { __typename ... on ValidationError { message } } }',

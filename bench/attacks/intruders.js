@@ -9,7 +9,7 @@ const SOCKET_LIFE_MS = 1500;
 const EVERYTHING =
   '{ todos(first: 100) { nodes { title } } todoLists(first: 100) { nodes { name } } notes(first: 100) { nodes { title } } posts(first: 100) { nodes { title author { username } } } chatSessions(first: 20) { nodes { uri messages { nodes { message } } } } viewer { username email } }';
 const PATHS = ['/notes', '/api/posts/', '/auth/me/', '/api/account/'];
-const nodeId = ({ type, id }) => Buffer.from(`${type}:${id}`).toString('base64url');
+const globalId = ({ type, id }) => Buffer.from(`${type}:${id}`).toString('base64url');
 const now = () => Math.floor(Date.now() / 1000);
 const unsigned = (header, claims) =>
   `${[header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')}.`;
@@ -87,13 +87,13 @@ const OPERATIONS = {
   Session: ['mutation ($id: ID!) { endSession(id: $id) { __typename ... on Session { id } } }'],
   AuthToken: ['mutation ($id: ID!) { endAuthToken(id: $id) { __typename ... on AuthToken { id } } }'],
   User: [
-    'query ($id: ID!) { users(filter: { usernameContains: "zq" }) { nodes { username email } } nodes(nodeIds: [$id]) { nodeId } }',
+    'query ($id: ID!) { users(filter: { usernameContains: "zq" }) { nodes { username email } } nodes(ids: [$id]) { id } }',
     'query ($id: ID!) { auditEntries(filter: { subjectId: $id }) { nodes { subjectName details } } }',
     'mutation ($id: ID!) { setUserStatus(input: { userId: $id, isStaff: true }) { __typename } }',
     'mutation ($id: ID!) { setUserStatus(input: { userId: $id, isActive: false }) { __typename } }',
   ],
 };
-const NODE = `query ($id: ID!) { node(nodeId: $id) { nodeId ... on Todo { title list { name } owner { username } } ... on TodoList { name todos { nodes { title } } }
+const NODE = `query ($id: ID!) { node(id: $id) { id ... on Todo { title list { name } owner { username } } ... on TodoList { name todos { nodes { title } } }
   ... on Note { title } ... on Post { title } ... on ChatMessage { message chatSession { uri } } ... on ChatSession { uri members { username } messages { nodes { message } } }
   ... on User { username email sessions { nodes { id } } authTokens { nodes { id } } } } }`;
 const ON_URI = [
@@ -140,7 +140,7 @@ async function useForeignIds(world, random) {
   const id = isJunk ? random.oneOf(IDS) : row.id;
   if (OPERATIONS[type].length === 0 || random.chance(0.3)) {
     await world.client.graphql(kind, viewer, NODE, {
-      id: isJunk ? id : nodeId({ type: random.chance(0.8) ? type : random.oneOf(Object.keys(OPERATIONS)), id }),
+      id: isJunk ? id : globalId({ type: random.chance(0.8) ? type : random.oneOf(Object.keys(OPERATIONS)), id }),
     });
     return;
   }

@@ -8,7 +8,7 @@ const MAX_LIFE_MS = 20_000;
 const ROWS = 200;
 
 const READS = [
-  '{ cursor todos(first: 50) { totalCount edges { cursor node { id nodeId title description owner { username } list { name } } } pageInfo { endCursor } } }',
+  '{ cursor todos(first: 50) { totalCount edges { cursor node { id databaseId title description owner { username } list { name } } } pageInfo { endCursor } } }',
   '{ todoLists(first: 20) { nodes { id name todos(first: 10) { totalCount nodes { id title } } } } }',
   '{ notes(first: 100, orderBy: { field: TITLE, direction: DESC }) { edges { cursor node { id title description createdBy } } } }',
   '{ posts(first: 20) { pageInfo { endCursor } nodes { id title content author { username email } } } }',
@@ -17,7 +17,7 @@ const READS = [
   '{ todos(first: 30, filter: { titleContains: "zq" }, orderBy: { field: UPDATED_AT, direction: DESC }) { edges { cursor node { title } } } }',
 ];
 const SEND =
-  'mutation ($uri: String!, $message: String!) { sendMessage(uri: $uri, message: $message) { __typename ... on ChatMessage { id message } } }';
+  'mutation ($uri: String!, $message: String!) { sendMessage(uri: $uri, message: $message) { __typename ... on ChatMessage { id: databaseId message } } }';
 
 const SUBSCRIPTIONS = [
   'subscription ($after: String) { todoChanged(after: $after) { action cursor id todo { id title description owner { username } list { name } } } }',

@@ -17,7 +17,8 @@ const ROWS_KEPT = 300;
 const ENDED_KEPT = 60;
 const AWAY_MS = 2500;
 
-const SIGN_UP = 'mutation ($input: SignUpInput!) { signUp(input: $input) { __typename ... on User { id } } }';
+const SIGN_UP =
+  'mutation ($input: SignUpInput!) { signUp(input: $input) { __typename ... on User { id: databaseId } } }';
 const OBTAIN =
   'mutation ($input: LoginInput!) { obtainToken(input: $input) { __typename ... on TokenPair { token refreshToken } } }';
 const KEY =
@@ -118,7 +119,7 @@ export class World {
   }
 
   async #makeChat(chat, owner) {
-    const query = 'mutation { createChatSession { id uri } }';
+    const query = 'mutation { createChatSession { id: databaseId uri } }';
     const { data } = await this.client.graphql('set-up', this.credentialOf(owner), query);
     const { id, uri } = data.createChatSession;
     this.chats.push({ index: chat, id, uri, owner });
@@ -132,7 +133,7 @@ export class World {
 
   /** Makes a row; returns its id, or undefined when it was refused. */
   async make(viewer, type, input, kind = 'set-up') {
-    const query = `mutation ($input: Create${type}Input!) { create${type}(input: $input) { __typename ... on ${type} { id } } }`;
+    const query = `mutation ($input: Create${type}Input!) { create${type}(input: $input) { __typename ... on ${type} { id: databaseId } } }`;
     const { data } = await this.client.graphql(kind, viewer, query, { input });
     const id = data?.[`create${type}`]?.id;
     if (id !== undefined) {
@@ -376,8 +377,8 @@ export class World {
   }
 
   async #keepersRows() {
-    const query = `{ todoLists(first: 100) { nodes { id name updatedAt } } todos(first: 100) { nodes { id title description completed updatedAt owner { id } } }
-      notes(first: 100) { nodes { id title description owner { id } } } viewer { id username email addableBy firstName } }`;
+    const query = `{ todoLists(first: 100) { nodes { id name updatedAt } } todos(first: 100) { nodes { id title description completed updatedAt owner { id: databaseId } } }
+      notes(first: 100) { nodes { id title description owner { id: databaseId } } } viewer { id username email addableBy firstName } }`;
     const { data } = await this.client.graphql('keeper', this.credentialOf(KEEPER), query);
     const own = ({ owner, name }) => owner?.id === this.users[KEEPER].id || name?.includes(mark('O', KEEPER));
     return JSON.stringify([

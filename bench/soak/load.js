@@ -16,15 +16,15 @@ export const OBTAIN =
 const SIGN_UP =
   'mutation ($name: String!, $password: String!, $key: String) { signUp(idempotencyKey: $key, input: { username: $name, password: $password }) { __typename } }';
 const CREATE_TODO =
-  'mutation ($key: String!, $title: String!) { createTodo(idempotencyKey: $key, input: { title: $title }) { __typename ... on Todo { id title } } }';
+  'mutation ($key: String!, $title: String!) { createTodo(idempotencyKey: $key, input: { title: $title }) { __typename ... on Todo { id: databaseId title } } }';
 const UPDATE_TODO =
-  'mutation ($id: ID!, $title: String!) { updateTodo(id: $id, input: { title: $title }) { __typename ... on Todo { id title } } }';
+  'mutation ($id: ID!, $title: String!) { updateTodo(id: $id, input: { title: $title }) { __typename ... on Todo { id: databaseId title } } }';
 const DELETE_TODO = 'mutation ($id: ID!) { deleteTodo(id: $id) { __typename } }';
 const CREATE_POST =
-  'mutation ($key: String!, $title: String!) { createPost(idempotencyKey: $key, input: { title: $title, content: $title }) { __typename ... on Post { id } } }';
+  'mutation ($key: String!, $title: String!) { createPost(idempotencyKey: $key, input: { title: $title, content: $title }) { __typename ... on Post { id: databaseId } } }';
 const DELETE_POST = 'mutation ($id: ID!) { deletePost(id: $id) { __typename } }';
 const SEND =
-  'mutation ($key: String!, $uri: String!, $message: String!) { sendMessage(idempotencyKey: $key, uri: $uri, message: $message) { __typename ... on ChatMessage { id } } }';
+  'mutation ($key: String!, $uri: String!, $message: String!) { sendMessage(idempotencyKey: $key, uri: $uri, message: $message) { __typename ... on ChatMessage { id: databaseId } } }';
 const ADD = 'mutation ($uri: String!, $name: String!) { addChatMembers(uri: $uri, usernames: [$name]) { __typename } }';
 const REMOVE =
   'mutation ($uri: String!, $name: String!) { removeChatMember(uri: $uri, username: $name) { __typename } }';

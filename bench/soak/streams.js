@@ -78,7 +78,12 @@ export class Stream {
       return;
     }
     const seq = seqOf(event.cursor);
-    const received = { seq, action: event.action, id: Number(event.id), title: event[object]?.[title] ?? null };
+    const received = {
+      seq,
+      action: event.action,
+      id: Number(Buffer.from(event.id, 'base64url').toString().split(':')[1]),
+      title: event[object]?.[title] ?? null,
+    };
     const earlier = this.#seen.get(event.cursor);
     if (earlier) {
       this.duplicates += 1;

@@ -1,4 +1,5 @@
 import type { Builder } from '../graphql/builder.ts';
+import { encodeNodeId, withDatabaseIds } from '../graphql/node-ids.ts';
 import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
 import { loadUser } from '../identity/named-users.ts';
 import { AUDIT_ORDERS, type AuditAction, type AuditSource, listAuditEntries } from './service.ts';
@@ -50,7 +51,10 @@ export function defineAudit(builder: Builder): void {
     description:
       'A record of one action on an account: who did what to whose account, when, and by which interface. It is written in the transaction of the action, and stays when the users are deleted.',
     fields: (t) => ({
-      id: t.exposeID('id', { description: 'The id of the entry; ids increase in the order of creation.' }),
+      id: t.id({
+        description: 'The opaque, globally unique id of the entry, to use as the key of client caches.',
+        resolve: ({ id }) => encodeNodeId('AuditEntry', id),
+      }),
       at: t.expose('at', { type: 'DateTime' }),
       action: t.field({
         type: action,
@@ -62,7 +66,12 @@ export function defineAudit(builder: Builder): void {
         description: 'The interface by which the action was requested.',
         resolve: ({ source }) => source as AuditSource,
       }),
-      actorId: t.exposeID('actorId', { nullable: true }),
+      actorId: t.id({
+        nullable: true,
+        description:
+          'The `id` of the user who did it; null for an operator on the command line, and when unknown. It stays when the user is deleted.',
+        resolve: ({ actorId }) => (actorId === null ? null : encodeNodeId('User', actorId)),
+      }),
       actorName: t.exposeString('actorName'),
       actor: t.field({
         type: 'User',
@@ -71,7 +80,10 @@ export function defineAudit(builder: Builder): void {
           'The current state of the user who did it; null without an `actorId`, and when the user was deleted.',
         resolve: ({ actorId }, _args, context) => (actorId === null ? null : loadUser(context, actorId)),
       }),
-      subjectId: t.exposeID('subjectId'),
+      subjectId: t.id({
+        description: 'The `id` of the user whose account it concerns. It stays when the user is deleted.',
+        resolve: ({ subjectId }) => encodeNodeId('User', subjectId),
+      }),
       subjectName: t.exposeString('subjectName'),
       subject: t.field({
         type: 'User',
@@ -110,7 +122,13 @@ export function defineAudit(builder: Builder): void {
           orderBy: t.arg({ type: order, description: 'The sort order; newest first when left out.' }),
         },
         resolve: (_root, { filter, orderBy, ...page }, context) =>
-          toConnection(listAuditEntries(context, { filter, order: orderBy ? toOrder(orderBy) : NEWEST_FIRST, page })),
+          toConnection(
+            listAuditEntries(context, {
+              filter: filter && withDatabaseIds(filter, { actorId: 'User', subjectId: 'User' }),
+              order: orderBy ? toOrder(orderBy) : NEWEST_FIRST,
+              page,
+            }),
+          ),
       },
       { name: 'AuditEntryConnection', description: 'A page of a list of audit entries.' },
       { name: 'AuditEntryEdge', description: 'An audit entry of a page, with its cursor.' },

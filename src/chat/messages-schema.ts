@@ -13,7 +13,7 @@ import { loadChat } from './service.ts';
 export function defineMessages(builder: Builder): void {
   const message = builder.prismaObject('ChatMessage', {
     fields: (t) => ({
-      id: t.exposeID('id'),
+      databaseId: t.exposeInt('id'),
       message: t.exposeString('message', { extensions: LONG_TEXT }),
       createdAt: t.expose('createdAt', { type: 'DateTime' }),
       user: t.field({

@@ -1,15 +1,20 @@
 import { ConflictError, NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { IDEMPOTENCY_KEY, idempotent } from '../graphql/idempotent-mutation.ts';
+import { encodeNodeId } from '../graphql/node-ids.ts';
 import { addChatMembers, joinChat, leaveChat, removeChatMember } from './members.ts';
 import { CHAT_URI } from './schema.ts';
 import { createChat, renewChatUri } from './service.ts';
 
 /** Defines the mutations of chats and their members. */
 export function defineChatMutations(builder: Builder): void {
-  const left = builder.objectRef<{ uri: string }>('LeftChat').implement({
+  const left = builder.objectRef<{ readonly id: number; readonly uri: string }>('LeftChat').implement({
     description: 'The chat that `leaveChat` left. The viewer may no longer read it, so it has no other fields.',
     fields: (t) => ({
+      id: t.id({
+        description: 'The `id` of the chat, to remove it from client caches.',
+        resolve: ({ id }) => encodeNodeId('ChatSession', id),
+      }),
       uri: t.exposeString('uri', { description: 'The `uri` of the chat, by which the viewer can join it again.' }),
     }),
   });

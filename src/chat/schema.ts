@@ -19,7 +19,7 @@ export function defineChats(builder: Builder): void {
 function defineChatType(builder: Builder): void {
   const chat = builder.prismaObject('ChatSession', {
     fields: (t) => ({
-      id: t.exposeID('id'),
+      databaseId: t.exposeInt('id'),
       uri: t.exposeString('uri'),
       createdAt: t.expose('createdAt', { type: 'DateTime' }),
       updatedAt: t.expose('updatedAt', { type: 'DateTime' }),

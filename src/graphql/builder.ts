@@ -66,10 +66,10 @@ export function createBuilder({ complexityLimit }: SchemaOptions) {
       exposeDescriptions: true,
     },
     relay: {
-      idFieldName: 'nodeId',
+      idFieldName: 'id',
       idFieldOptions: {
         description:
-          'The opaque, globally unique id of the object (Relay global object identification): pass it to `Query.node`, and use it as the key of client caches. Arguments named `id` take `id` instead.',
+          'The opaque, globally unique id of the object (Relay global object identification): pass it to `Query.node` and to arguments, and use it as the key of client caches.',
       },
       encodeGlobalID: (typename, id) => encodeNodeId(typename, id),
       decodeGlobalID: decodeNodeId,

@@ -20,33 +20,30 @@ export function nodeOptions(find: FindNode) {
   };
 }
 
-/** Adds `Query.node` and `Query.nodes`, which return null for the ids of types without `nodeId`. */
+/** Adds `Query.node` and `Query.nodes`, which return null for the ids of types that are no `Node`. */
 export function defineNodeQueries(builder: Builder): void {
   builder.queryField('node', (t) =>
     t.node({
       description:
-        'Fetches an object of any type by its `nodeId`, as Relay does to refetch; null when it does not exist or the viewer may not see it. `BAD_INPUT` for a malformed id.',
-      args: { nodeId: t.arg.id({ required: true, description: 'The `nodeId` of the object.' }) },
-      id: (_root, { nodeId }, _context, info) => resolvableNodeId(info, nodeId),
+        'Fetches an object of any type by its `id`, as Relay does to refetch; null when it does not exist or the viewer may not see it. `BAD_INPUT` for a malformed id.',
+      args: { id: t.arg.id({ required: true, description: 'The `id` of the object.' }) },
+      id: (_root, { id }, _context, info) => resolvableId(info, id),
     }),
   );
   builder.queryField('nodes', (t) =>
     t.nodeList({
       description:
-        'Fetches several objects by their `nodeId`s, in the order of the ids, with null in place of each object that does not exist or that the viewer may not see. `VALIDATION` for more than 100 ids, `BAD_INPUT` for a malformed one.',
-      complexity: ({ nodeIds }) => ({ field: 1, multiplier: nodeIds.length }),
+        'Fetches several objects by their `id`s, in the order of the ids, with null in place of each object that does not exist or that the viewer may not see. `VALIDATION` for more than 100 ids, `BAD_INPUT` for a malformed one.',
+      complexity: ({ ids }) => ({ field: 1, multiplier: ids.length }),
       args: {
-        nodeIds: t.arg.idList({
-          required: true,
-          description: 'The `nodeId`s of the objects; at most 100.',
-        }),
+        ids: t.arg.idList({ required: true, description: 'The `id`s of the objects; at most 100.' }),
       },
-      ids: (_root, { nodeIds }, _context, info) => {
-        if (nodeIds.length > MAX_PAGE_SIZE) {
+      ids: (_root, { ids }, _context, info) => {
+        if (ids.length > MAX_PAGE_SIZE) {
           const message = `Ensure this field has no more than ${MAX_PAGE_SIZE} elements.`;
-          throw new ValidationError([{ path: 'nodeIds', message }]);
+          throw new ValidationError([{ path: 'ids', message }]);
         }
-        return nodeIds.map((nodeId) => resolvableNodeId(info, nodeId));
+        return ids.map((id) => resolvableId(info, id));
       },
     }),
   );
@@ -58,7 +55,7 @@ function isNodeType({ schema }: GraphQLResolveInfo, typename: string): boolean {
   return isObjectType(type) && type.getInterfaces().some(({ name }) => name === 'Node');
 }
 
-/** Returns the `nodeId`; null when its type does not implement `Node`. */
-function resolvableNodeId(info: GraphQLResolveInfo, nodeId: string): string | null {
-  return isNodeType(info, decodeNodeId(nodeId).typename) ? nodeId : null;
+/** Returns the global id; null when its type does not implement `Node`. */
+function resolvableId(info: GraphQLResolveInfo, id: string): string | null {
+  return isNodeType(info, decodeNodeId(id).typename) ? id : null;
 }

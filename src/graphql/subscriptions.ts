@@ -6,6 +6,7 @@ import type { Context } from '../context.ts';
 import type { PeerLimits } from '../sockets/peer-limits.ts';
 import type { Builder, SchemaTypes } from './builder.ts';
 import type { ReportUnexpectedError } from './mask.ts';
+import { encodeNodeId } from './node-ids.ts';
 import type { OperationArgs } from './operation-args.ts';
 import { recordEnd } from './operation-record.ts';
 import { executeAcrossOutages, maskResult, SubscriptionRenderer } from './subscription-renderer.ts';
@@ -62,7 +63,10 @@ export function defineChange<Model extends ModelName>(
         description:
           'The position of the change in the change log. Keep the cursor of the last event and pass it as `after` to resume the subscription. An event whose cursor was received before is a duplicate.',
       }),
-      id: t.exposeID('id', { description: 'The `id` of the changed object, also when the object itself is null.' }),
+      id: t.id({
+        description: 'The `id` of the changed object, also when the object itself is null.',
+        resolve: ({ id }) => encodeNodeId(model, id),
+      }),
       [field]: t.field({
         type: model,
         nullable: true,

@@ -3,6 +3,7 @@ import type { Builder } from '../graphql/builder.ts';
 import { IDEMPOTENCY_KEY, idempotent } from '../graphql/idempotent-mutation.ts';
 import { selectsNodeField } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
+import { toDatabaseId } from '../graphql/node-ids.ts';
 import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
 import { loadUser, withUsers } from '../identity/named-users.ts';
 import { createNote, deleteNote, findNote, listNotes, NOTE_ORDERS, updateNote } from './service.ts';
@@ -17,7 +18,7 @@ export function defineNotes(builder: Builder): void {
 function defineNoteType(builder: Builder): void {
   const note = builder.prismaObject('Note', {
     fields: (t) => ({
-      id: t.exposeID('id'),
+      databaseId: t.exposeInt('id'),
       title: t.exposeString('title'),
       description: t.exposeString('description'),
       priority: t.exposeInt('priority'),
@@ -59,7 +60,7 @@ function defineNoteQueries(builder: Builder): void {
       nullable: true,
       description: 'A note by its `id`; null when it does not exist or the viewer may not see it.',
       args: { id: t.arg.id({ required: true, description: 'The `id` of the note.' }) },
-      resolve: (_root, { id }, context) => findNote(context, id),
+      resolve: (_root, { id }, context) => findNote(context, toDatabaseId('Note', id)),
     }),
     notes: t.connection(
       {
@@ -141,14 +142,14 @@ function defineNoteMutations(builder: Builder): void {
         id: t.arg.id({ required: true, description: 'The `id` of the note.' }),
         input: t.arg({ type: changes, required: true, description: 'The fields to change.' }),
       },
-      resolve: (_root, { id, input }, context) => updateNote(context, id, input),
+      resolve: (_root, { id, input }, context) => updateNote(context, toDatabaseId('Note', id), input),
     }),
     deleteNote: t.field({
       type: 'Note',
       description: 'Deletes a note that the viewer may see, and returns it as it was.',
       errors: { types: [NotFoundError] },
       args: { id: t.arg.id({ required: true, description: 'The `id` of the note.' }) },
-      resolve: (_root, { id }, context) => deleteNote(context, id),
+      resolve: (_root, { id }, context) => deleteNote(context, toDatabaseId('Note', id)),
     }),
   }));
 }

@@ -1,4 +1,5 @@
 import type { Builder } from '../graphql/builder.ts';
+import { withDatabaseIds } from '../graphql/node-ids.ts';
 import { AFTER, defineChange, subscribeToChanges } from '../graphql/subscriptions.ts';
 import { watchNotes } from './watch.ts';
 
@@ -14,7 +15,7 @@ export function defineNoteSubscriptions(builder: Builder): void {
         after: t.arg.string(AFTER),
       },
       subscribe: (_root, { after, ...narrowed }, context) =>
-        subscribeToChanges(context, after, watchNotes(context, narrowed)),
+        subscribeToChanges(context, after, watchNotes(context, withDatabaseIds(narrowed, { id: 'Note' }))),
       resolve: (event) => event,
     }),
   );

@@ -4,6 +4,7 @@ import { IDEMPOTENCY_KEY, idempotent } from '../graphql/idempotent-mutation.ts';
 import { LONG_TEXT } from '../graphql/long-texts.ts';
 import { selectsNodeField } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
+import { toDatabaseId, withDatabaseIds } from '../graphql/node-ids.ts';
 import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
 import { loadUser, withUsers } from '../identity/named-users.ts';
 import { createPost, deletePost, findPost, listPosts, POST_ORDERS, updatePost } from './service.ts';
@@ -18,7 +19,7 @@ export function definePosts(builder: Builder): void {
 function definePostType(builder: Builder): void {
   const post = builder.prismaObject('Post', {
     fields: (t) => ({
-      id: t.exposeID('id'),
+      databaseId: t.exposeInt('id'),
       title: t.exposeString('title'),
       content: t.exposeString('content', { extensions: LONG_TEXT }),
       createdAt: t.expose('createdAt', { type: 'DateTime' }),
@@ -57,7 +58,7 @@ function definePostQueries(builder: Builder): void {
       authScopes: { signedIn: true },
       description: 'A post by its `id`; null when it does not exist. `UNAUTHENTICATED` without a credential.',
       args: { id: t.arg.id({ required: true, description: 'The `id` of the post.' }) },
-      resolve: (_root, { id }, context) => findPost(context, id),
+      resolve: (_root, { id }, context) => findPost(context, toDatabaseId('Post', id)),
     }),
     posts: t.connection(
       {
@@ -71,7 +72,11 @@ function definePostQueries(builder: Builder): void {
           orderBy: t.arg({ type: order, description: 'The sort order; by `id`, oldest first, when left out.' }),
         },
         resolve: (_root, { filter, orderBy, ...page }, context, info) => {
-          const read = listPosts(context, { filter, order: toOrder(orderBy), page });
+          const read = listPosts(context, {
+            filter: filter && withDatabaseIds(filter, { authorId: 'User' }),
+            order: toOrder(orderBy),
+            page,
+          });
           return toConnection(
             selectsNodeField(info, 'author') ? withUsers(context, read, ({ authorId }) => authorId) : read,
           );
@@ -129,7 +134,7 @@ function definePostMutations(builder: Builder): void {
         id: t.arg.id({ required: true, description: 'The `id` of the post.' }),
         input: t.arg({ type: changes, required: true, description: 'The fields to change.' }),
       },
-      resolve: (_root, { id, input }, context) => updatePost(context, id, input),
+      resolve: (_root, { id, input }, context) => updatePost(context, toDatabaseId('Post', id), input),
     }),
     deletePost: t.field({
       type: 'Post',
@@ -138,7 +143,7 @@ function definePostMutations(builder: Builder): void {
         'Deletes a post of the viewer, and returns it as it was; staff may delete any post. `FORBIDDEN` for other users.',
       errors: { types: [NotFoundError] },
       args: { id: t.arg.id({ required: true, description: 'The `id` of the post.' }) },
-      resolve: (_root, { id }, context) => deletePost(context, id),
+      resolve: (_root, { id }, context) => deletePost(context, toDatabaseId('Post', id)),
     }),
   }));
 }

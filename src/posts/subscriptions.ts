@@ -1,4 +1,5 @@
 import type { Builder } from '../graphql/builder.ts';
+import { withDatabaseIds } from '../graphql/node-ids.ts';
 import { AFTER, defineChange, subscribeToChanges } from '../graphql/subscriptions.ts';
 import { watchPosts } from './watch.ts';
 
@@ -16,7 +17,7 @@ export function definePostSubscriptions(builder: Builder): void {
         after: t.arg.string(AFTER),
       },
       subscribe: (_root, { after, ...narrowed }, context) =>
-        subscribeToChanges(context, after, watchPosts(context, narrowed)),
+        subscribeToChanges(context, after, watchPosts(context, withDatabaseIds(narrowed, { id: 'Post' }))),
       resolve: (event) => event,
     }),
   );

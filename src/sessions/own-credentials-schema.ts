@@ -1,5 +1,6 @@
 import { NotFoundError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
+import { encodeNodeId, toDatabaseId } from '../graphql/node-ids.ts';
 import { connectionComplexity, toConnection } from '../graphql/relay-connection.ts';
 import { isViewer } from '../viewer.ts';
 import {
@@ -17,7 +18,10 @@ import {
 export function defineOwnCredentials(builder: Builder): void {
   const session = builder.prismaObject('Session', {
     fields: (t) => ({
-      id: t.exposeID('id', { description: 'The id of the session, for `endSession`.' }),
+      id: t.id({
+        description: 'The opaque, globally unique id of the session, for `endSession`.',
+        resolve: ({ id }) => encodeNodeId('Session', id),
+      }),
       createdAt: t.expose('createdAt', { type: 'DateTime' }),
       lastUsedAt: t.expose('lastUsedAt', { type: 'DateTime' }),
       userAgent: t.exposeString('userAgent', { nullable: true }),
@@ -39,7 +43,10 @@ export function defineOwnCredentials(builder: Builder): void {
     description:
       'An API key, which a program sends as `Authorization: Token <key>`. The key itself is shown only by `createAuthToken`.',
     fields: (t) => ({
-      id: t.exposeID('id', { description: 'The id of the API key, for `endAuthToken`.' }),
+      id: t.id({
+        description: 'The opaque, globally unique id of the API key, for `endAuthToken`.',
+        resolve: ({ id }) => encodeNodeId('AuthToken', id),
+      }),
       name: t.exposeString('name', { nullable: true }),
       createdAt: t.expose('createdAt', { type: 'DateTime' }),
       isCurrent: t.boolean({
@@ -85,7 +92,7 @@ export function defineOwnCredentials(builder: Builder): void {
         'Signs the viewer out of one session, which may be the current one: revokes its tokens, closes its sockets, and returns the session as it was.',
       errors: { types: [NotFoundError] },
       args: { id: t.arg.id({ required: true, description: 'The `id` of the session.' }) },
-      resolve: (_root, { id }, context) => endSession(context, id),
+      resolve: (_root, { id }, context) => endSession(context, toDatabaseId('Session', id)),
     }),
     endOtherSessions: t.int({
       authScopes: { signedIn: true },
@@ -100,7 +107,7 @@ export function defineOwnCredentials(builder: Builder): void {
         'Revokes an API key of the viewer, which may be that of the request, and returns it as it was. Its sockets are closed.',
       errors: { types: [NotFoundError] },
       args: { id: t.arg.id({ required: true, description: 'The `id` of the API key.' }) },
-      resolve: (_root, { id }, context) => endAuthToken(context, id),
+      resolve: (_root, { id }, context) => endAuthToken(context, toDatabaseId('AuthToken', id)),
     }),
   }));
 }

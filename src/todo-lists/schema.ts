@@ -3,6 +3,7 @@ import type { Builder } from '../graphql/builder.ts';
 import { IDEMPOTENCY_KEY, idempotent } from '../graphql/idempotent-mutation.ts';
 import { selectsNodeField } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
+import { toDatabaseId } from '../graphql/node-ids.ts';
 import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
 import { loadUser, withUsers } from '../identity/named-users.ts';
 import {
@@ -24,7 +25,7 @@ export function defineTodoLists(builder: Builder): void {
 function defineTodoListType(builder: Builder): void {
   const todoList = builder.prismaObject('TodoList', {
     fields: (t) => ({
-      id: t.exposeID('id'),
+      databaseId: t.exposeInt('id'),
       name: t.exposeString('name'),
       createdAt: t.expose('createdAt', { type: 'DateTime' }),
       updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
@@ -59,7 +60,7 @@ function defineTodoListQueries(builder: Builder): void {
       nullable: true,
       description: 'A todo list by its `id`; null when it does not exist or the viewer may not see it.',
       args: { id: t.arg.id({ required: true, description: 'The `id` of the list.' }) },
-      resolve: (_root, { id }, context) => findTodoList(context, id),
+      resolve: (_root, { id }, context) => findTodoList(context, toDatabaseId('TodoList', id)),
     }),
     todoLists: t.connection(
       {
@@ -121,7 +122,7 @@ function defineTodoListMutations(builder: Builder): void {
         id: t.arg.id({ required: true, description: 'The `id` of the list.' }),
         input: t.arg({ type: changes, required: true, description: 'The fields to change.' }),
       },
-      resolve: (_root, { id, input }, context) => updateTodoList(context, id, input),
+      resolve: (_root, { id, input }, context) => updateTodoList(context, toDatabaseId('TodoList', id), input),
     }),
     deleteTodoList: t.field({
       type: 'TodoList',
@@ -129,7 +130,7 @@ function defineTodoListMutations(builder: Builder): void {
         'Deletes a todo list together with its todos, and returns the list as it was. Subscribers of `todoChanged` receive each todo as DELETED.',
       errors: { types: [NotFoundError] },
       args: { id: t.arg.id({ required: true, description: 'The `id` of the list.' }) },
-      resolve: (_root, { id }, context) => deleteTodoList(context, id),
+      resolve: (_root, { id }, context) => deleteTodoList(context, toDatabaseId('TodoList', id)),
     }),
   }));
 }

@@ -1,4 +1,5 @@
 import type { Builder } from '../graphql/builder.ts';
+import { withDatabaseIds } from '../graphql/node-ids.ts';
 import { AFTER, defineChange, subscribeToChanges } from '../graphql/subscriptions.ts';
 import { watchTodoLists } from './watch.ts';
 
@@ -15,7 +16,7 @@ export function defineTodoListSubscriptions(builder: Builder): void {
         after: t.arg.string(AFTER),
       },
       subscribe: (_root, { after, ...narrowed }, context) =>
-        subscribeToChanges(context, after, watchTodoLists(context, narrowed)),
+        subscribeToChanges(context, after, watchTodoLists(context, withDatabaseIds(narrowed, { id: 'TodoList' }))),
       resolve: (event) => event,
     }),
   }));

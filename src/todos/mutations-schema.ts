@@ -1,6 +1,7 @@
 import { NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { IDEMPOTENCY_KEY, idempotent } from '../graphql/idempotent-mutation.ts';
+import { encodeNodeId, toDatabaseId, withDatabaseIds } from '../graphql/node-ids.ts';
 import { createTodo, deleteTodo, deleteTodos, updateTodo, updateTodos } from './service.ts';
 
 /** The complexity of each todo of a bulk mutation: with the default limit, one operation can write as many todos as one call may. */
@@ -8,6 +9,13 @@ const BULK_COST = 25;
 
 function bulkCost({ ids }: { readonly ids: readonly unknown[] }): number {
   return BULK_COST * ids.length;
+}
+
+/** The ids among the fields of a todo, and the types of their objects. */
+const LIST = { listId: 'TodoList' } as const;
+
+function toTodoIds(ids: readonly string[]): string[] {
+  return ids.map((id) => toDatabaseId('Todo', id));
 }
 
 /** Defines the mutations of todos. */
@@ -61,7 +69,7 @@ function defineMutationsOfOne(builder: Builder, changes: TodoChangesRef): void {
         input: t.arg({ type: newTodo, required: true, description: 'The fields of the new todo.' }),
         idempotencyKey: t.arg.string(IDEMPOTENCY_KEY),
       },
-      resolve: idempotent('createTodo', (context, { input }) => createTodo(context, input)),
+      resolve: idempotent('createTodo', (context, { input }) => createTodo(context, withDatabaseIds(input, LIST))),
     }),
     updateTodo: t.field({
       type: 'Todo',
@@ -71,14 +79,15 @@ function defineMutationsOfOne(builder: Builder, changes: TodoChangesRef): void {
         id: t.arg.id({ required: true, description: 'The `id` of the todo.' }),
         input: t.arg({ type: changes, required: true, description: 'The fields to change.' }),
       },
-      resolve: (_root, { id, input }, context) => updateTodo(context, id, input),
+      resolve: (_root, { id, input }, context) =>
+        updateTodo(context, toDatabaseId('Todo', id), withDatabaseIds(input, LIST)),
     }),
     deleteTodo: t.field({
       type: 'Todo',
       description: 'Deletes a todo that the viewer may see, and returns it as it was.',
       errors: { types: [NotFoundError] },
       args: { id: t.arg.id({ required: true, description: 'The `id` of the todo.' }) },
-      resolve: (_root, { id }, context) => deleteTodo(context, id),
+      resolve: (_root, { id }, context) => deleteTodo(context, toDatabaseId('Todo', id)),
     }),
   }));
 }
@@ -98,9 +107,10 @@ function defineBulkMutations(builder: Builder, changes: TodoChangesRef): void {
   const deleted = builder.objectRef<{ ids: number[] }>('DeletedTodos').implement({
     description: 'The todos that `deleteTodos` deleted.',
     fields: (t) => ({
-      ids: t.exposeIDList('ids', {
+      ids: t.idList({
         description:
-          'The ids of the deleted todos, in the order of the request; an id that was given twice occurs once. Remove them from client caches.',
+          'The `id`s of the deleted todos, in the order of the request; an id that was given twice occurs once. Remove them from client caches.',
+        resolve: ({ ids }) => ids.map((id) => encodeNodeId('Todo', id)),
       }),
     }),
   });
@@ -116,7 +126,9 @@ function defineBulkMutations(builder: Builder, changes: TodoChangesRef): void {
         ids: t.arg.idList({ required: true, description: 'The `id`s of the todos; at most 500.' }),
         input: t.arg({ type: changes, required: true, description: 'The fields to change, the same on each todo.' }),
       },
-      resolve: async (_root, { ids, input }, context) => ({ todos: await updateTodos(context, ids, input) }),
+      resolve: async (_root, { ids, input }, context) => ({
+        todos: await updateTodos(context, toTodoIds(ids), withDatabaseIds(input, LIST)),
+      }),
     }),
     deleteTodos: t.field({
       type: deleted,
@@ -124,7 +136,7 @@ function defineBulkMutations(builder: Builder, changes: TodoChangesRef): void {
       complexity: bulkCost,
       errors: { types: [ValidationError, NotFoundError] },
       args: { ids: t.arg.idList({ required: true, description: 'The `id`s of the todos; at most 500.' }) },
-      resolve: async (_root, { ids }, context) => ({ ids: await deleteTodos(context, ids) }),
+      resolve: async (_root, { ids }, context) => ({ ids: await deleteTodos(context, toTodoIds(ids)) }),
     }),
   }));
 }

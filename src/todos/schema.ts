@@ -2,6 +2,7 @@ import type { Builder } from '../graphql/builder.ts';
 import { LONG_TEXT } from '../graphql/long-texts.ts';
 import { selectsNodeField } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
+import { toDatabaseId, withDatabaseIds } from '../graphql/node-ids.ts';
 import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
 import { loadUser, withUsers } from '../identity/named-users.ts';
 import { findListOf } from '../todo-lists/service.ts';
@@ -16,7 +17,7 @@ export function defineTodos(builder: Builder): void {
 function defineTodoType(builder: Builder): void {
   const todo = builder.prismaObject('Todo', {
     fields: (t) => ({
-      id: t.exposeID('id'),
+      databaseId: t.exposeInt('id'),
       title: t.exposeString('title'),
       description: t.exposeString('description', { nullable: true, extensions: LONG_TEXT }),
       completed: t.exposeBoolean('completed'),
@@ -67,7 +68,7 @@ function defineTodoQueries(builder: Builder): void {
       nullable: true,
       description: 'A todo by its `id`; null when it does not exist or the viewer may not see it.',
       args: { id: t.arg.id({ required: true, description: 'The `id` of the todo.' }) },
-      resolve: (_root, { id }, context) => findTodo(context, id),
+      resolve: (_root, { id }, context) => findTodo(context, toDatabaseId('Todo', id)),
     }),
     todos: t.connection(
       {
@@ -80,7 +81,11 @@ function defineTodoQueries(builder: Builder): void {
           orderBy: t.arg({ type: order, description: 'The sort order; by `id`, oldest first, when left out.' }),
         },
         resolve: (_root, { filter, orderBy, ...page }, context, info) => {
-          const read = listTodos(context, { filter, order: toOrder(orderBy), page });
+          const read = listTodos(context, {
+            filter: filter && withDatabaseIds(filter, { listId: 'TodoList' }),
+            order: toOrder(orderBy),
+            page,
+          });
           return toConnection(
             selectsNodeField(info, 'owner') ? withUsers(context, read, ({ ownerId }) => ownerId) : read,
           );
@@ -100,7 +105,11 @@ function defineTodoQueries(builder: Builder): void {
           orderBy: t.arg({ type: order, description: 'The sort order; by `id`, oldest first, when left out.' }),
         },
         resolve: ({ id }, { filter, orderBy, ...page }, context, info) => {
-          const read = listTodosOfList(context, id, { filter, order: toOrder(orderBy), page });
+          const read = listTodosOfList(context, id, {
+            filter: filter && withDatabaseIds(filter, { listId: 'TodoList' }),
+            order: toOrder(orderBy),
+            page,
+          });
           return toConnection(
             selectsNodeField(info, 'owner') ? withUsers(context, read, ({ ownerId }) => ownerId) : read,
           );

@@ -1,4 +1,5 @@
 import type { Builder } from '../graphql/builder.ts';
+import { withDatabaseIds } from '../graphql/node-ids.ts';
 import { AFTER, defineChange, subscribeToChanges } from '../graphql/subscriptions.ts';
 import { watchTodos } from './watch.ts';
 
@@ -19,7 +20,11 @@ export function defineTodoSubscriptions(builder: Builder): void {
         after: t.arg.string(AFTER),
       },
       subscribe: (_root, { after, ...narrowed }, context) =>
-        subscribeToChanges(context, after, watchTodos(context, narrowed)),
+        subscribeToChanges(
+          context,
+          after,
+          watchTodos(context, withDatabaseIds(narrowed, { id: 'Todo', listId: 'TodoList' })),
+        ),
       resolve: (event) => event,
     }),
   }));

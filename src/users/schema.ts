@@ -9,7 +9,7 @@ import { findUser, findUserById } from './service.ts';
 export function defineUsers(builder: Builder): void {
   const user = builder.prismaObject('User', {
     fields: (t) => ({
-      id: t.exposeID('id'),
+      databaseId: t.exposeInt('id'),
       username: t.exposeString('username'),
       firstName: t.exposeString('firstName'),
       lastName: t.exposeString('lastName'),

@@ -1,5 +1,6 @@
 import { NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
+import { withDatabaseIds } from '../graphql/node-ids.ts';
 import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
 import { listUsers, setUserStatus, USER_ORDERS } from './staff.ts';
 
@@ -71,7 +72,7 @@ export function defineStaff(builder: Builder): void {
         'Activates, deactivates, promotes or demotes another user, for staff; `FORBIDDEN` for other users. A `ValidationError` when staff would deactivate or demote themselves. Each change is recorded as an audit entry.',
       errors: { types: [ValidationError, NotFoundError] },
       args: { input: t.arg({ type: status, required: true, description: 'The user, and the new status.' }) },
-      resolve: (_root, { input }, context) => setUserStatus(context, input),
+      resolve: (_root, { input }, context) => setUserStatus(context, withDatabaseIds(input, { userId: 'User' })),
     }),
   );
 }

@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { numberOf } from '../kit/ids.ts';
 import { SocketClient } from '../kit/socket.ts';
 import type { Actor, World } from './world.ts';
 
@@ -259,7 +260,7 @@ export class Watcher {
   /** Nobody is shown a row that is somebody else's. */
   #check(row: Row): void {
     const owner = row['owner'] as { id: string } | null | undefined;
-    if (this.topic.isOwned && !this.actor.isStaff && owner && Number(owner.id) !== this.actor.id) {
+    if (this.topic.isOwned && !this.actor.isStaff && owner && numberOf(owner.id) !== this.actor.id) {
       this.faults.push(`was shown a row of ${owner.id}: ${JSON.stringify(row)}`);
     }
   }

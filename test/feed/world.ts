@@ -1,6 +1,7 @@
 import Sqlite from 'better-sqlite3';
 import pg from 'pg';
 import { privateDatabase } from '../kit/app.ts';
+import { numberOf } from '../kit/ids.ts';
 import { Person } from '../kit/person.ts';
 import { runSql } from '../kit/postgres.ts';
 import { freePort, type ServerProcess, startProcess } from '../kit/process.ts';
@@ -134,7 +135,7 @@ export class World {
     for (const name of NAMES) {
       const { authorization } = await visitor.signIn(name, PASSWORD);
       const { viewer } = await visitor.with(authorization).gql('{ viewer { id isStaff } }');
-      actors.push({ name, id: Number(viewer.id), isStaff: viewer.isStaff, authorization });
+      actors.push({ name, id: numberOf(viewer.id), isStaff: viewer.isStaff, authorization });
     }
     return new World(storage, ports, running, actors);
   }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Sqlite from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from '../kit/app.ts';
+import { numberOf } from '../kit/ids.ts';
 import type { Person } from '../kit/person.ts';
 import { type Operation, SocketClient } from '../kit/socket.ts';
 import { endOfLog } from './streams.ts';
@@ -111,7 +112,9 @@ describe('the chats of somebody', () => {
     await join(ben, await open());
     await join(ben);
     expect(await anns.event()).toMatchObject({ action: 'UPDATED', id: chat.id });
-    database.exec(`UPDATE "ChatSession" SET "updatedAt" = '2030-01-01T00:00:00.000+00:00' WHERE "id" = ${chat.id}`);
+    database.exec(
+      `UPDATE "ChatSession" SET "updatedAt" = '2030-01-01T00:00:00.000+00:00' WHERE "id" = ${numberOf(chat.id)}`,
+    );
     expect(await anns.event()).toMatchObject({ action: 'UPDATED', id: chat.id });
     expect(anns.results.drain()).toEqual([]);
   });
@@ -140,7 +143,7 @@ describe('the chats of somebody', () => {
   it('should go over to another owner with the row', async () => {
     const [anns, bens] = [await follow(ann, CHATS), await follow(ben, CHATS)];
     const ids = database.prepare<[], { id: number }>(`SELECT "id" FROM "User" WHERE "username" = 'ben'`).get();
-    database.prepare('UPDATE "ChatSession" SET "ownerId" = ? WHERE "id" = ?').run(ids?.id, chat.id);
+    database.prepare('UPDATE "ChatSession" SET "ownerId" = ? WHERE "id" = ?').run(ids?.id, numberOf(chat.id));
     expect(await anns.event()).toEqual({ action: 'DELETED', cursor, id: chat.id, chatSession: null });
     expect(await bens.event()).toMatchObject({
       action: 'CREATED',
@@ -183,7 +186,7 @@ describe('what is said in a chat', () => {
     const [here, there] = [await follow(ann, MESSAGES, chat.uri), await follow(ann, MESSAGES, elsewhere.uri)];
     await say(ann, 'moving');
     const { id } = await here.event();
-    database.exec(`UPDATE "ChatMessage" SET "chatSessionId" = ${elsewhere.id} WHERE "id" = ${id}`);
+    database.exec(`UPDATE "ChatMessage" SET "chatSessionId" = ${numberOf(elsewhere.id)} WHERE "id" = ${numberOf(id)}`);
     expect(await here.event()).toMatchObject({ action: 'DELETED', id, chatMessage: null });
     expect(await there.event()).toMatchObject({ action: 'CREATED', id, chatMessage: { message: 'moving' } });
   });

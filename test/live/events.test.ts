@@ -1,6 +1,7 @@
 import Sqlite from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from '../kit/app.ts';
+import { globalId, numberOf } from '../kit/ids.ts';
 import type { Person } from '../kit/person.ts';
 import { type Operation, SocketClient } from '../kit/socket.ts';
 import { endOfLog } from './streams.ts';
@@ -176,10 +177,10 @@ describe('the events of one object', () => {
   });
 
   it('should come for an object that was named before it was there', async () => {
-    const next = Number(await makeTodo(ann)) + 1;
+    const next = numberOf(await makeTodo(ann)) + 1;
     const events = await watch(ann, 'Todo', `id: "${next}"`);
     await makeTodo(ann);
-    await expectEvents(events, ['CREATED', String(next)]);
+    await expectEvents(events, ['CREATED', globalId('Todo', next)]);
   });
 });
 
@@ -215,7 +216,7 @@ describe('entering and leaving', () => {
     ];
     const watchers: Readonly<Record<string, Operation>> = { anns, bens, staffs, everybodys };
     for (const { owner, received } of steps) {
-      database.prepare('UPDATE "Todo" SET "ownerId" = ? WHERE "id" = ?').run(owner, id);
+      database.prepare('UPDATE "Todo" SET "ownerId" = ? WHERE "id" = ?').run(owner, numberOf(id));
       for (const [name, action] of Object.entries(received)) {
         expect(await watchers[name]?.event(), name).toMatchObject({ action, id });
       }
@@ -226,7 +227,7 @@ describe('entering and leaving', () => {
   it.each(['TodoList', 'Note'] as const)('should follow the owner of a %s, too', async (type) => {
     const id = await (type === 'Note' ? make(ann, 'Note', 'title: "x", description: "", priority: 0') : makeList(ann));
     const [anns, bens] = [await watch(ann, type), await watch(ben, type)];
-    database.prepare(`UPDATE "${type}" SET "ownerId" = ? WHERE "id" = ?`).run(idOf(ben), id);
+    database.prepare(`UPDATE "${type}" SET "ownerId" = ? WHERE "id" = ?`).run(idOf(ben), numberOf(id));
     await expectEvents(anns, ['DELETED', id]);
     await expectEvents(bens, ['CREATED', id]);
     await expectQuiet(type, anns, bens);

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from '../kit/app.ts';
+import { numberOf } from '../kit/ids.ts';
 import { SocketClient } from '../kit/socket.ts';
 import { EventStream } from './streams.ts';
 
@@ -130,7 +131,7 @@ function apply(rows: Map<string, Row>, { action, id, todo }: Event): void {
 }
 
 const seqOf = (cursor: string): number => Number(/:(\d+)-/.exec(cursor)?.[1]);
-const byId = (rows: Iterable<Row>): Row[] => [...rows].toSorted((a, b) => Number(a.id) - Number(b.id));
+const byId = (rows: Iterable<Row>): Row[] => [...rows].toSorted((a, b) => numberOf(a.id) - numberOf(b.id));
 
 /** The changes in the log after a cursor: every change of a todo is an event, since all of them are everybody's. */
 const loggedAfter = (cursor: string): number[] =>
@@ -166,7 +167,7 @@ describe.each(TRANSPORTS)('a snapshot and $name', ({ connect }) => {
     const fresh = database
       .prepare<[], { id: number; title: string }>('SELECT "id", "title" FROM "Todo" ORDER BY "id"')
       .all();
-    expect(byId(rows.values()).map(({ id, title }) => ({ id: Number(id), title }))).toEqual(fresh);
+    expect(byId(rows.values()).map(({ id, title }) => ({ id: numberOf(id), title }))).toEqual(fresh);
     database.exec(`DELETE FROM "Todo" WHERE "title" = 'the end'`);
   });
 });

@@ -1,6 +1,7 @@
 import Sqlite from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from '../kit/app.ts';
+import { numberOf } from '../kit/ids.ts';
 import type { Person } from '../kit/person.ts';
 import { firstTyping, type Operation, SocketClient } from '../kit/socket.ts';
 import { EventStream, endOfLog } from './streams.ts';
@@ -80,7 +81,10 @@ describe('a chat that somebody is removed from', () => {
     ['they leave', () => write(ben, `leaveChat(uri: "${uri}")`)],
     [
       'a shell deletes their row',
-      () => database.exec(`DELETE FROM "ChatMember" WHERE "chatSessionId" = ${chatId} AND "userId" = ${idOf(ben)}`),
+      () =>
+        database.exec(
+          `DELETE FROM "ChatMember" WHERE "chatSessionId" = ${numberOf(chatId)} AND "userId" = ${idOf(ben)}`,
+        ),
     ],
     [
       'a shell gives their row to somebody else',
@@ -88,7 +92,7 @@ describe('a chat that somebody is removed from', () => {
         const other = Number(database.prepare('SELECT max("id") AS "id" FROM "User"').pluck().get()) + 1;
         database.exec(`
           INSERT INTO "User" ("id", "username", "usernameKey", "passwordHash") VALUES (${other}, 'u${other}', 'u${other}', '');
-          UPDATE "ChatMember" SET "userId" = ${other} WHERE "chatSessionId" = ${chatId};
+          UPDATE "ChatMember" SET "userId" = ${other} WHERE "chatSessionId" = ${numberOf(chatId)};
         `);
       },
     ],
@@ -159,8 +163,8 @@ describe('a chat that somebody is removed from', () => {
     await say(ann, uri, 'first');
     await messages.event();
     const insert = (text: string): string =>
-      `INSERT INTO "ChatMessage" ("chatSessionId", "userId", "message") VALUES (${chatId}, ${idOf(ann)}, '${text}')`;
-    const removal = `DELETE FROM "ChatMember" WHERE "chatSessionId" = ${chatId}`;
+      `INSERT INTO "ChatMessage" ("chatSessionId", "userId", "message") VALUES (${numberOf(chatId)}, ${idOf(ann)}, '${text}')`;
+    const removal = `DELETE FROM "ChatMember" WHERE "chatSessionId" = ${numberOf(chatId)}`;
     database.exec(`BEGIN; ${insert('a')}; ${insert('b')}; ${removal}; ${insert('c')}; COMMIT`);
     expect(await messages.ended).toBeNull();
     expect(messages.results.drain()).toEqual([]);
@@ -193,7 +197,7 @@ describe('a chat that somebody is removed from', () => {
     for (const { messages } of operations) {
       await messages.event();
     }
-    database.exec(`PRAGMA foreign_keys = ON; DELETE FROM "ChatSession" WHERE "id" = ${chatId}`);
+    database.exec(`PRAGMA foreign_keys = ON; DELETE FROM "ChatSession" WHERE "id" = ${numberOf(chatId)}`);
     for (const { messages, chats } of operations) {
       expect(await Promise.all([messages.ended, chats.ended])).toEqual([null, null]);
       expect(chats.results.drain().at(-1)?.data.chatSessionChanged).toMatchObject({ action: 'DELETED', id: chatId });

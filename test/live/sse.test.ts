@@ -123,7 +123,7 @@ describe('a stream', () => {
     ['a malformed cursor', WATCH, { after: 'junk' }, 'BAD_CURSOR'],
     ['the cursor of another log', WATCH, { after: '0123456789abcdef:0-0' }, 'RESYNC_REQUIRED'],
     ['an unknown chat', 'subscription { chatMessageChanged(uri: "0123456789abcde") { id } }', {}, 'NOT_FOUND'],
-    ['a failing query', '{ nodes(nodeIds: ["junk"]) { nodeId } }', {}, 'BAD_INPUT'],
+    ['a failing query', '{ nodes(ids: ["junk"]) { id } }', {}, 'BAD_INPUT'],
   ])('should report %s and complete', async (_what, query, variables, code) => {
     const stream = await open(query, { variables });
     const { errors } = await stream.result();

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import Sqlite from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from '../kit/app.ts';
+import { numberOf } from '../kit/ids.ts';
 import { Person } from '../kit/person.ts';
 import { describeWith } from '../kit/present.ts';
 import { type ServerProcess, startProcess } from '../kit/process.ts';
@@ -23,7 +24,7 @@ const clients: SocketClient[] = [];
 beforeAll(async () => {
   app = await startApp({ SECRET_KEY });
   ann = await app.signUp('ann');
-  annsId = Number((await ann.gql('{ viewer { id } }')).viewer.id);
+  annsId = numberOf((await ann.gql('{ viewer { id } }')).viewer.id);
   database = new Sqlite(app.databasePath);
   database.pragma('foreign_keys = ON');
 });
@@ -45,7 +46,7 @@ async function read(operation: Operation, count: number): Promise<string[]> {
   const received: string[] = [];
   while (received.length < count) {
     const { action, id, todo, note } = await operation.event();
-    received.push(`${action} ${todo?.title ?? note?.title ?? id}`);
+    received.push(`${action} ${todo?.title ?? note?.title ?? numberOf(id)}`);
   }
   return received;
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { startApp, type TestApp } from '../kit/app.ts';
+import { numberOf } from '../kit/ids.ts';
 import type { Person } from '../kit/person.ts';
 
 export const COUNT = 37;
@@ -97,7 +98,7 @@ export function documentOf({ type, open }: List): string {
 /** A value in the form in which both databases can be compared. */
 const plain = (value: unknown): unknown => (value instanceof Date ? value.toISOString() : value);
 
-export const idsOf = ({ edges }: Page): string[] => edges.map(({ node }) => node.id);
+export const idsOf = ({ edges }: Page): string[] => edges.map(({ node }) => String(numberOf(node.id)));
 
 export const anyOrder = fc.constantFrom(...Object.keys(LISTS)).chain((name) => {
   const list = LISTS[name] as List;

@@ -29,16 +29,16 @@ beforeAll(async () => {
   const ann = await app.signUp('ann');
   Object.assign(world, { url: app.url, ann: ann.authorization });
   const made = await ann.gql(`mutation {
-    createPost(input: { title: "t", content: "c" }) { ... on Post { id } }
+    createPost(input: { title: "t", content: "c" }) { ... on Post { databaseId } }
     createChatSession { ... on ChatSession { uri } }
   }`);
   const { createTodo, createNote } = await app.anonymous.gql(`mutation {
-    createTodo(input: { title: "t" }) { ... on Todo { id } }
-    createNote(input: { title: "t", description: "d", priority: 1 }) { ... on Note { id } }
+    createTodo(input: { title: "t" }) { ... on Todo { databaseId } }
+    createNote(input: { title: "t", description: "d", priority: 1 }) { ... on Note { databaseId } }
   }`);
-  world['post'] = made.createPost.id;
+  world['post'] = made.createPost.databaseId;
   world['uri'] = made.createChatSession.uri;
-  Object.assign(world, { todo: createTodo.id, note: createNote.id });
+  Object.assign(world, { todo: createTodo.databaseId, note: createNote.databaseId });
 });
 afterAll(() => app.close());
 

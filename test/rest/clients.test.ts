@@ -72,9 +72,9 @@ async function browse({ accept, origin, type }: Page, call: Call, authorization?
 
 async function makeTodo(): Promise<string> {
   const { createTodo } = await app.anonymous.gql(
-    'mutation { createTodo(input: { title: "Milk" }) { ... on Todo { id } } }',
+    'mutation { createTodo(input: { title: "Milk" }) { ... on Todo { databaseId } } }',
   );
-  return createTodo.id;
+  return String(createTodo.databaseId);
 }
 
 const isDone = async (id: string): Promise<boolean> =>

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from '../kit/app.ts';
+import { numberOf } from '../kit/ids.ts';
 import type { Person } from '../kit/person.ts';
 import { contract, NOT_FOUND, NOT_NULL, perform, REQUIRED, type Row, type World } from './wire.ts';
 
@@ -17,7 +18,7 @@ async function makeTodo(person: Person, title = 'Milk'): Promise<number> {
     'mutation ($title: String!) { createTodo(input: { title: $title, description: "d" }) { ... on Todo { id } } }',
     { title },
   );
-  return Number(createTodo.id);
+  return numberOf(createTodo.id);
 }
 
 beforeAll(async () => {

@@ -2,6 +2,7 @@ import Sqlite from 'better-sqlite3';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Database } from '../../src/database/client.ts';
 import { startApp, type TestApp } from '../kit/app.ts';
+import { numberOf } from '../kit/ids.ts';
 import type { Person } from '../kit/person.ts';
 import { ON_POSTGRES } from '../kit/postgres.ts';
 import { type Frame, LiveClient } from './client.ts';
@@ -36,7 +37,7 @@ describe('every write counts', () => {
     const { createTodo } = await app.anonymous.gql(
       'mutation { createTodo(input: { title: "by GraphQL" }) { ... on Todo { id } } }',
     );
-    const id = Number(createTodo.id);
+    const id = numberOf(createTodo.id);
     expect(await client.next()).toMatchObject({ action: 'CREATED', instance: { id, text: 'by GraphQL', done: false } });
     await app.anonymous.fetch(`/api/todos/${id}`, { method: 'PATCH', body: '{"completed":true}' });
     expect(await client.next()).toMatchObject({ action: 'UPDATED', instance: { id, done: true } });
