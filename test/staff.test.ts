@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from './kit/app.ts';
-import { numberOf } from './kit/ids.ts';
+import { globalId, numberOf } from './kit/ids.ts';
 import { Person } from './kit/person.ts';
 import { type ServerProcess, startProcess } from './kit/process.ts';
 import { RawSocket, SocketClient } from './kit/socket.ts';
@@ -53,8 +53,8 @@ function newcomer({ isStaff = false } = {}): Promise<Person> {
   return isStaff ? app.signUpStaff(`user${count}`) : app.signUp(`user${count}`);
 }
 
-const idOf = async (person: Person): Promise<string> =>
-  (await app.sql('SELECT "id" FROM "User" WHERE "username" = ?', person.username))[0]?.['id'].toString();
+const idOf = async ({ username }: Person): Promise<string> =>
+  globalId('User', (await app.sql('SELECT "id" FROM "User" WHERE "username" = ?', username))[0]?.['id']);
 
 async function setStatus(by: Person, subject: Person, status: Status) {
   const input = { userId: await idOf(subject), ...status };

@@ -90,14 +90,14 @@ describe.each([true, false])('every transport, with ALLOW_ANONYMOUS=%s', (shares
   }
 
   async function openChat(owner: Person | undefined, others: readonly string[]): Promise<void> {
-    const made = await owner?.gql('mutation { createChatSession { id uri } }');
+    const made = await owner?.gql('mutation { createChatSession { id: databaseId uri } }');
     const { id, uri } = made.createChatSession;
     await owner?.gql(
       'mutation ($uri: String!, $usernames: [String!]!) { addChatMembers(uri: $uri, usernames: $usernames) { __typename } }',
       { uri, usernames: others },
     );
     const said = await owner?.gql(
-      'mutation ($uri: String!) { sendMessage(uri: $uri, message: "m") { ... on ChatMessage { id } } }',
+      'mutation ($uri: String!) { sendMessage(uri: $uri, message: "m") { ... on ChatMessage { id: databaseId } } }',
       { uri },
     );
     members.set(uri, [owner?.username ?? '', ...others]);

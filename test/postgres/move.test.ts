@@ -2,6 +2,7 @@ import Sqlite from 'better-sqlite3';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { migratePostgres } from '../../src/database/migrate-postgres.ts';
 import { privateDatabase } from '../kit/app.ts';
+import { numberOf } from '../kit/ids.ts';
 import { Person } from '../kit/person.ts';
 import { createDatabase, type PostgresDatabase, runSql } from '../kit/postgres.ts';
 import { describeWith } from '../kit/present.ts';
@@ -60,7 +61,7 @@ describeWith('postgres', 'moving an installation to PostgreSQL', () => {
     expect(await runSql(target.url, 'SELECT "action" FROM "AuditEntry"')).toEqual([{ action: 'PASSWORD_CHANGED' }]);
     const same = new Person(next.url, ann.authorization, 'ann');
     const { id } = (await same.gql(MAKE, { title: 'made on PostgreSQL' })).createTodo;
-    expect(Number(id)).toBeGreaterThan(Number(gone));
+    expect(numberOf(id)).toBeGreaterThan(numberOf(gone));
     for (const [after, expected] of [
       [cursor, ['missed on SQLite', 'gone', null, 'made on PostgreSQL']],
       [beforeAnything, ['seen on SQLite', 'missed on SQLite', 'gone', null, 'made on PostgreSQL']],
