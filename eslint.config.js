@@ -12,7 +12,6 @@ const WITHOUT_ID = {
     'ConnectionRenewal',
     'DeletedTodos',
     'FieldProblem',
-    'LeftChat',
     'PageInfo',
     'TokenPair',
     'UpdatedTodos',
@@ -40,7 +39,7 @@ export default defineConfig([
     plugins: { '@graphql-eslint': graphql },
     languageOptions: {
       parser: graphql.parser,
-      parserOptions: { graphQLConfig: { schema: 'schema.graphql', documents: 'examples/*.js' } },
+      parserOptions: { graphQLConfig: { schema: 'schema.graphql', documents: 'examples/*.{js,graphql}' } },
     },
   },
   {
@@ -60,7 +59,7 @@ export default defineConfig([
         },
       ],
       '@graphql-eslint/strict-id-in-types': ['error', { exceptions: WITHOUT_ID }],
-      // It takes `Node.nodeId` for an `id` and `User.username` for a `name` with a prefix: `id` is another field of these types, and a username is no name.
+      // It takes `User.username` for a `name` with a prefix, and a username is no name.
       '@graphql-eslint/no-typename-prefix': 'off',
       '@graphql-eslint/relay-edge-types': [
         'error',

@@ -1,8 +1,9 @@
 import type { Builder } from '../graphql/builder.ts';
-import { encodeNodeId, withDatabaseIds } from '../graphql/node-ids.ts';
+import { defineFilter, toListFilter } from '../graphql/list-filters.ts';
+import { encodeNodeId } from '../graphql/node-ids.ts';
 import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
 import { loadUser } from '../identity/named-users.ts';
-import { AUDIT_ORDERS, type AuditAction, type AuditSource, listAuditEntries } from './service.ts';
+import { AUDIT_ORDERS, type AuditAction, type AuditFilter, type AuditSource, listAuditEntries } from './service.ts';
 
 const NEWEST_FIRST = { column: 'id', direction: 'desc' } as const;
 
@@ -95,18 +96,14 @@ export function defineAudit(builder: Builder): void {
     }),
   });
 
-  const filter = builder.inputType('AuditEntryFilter', {
-    description:
-      'Conditions on a list of audit entries, all of which have to be met; a condition that is left out or null does not apply.',
-    fields: (t) => ({
-      actorId: t.id({ description: 'Only entries of actions by the user with this `id`.' }),
-      subjectId: t.id({ description: 'Only entries about the account of the user with this `id`.' }),
-      action: t.field({ type: action, description: 'Only entries of this kind.' }),
-      source: t.field({ type: source, description: 'Only entries of actions that were requested by this interface.' }),
-      from: t.field({ type: 'DateTime', description: 'Only entries of this time or later.' }),
-      before: t.field({ type: 'DateTime', description: 'Only entries from before this time.' }),
-    }),
-  });
+  const filter = defineFilter<AuditFilter>(builder, 'AuditEntry', 'audit entries', (t) => ({
+    actorId: t.id({ description: 'Only entries of actions by the user with this `id`.' }),
+    subjectId: t.id({ description: 'Only entries about the account of the user with this `id`.' }),
+    action: t.field({ type: action, description: 'Only entries of this kind.' }),
+    source: t.field({ type: source, description: 'Only entries of actions that were requested by this interface.' }),
+    from: t.field({ type: 'DateTime', description: 'Only entries of this time or later.' }),
+    before: t.field({ type: 'DateTime', description: 'Only entries from before this time.' }),
+  }));
   const order = defineOrder(builder, 'AuditEntry', AUDIT_ORDERS);
 
   builder.queryField('auditEntries', (t) =>
@@ -124,7 +121,7 @@ export function defineAudit(builder: Builder): void {
         resolve: (_root, { filter, orderBy, ...page }, context) =>
           toConnection(
             listAuditEntries(context, {
-              filter: filter && withDatabaseIds(filter, { actorId: 'User', subjectId: 'User' }),
+              filter: toListFilter(filter, 'AuditEntry', { actorId: 'User', subjectId: 'User' }),
               order: orderBy ? toOrder(orderBy) : NEWEST_FIRST,
               page,
             }),

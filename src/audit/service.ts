@@ -1,8 +1,8 @@
 import type { Context, RequestSource } from '../context.ts';
 import { removeInBatches } from '../database/cleanup.ts';
 import type { Database, Transaction } from '../database/client.ts';
-import type { Condition } from '../database/condition.ts';
-import { idEquals, type ListArguments, timeRange } from '../database/list-filters.ts';
+import type { RowCondition } from '../database/condition.ts';
+import { filterCondition, idEquals, type ListArguments, type ListFilter, timeRange } from '../database/list-filters.ts';
 import { type OrderColumns, type Page, readPage } from '../database/page.ts';
 import type { AuditEntry, User } from '../generated/client/client.ts';
 import { requireStaff, requireUser } from '../identity/rights.ts';
@@ -72,7 +72,7 @@ export async function recordAct({ auditEntry }: Transaction, { actor, action, su
 }
 
 /** The conditions on a list of audit entries; a condition that is left out or null does not apply. */
-export interface AuditFilter {
+export interface AuditFilter extends ListFilter<AuditFilter> {
   readonly actorId?: string | null | undefined;
   readonly subjectId?: string | null | undefined;
   readonly action?: AuditAction | null | undefined;
@@ -81,8 +81,8 @@ export interface AuditFilter {
   readonly before?: Date | null | undefined;
 }
 
-function auditCondition(filter: AuditFilter | null | undefined): Condition<'AuditEntry'> {
-  const { actorId, subjectId, action, source, from, before } = filter ?? {};
+function auditCondition(filter: Partial<AuditFilter>): RowCondition<'AuditEntry'> {
+  const { actorId, subjectId, action, source, from, before } = filter;
   return {
     ...idEquals('actorId', actorId),
     ...idEquals('subjectId', subjectId),
@@ -103,7 +103,12 @@ export async function listAuditEntries(
   { filter, order, page }: ListArguments<AuditFilter, typeof AUDIT_ORDERS>,
 ): Promise<Page<AuditEntry>> {
   const where = visibleAuditEntries(requireStaff(context.viewer));
-  const listing = { model: 'AuditEntry', where, filter: auditCondition(filter), columns: AUDIT_ORDERS } as const;
+  const listing = {
+    model: 'AuditEntry',
+    where,
+    filter: filterCondition(filter, auditCondition),
+    columns: AUDIT_ORDERS,
+  } as const;
   return readPage(context, listing, page, order);
 }
 

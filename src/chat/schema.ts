@@ -1,9 +1,10 @@
 import type { Builder } from '../graphql/builder.ts';
+import { defineFilter, timeRangeFields, toListFilter } from '../graphql/list-filters.ts';
 import { selectsNodeField } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
 import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
 import { loadUser, withUsers } from '../identity/named-users.ts';
-import { CHAT_ORDERS, findChat, findChatById, listChats, listParticipants } from './service.ts';
+import { CHAT_ORDERS, type ChatFilter, findChat, findChatById, listChats, listParticipants } from './service.ts';
 
 /** The argument that identifies a chat. */
 export const CHAT_URI = { required: true, description: 'The `uri` of the chat: 15 hexadecimal digits.' } as const;
@@ -42,15 +43,14 @@ function defineChatType(builder: Builder): void {
 }
 
 function defineChatQueries(builder: Builder): void {
-  const filter = builder.inputType('ChatSessionFilter', {
-    description: 'Conditions on a list of chats; a condition that is left out or null does not apply.',
-    fields: (t) => ({
-      ownedByMe: t.boolean({
-        description:
-          'True for only the chats that the viewer owns, false for only those of which the viewer is a member.',
-      }),
+  const filter = defineFilter<ChatFilter>(builder, 'ChatSession', 'chats', (t) => ({
+    ownedByMe: t.boolean({
+      description:
+        'True for only the chats that the viewer owns, false for only those of which the viewer is a member.',
     }),
-  });
+    ...timeRangeFields(t, 'created', 'chats created'),
+    ...timeRangeFields(t, 'updated', 'chats whose `updatedAt` is'),
+  }));
   const order = defineOrder(builder, 'ChatSession', CHAT_ORDERS);
 
   builder.queryFields((t) => ({
@@ -75,7 +75,11 @@ function defineChatQueries(builder: Builder): void {
           orderBy: t.arg({ type: order, description: 'The sort order; by `id`, oldest first, when left out.' }),
         },
         resolve: (_root, { filter, orderBy, ...page }, context, info) => {
-          const read = listChats(context, { filter, order: toOrder(orderBy), page });
+          const read = listChats(context, {
+            filter: toListFilter(filter, 'ChatSession'),
+            order: toOrder(orderBy),
+            page,
+          });
           return toConnection(
             selectsNodeField(info, 'owner') ? withUsers(context, read, ({ ownerId }) => ownerId) : read,
           );

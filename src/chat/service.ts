@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from '../context.ts';
 import { byId, loadBatched, loadRelated } from '../database/batch.ts';
-import type { Condition } from '../database/condition.ts';
+import type { Condition, RowCondition } from '../database/condition.ts';
 import { orNotFound } from '../database/failures.ts';
-import type { ListArguments } from '../database/list-filters.ts';
+import { filterCondition, type ListArguments, type ListFilter, timeRange } from '../database/list-filters.ts';
 import { type OrderColumns, type Page, readPage } from '../database/page.ts';
 import { findRow, findRows } from '../database/rows.ts';
 import { NotFoundError } from '../errors.ts';
@@ -18,8 +18,21 @@ const URI_LENGTH = 15;
 export const CHAT_ORDERS = { id: 'number', createdAt: 'date', updatedAt: 'date' } as const satisfies OrderColumns;
 
 /** The conditions on a list of chats; a condition that is left out or null does not apply. */
-export interface ChatFilter {
+export interface ChatFilter extends ListFilter<ChatFilter> {
   readonly ownedByMe?: boolean | null | undefined;
+  readonly createdFrom?: Date | null | undefined;
+  readonly createdBefore?: Date | null | undefined;
+  readonly updatedFrom?: Date | null | undefined;
+  readonly updatedBefore?: Date | null | undefined;
+}
+
+function chatCondition(filter: Partial<ChatFilter>, viewerId: number): RowCondition<'ChatSession'> {
+  const { ownedByMe, createdFrom, createdBefore, updatedFrom, updatedBefore } = filter;
+  return {
+    ...(ownedByMe != null && { ownerId: ownedByMe ? viewerId : { not: viewerId } }),
+    ...timeRange('createdAt', createdFrom, createdBefore),
+    ...timeRange('updatedAt', updatedFrom, updatedBefore),
+  };
 }
 
 /**
@@ -32,9 +45,9 @@ export async function listChats(
   { filter, order, page }: ListArguments<ChatFilter, typeof CHAT_ORDERS>,
 ): Promise<Page<ChatSession>> {
   const { id } = requireUser(context.viewer);
-  const owned = filter?.ownedByMe == null ? {} : { ownerId: filter.ownedByMe ? id : { not: id } };
   const where = visibleChats(context.viewer);
-  return readPage(context, { model: 'ChatSession', where, filter: owned, columns: CHAT_ORDERS }, page, order);
+  const condition = filterCondition(filter, (part) => chatCondition(part, id));
+  return readPage(context, { model: 'ChatSession', where, filter: condition, columns: CHAT_ORDERS }, page, order);
 }
 
 /** Returns the chat with this uri if the viewer participates in it. */

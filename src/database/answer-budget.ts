@@ -75,15 +75,12 @@ export class AnswerBudget {
   }
 
   /**
-   * Counts a statement that scans a list for the rows of a filter, unless the filter is empty.
+   * Counts a statement that scans a list for the rows of a filter, unless the filter is empty. Each alternative of the filter counts as a filter.
    *
    * @throws {AppError} `COMPLEXITY` when the operation scans more lists than the limit
    */
   addSearch(filter: object = {}): void {
-    const conditions = Object.values(filter);
-    if (conditions.length > 0) {
-      this.#addSearches(conditions.some(isTextSearch) ? TEXT_SEARCH_COST : FILTER_COST);
-    }
+    this.#addSearches(costOf(filter));
   }
 
   /**
@@ -118,6 +115,13 @@ export class AnswerBudget {
       throw this.#failure;
     }
   }
+}
+
+function costOf(filter: object): number {
+  const { OR: alternatives = [], ...conditions } = filter as { OR?: readonly object[] };
+  const own = Object.values(conditions);
+  const cost = own.some(isTextSearch) ? TEXT_SEARCH_COST : FILTER_COST;
+  return alternatives.reduce((sum, alternative) => sum + costOf(alternative), own.length > 0 ? cost : 0);
 }
 
 function isTextSearch(condition: unknown): boolean {

@@ -1,12 +1,13 @@
 import { NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { IDEMPOTENCY_KEY, idempotent } from '../graphql/idempotent-mutation.ts';
+import { defineFilter, timeRangeFields, toListFilter } from '../graphql/list-filters.ts';
 import { selectsNodeField } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
 import { toDatabaseId } from '../graphql/node-ids.ts';
 import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
 import { loadUser, withUsers } from '../identity/named-users.ts';
-import { createNote, deleteNote, findNote, listNotes, NOTE_ORDERS, updateNote } from './service.ts';
+import { createNote, deleteNote, findNote, listNotes, NOTE_ORDERS, type NoteFilter, updateNote } from './service.ts';
 
 /** Defines the type of notes, its queries and its mutations. */
 export function defineNotes(builder: Builder): void {
@@ -39,19 +40,25 @@ function defineNoteType(builder: Builder): void {
 }
 
 function defineNoteQueries(builder: Builder): void {
-  const filter = builder.inputType('NoteFilter', {
-    description:
-      'Conditions on a list of notes, all of which have to be met; a condition that is left out or null does not apply.',
-    fields: (t) => ({
-      titleContains: t.string({
-        description:
-          'Only notes whose title contains this text of at most 50 characters; upper and lower case ASCII letters are equal.',
-      }),
-      createdBy: t.string({ description: 'Only notes whose `createdBy` equals this text of at most 50 characters.' }),
-      minPriority: t.int({ description: 'Only notes with this `priority` or a larger number.' }),
-      maxPriority: t.int({ description: 'Only notes with this `priority` or a smaller number.' }),
+  const filter = defineFilter<NoteFilter>(builder, 'Note', 'notes', (t) => ({
+    titleContains: t.string({
+      description:
+        'Only notes whose title contains this text of at most 50 characters; upper and lower case ASCII letters are equal.',
     }),
-  });
+    createdBy: t.string({ description: 'Only notes whose `createdBy` equals this text of at most 50 characters.' }),
+    minPriority: t.int({ description: 'Only notes with this `priority` or a larger number.' }),
+    maxPriority: t.int({ description: 'Only notes with this `priority` or a smaller number.' }),
+    createdAtFrom: t.string({
+      description:
+        'Only notes whose `createdAt` is this text of at most 50 characters or comes after it, by Unicode code points.',
+    }),
+    createdAtBefore: t.string({
+      description:
+        'Only notes whose `createdAt` comes before this text of at most 50 characters, by Unicode code points.',
+    }),
+    ...timeRangeFields(t, 'inserted', 'notes created on this server'),
+    ...timeRangeFields(t, 'updated', 'notes last changed'),
+  }));
   const order = defineOrder(builder, 'Note', NOTE_ORDERS);
 
   builder.queryFields((t) => ({
@@ -73,7 +80,7 @@ function defineNoteQueries(builder: Builder): void {
           orderBy: t.arg({ type: order, description: 'The sort order; by `id`, oldest first, when left out.' }),
         },
         resolve: (_root, { filter, orderBy, ...page }, context, info) => {
-          const read = listNotes(context, { filter, order: toOrder(orderBy), page });
+          const read = listNotes(context, { filter: toListFilter(filter, 'Note'), order: toOrder(orderBy), page });
           return toConnection(
             selectsNodeField(info, 'owner') ? withUsers(context, read, ({ ownerId }) => ownerId) : read,
           );

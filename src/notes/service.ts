@@ -4,7 +4,7 @@ import type { RowCondition } from '../database/condition.ts';
 import { orNotFound } from '../database/failures.ts';
 import { jsonOfRows } from '../database/json-rows.ts';
 import type { JsonLayout, JsonShape } from '../database/json-sql.ts';
-import type { ListArguments } from '../database/list-filters.ts';
+import { filterCondition, type ListArguments, type ListFilter, timeRange } from '../database/list-filters.ts';
 import { type OrderColumns, type Page, readPage } from '../database/page.ts';
 import { insertRow, updateRow } from '../database/rows.ts';
 import type { RowQuery } from '../database/select-sql.ts';
@@ -39,21 +39,35 @@ export type NewNote = Unvalidated<z.input<typeof newNote>>;
 export type NoteChanges = Unvalidated<z.input<typeof noteChanges>>;
 
 /** The conditions on a list of notes; a condition that is left out or null does not apply. */
-export interface NoteFilter {
+export interface NoteFilter extends ListFilter<NoteFilter> {
   readonly titleContains?: string | null | undefined;
   readonly createdBy?: string | null | undefined;
   readonly minPriority?: number | null | undefined;
   readonly maxPriority?: number | null | undefined;
+  readonly createdAtFrom?: string | null | undefined;
+  readonly createdAtBefore?: string | null | undefined;
+  readonly insertedFrom?: Date | null | undefined;
+  readonly insertedBefore?: Date | null | undefined;
+  readonly updatedFrom?: Date | null | undefined;
+  readonly updatedBefore?: Date | null | undefined;
 }
 
-function noteCondition(filter: NoteFilter | null | undefined): RowCondition<'Note'> {
-  const { titleContains, createdBy, minPriority, maxPriority } = filter ?? {};
+function noteCondition(filter: Partial<NoteFilter>): RowCondition<'Note'> {
+  const { titleContains, createdBy, minPriority, maxPriority, createdAtFrom, createdAtBefore } = filter;
   return {
     ...(titleContains != null && { title: { contains: filterText('titleContains', titleContains, MAX_TEXT) } }),
     ...(createdBy != null && { createdBy: filterText('createdBy', createdBy, MAX_TEXT) }),
     ...((minPriority != null || maxPriority != null) && {
       priority: { ...(minPriority != null && { gte: minPriority }), ...(maxPriority != null && { lte: maxPriority }) },
     }),
+    ...((createdAtFrom ?? createdAtBefore) != null && {
+      createdAt: {
+        ...(createdAtFrom != null && { gte: filterText('createdAtFrom', createdAtFrom, MAX_TEXT) }),
+        ...(createdAtBefore != null && { lt: filterText('createdAtBefore', createdAtBefore, MAX_TEXT) }),
+      },
+    }),
+    ...timeRange('insertedAt', filter.insertedFrom, filter.insertedBefore),
+    ...timeRange('updatedAt', filter.updatedFrom, filter.updatedBefore),
   };
 }
 
@@ -63,7 +77,12 @@ export async function listNotes(
   { filter, order, page }: ListArguments<NoteFilter, typeof NOTE_ORDERS>,
 ): Promise<Page<Note>> {
   const where = visibleNotes(context.viewer);
-  return readPage(context, { model: 'Note', where, filter: noteCondition(filter), columns: NOTE_ORDERS }, page, order);
+  return readPage(
+    context,
+    { model: 'Note', where, filter: filterCondition(filter, noteCondition), columns: NOTE_ORDERS },
+    page,
+    order,
+  );
 }
 
 /** Returns all notes that the viewer may see, by id, as JSON; see {@link jsonOfRows}. */

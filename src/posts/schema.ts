@@ -1,13 +1,14 @@
 import { NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { IDEMPOTENCY_KEY, idempotent } from '../graphql/idempotent-mutation.ts';
+import { defineFilter, timeRangeFields, toListFilter } from '../graphql/list-filters.ts';
 import { LONG_TEXT } from '../graphql/long-texts.ts';
 import { selectsNodeField } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
-import { toDatabaseId, withDatabaseIds } from '../graphql/node-ids.ts';
+import { toDatabaseId } from '../graphql/node-ids.ts';
 import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
 import { loadUser, withUsers } from '../identity/named-users.ts';
-import { createPost, deletePost, findPost, listPosts, POST_ORDERS, updatePost } from './service.ts';
+import { createPost, deletePost, findPost, listPosts, POST_ORDERS, type PostFilter, updatePost } from './service.ts';
 
 /** Defines the type of posts, its queries and its mutations. */
 export function definePosts(builder: Builder): void {
@@ -36,19 +37,15 @@ function definePostType(builder: Builder): void {
 }
 
 function definePostQueries(builder: Builder): void {
-  const filter = builder.inputType('PostFilter', {
-    description:
-      'Conditions on a list of posts, all of which have to be met; a condition that is left out or null does not apply.',
-    fields: (t) => ({
-      authorId: t.id({ description: 'Only posts by the user with this `id`.' }),
-      titleContains: t.string({
-        description:
-          'Only posts whose title contains this text of at most 50 characters; upper and lower case ASCII letters are equal.',
-      }),
-      createdFrom: t.field({ type: 'DateTime', description: 'Only posts created at this time or later.' }),
-      createdBefore: t.field({ type: 'DateTime', description: 'Only posts created before this time.' }),
+  const filter = defineFilter<PostFilter>(builder, 'Post', 'posts', (t) => ({
+    authorId: t.id({ description: 'Only posts by the user with this `id`.' }),
+    titleContains: t.string({
+      description:
+        'Only posts whose title contains this text of at most 50 characters; upper and lower case ASCII letters are equal.',
     }),
-  });
+    ...timeRangeFields(t, 'created', 'posts created'),
+    ...timeRangeFields(t, 'updated', 'posts last changed'),
+  }));
   const order = defineOrder(builder, 'Post', POST_ORDERS);
 
   builder.queryFields((t) => ({
@@ -73,7 +70,7 @@ function definePostQueries(builder: Builder): void {
         },
         resolve: (_root, { filter, orderBy, ...page }, context, info) => {
           const read = listPosts(context, {
-            filter: filter && withDatabaseIds(filter, { authorId: 'User' }),
+            filter: toListFilter(filter, 'Post', { authorId: 'User' }),
             order: toOrder(orderBy),
             page,
           });

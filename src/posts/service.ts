@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { Context } from '../context.ts';
-import type { Condition } from '../database/condition.ts';
+import type { Condition, RowCondition } from '../database/condition.ts';
 import { orNotFound } from '../database/failures.ts';
 import { jsonOfRows } from '../database/json-rows.ts';
 import type { JsonLayout, JsonShape } from '../database/json-sql.ts';
-import { idEquals, type ListArguments, timeRange } from '../database/list-filters.ts';
+import { filterCondition, idEquals, type ListArguments, type ListFilter, timeRange } from '../database/list-filters.ts';
 import { type OrderColumns, type Page, readPage } from '../database/page.ts';
 import { countRows, findIds, insertRow, updateRow } from '../database/rows.ts';
 import type { RowQuery } from '../database/select-sql.ts';
@@ -32,19 +32,22 @@ export type NewPost = Unvalidated<z.input<typeof newPost>>;
 export type PostChanges = Unvalidated<z.input<typeof postChanges>>;
 
 /** The conditions on a list of posts; a condition that is left out or null does not apply. */
-export interface PostFilter {
+export interface PostFilter extends ListFilter<PostFilter> {
   readonly authorId?: string | null | undefined;
   readonly titleContains?: string | null | undefined;
   readonly createdFrom?: Date | null | undefined;
   readonly createdBefore?: Date | null | undefined;
+  readonly updatedFrom?: Date | null | undefined;
+  readonly updatedBefore?: Date | null | undefined;
 }
 
-function postCondition(filter: PostFilter | null | undefined): Condition<'Post'> {
-  const { authorId, titleContains, createdFrom, createdBefore } = filter ?? {};
+function postCondition(filter: Partial<PostFilter>): RowCondition<'Post'> {
+  const { authorId, titleContains, createdFrom, createdBefore, updatedFrom, updatedBefore } = filter;
   return {
     ...idEquals('authorId', authorId),
     ...(titleContains != null && { title: { contains: filterText('titleContains', titleContains, MAX_TITLE) } }),
     ...timeRange('createdAt', createdFrom, createdBefore),
+    ...timeRange('updatedAt', updatedFrom, updatedBefore),
   };
 }
 
@@ -58,7 +61,12 @@ export async function listPosts(
   { filter, order, page }: ListArguments<PostFilter, typeof POST_ORDERS>,
 ): Promise<Page<Post>> {
   const where = visiblePosts(requireUser(context.viewer));
-  return readPage(context, { model: 'Post', where, filter: postCondition(filter), columns: POST_ORDERS }, page, order);
+  return readPage(
+    context,
+    { model: 'Post', where, filter: filterCondition(filter, postCondition), columns: POST_ORDERS },
+    page,
+    order,
+  );
 }
 
 export interface PostOrder {

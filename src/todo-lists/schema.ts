@@ -1,6 +1,7 @@
 import { NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { IDEMPOTENCY_KEY, idempotent } from '../graphql/idempotent-mutation.ts';
+import { defineFilter, timeRangeFields, toListFilter } from '../graphql/list-filters.ts';
 import { selectsNodeField } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
 import { toDatabaseId } from '../graphql/node-ids.ts';
@@ -12,6 +13,7 @@ import {
   findTodoList,
   listTodoLists,
   TODO_LIST_ORDERS,
+  type TodoListFilter,
   updateTodoList,
 } from './service.ts';
 
@@ -42,16 +44,14 @@ function defineTodoListType(builder: Builder): void {
 }
 
 function defineTodoListQueries(builder: Builder): void {
-  const filter = builder.inputType('TodoListFilter', {
-    description:
-      'Conditions on a list of todo lists, all of which have to be met; a condition that is left out or null does not apply.',
-    fields: (t) => ({
-      nameContains: t.string({
-        description:
-          'Only lists whose name contains this text of at most 64 characters; upper and lower case ASCII letters are equal.',
-      }),
+  const filter = defineFilter<TodoListFilter>(builder, 'TodoList', 'todo lists', (t) => ({
+    nameContains: t.string({
+      description:
+        'Only lists whose name contains this text of at most 64 characters; upper and lower case ASCII letters are equal.',
     }),
-  });
+    ...timeRangeFields(t, 'created', 'todo lists created'),
+    ...timeRangeFields(t, 'updated', 'todo lists last changed'),
+  }));
   const order = defineOrder(builder, 'TodoList', TODO_LIST_ORDERS);
 
   builder.queryFields((t) => ({
@@ -73,7 +73,11 @@ function defineTodoListQueries(builder: Builder): void {
           orderBy: t.arg({ type: order, description: 'The sort order; by `id`, oldest first, when left out.' }),
         },
         resolve: (_root, { filter, orderBy, ...page }, context, info) => {
-          const read = listTodoLists(context, { filter, order: toOrder(orderBy), page });
+          const read = listTodoLists(context, {
+            filter: toListFilter(filter, 'TodoList'),
+            order: toOrder(orderBy),
+            page,
+          });
           return toConnection(
             selectsNodeField(info, 'owner') ? withUsers(context, read, ({ ownerId }) => ownerId) : read,
           );

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { Context } from '../context.ts';
 import { loadRelated } from '../database/batch.ts';
-import { matches } from '../database/condition.ts';
+import { matches, type RowCondition } from '../database/condition.ts';
 import { orNotFound } from '../database/failures.ts';
-import type { ListArguments } from '../database/list-filters.ts';
+import { filterCondition, type ListArguments, type ListFilter, timeRange } from '../database/list-filters.ts';
 import { type OrderColumns, type Page, readPage } from '../database/page.ts';
 import { findRows } from '../database/rows.ts';
 import type { Todo, TodoList } from '../generated/client/client.ts';
@@ -29,8 +29,21 @@ export type NewTodoList = Unvalidated<z.input<typeof newTodoList>>;
 export type TodoListChanges = Unvalidated<z.input<typeof todoListChanges>>;
 
 /** The conditions on a list of todo lists; a condition that is left out or null does not apply. */
-export interface TodoListFilter {
+export interface TodoListFilter extends ListFilter<TodoListFilter> {
   readonly nameContains?: string | null | undefined;
+  readonly createdFrom?: Date | null | undefined;
+  readonly createdBefore?: Date | null | undefined;
+  readonly updatedFrom?: Date | null | undefined;
+  readonly updatedBefore?: Date | null | undefined;
+}
+
+function todoListCondition(filter: Partial<TodoListFilter>): RowCondition<'TodoList'> {
+  const { nameContains, createdFrom, createdBefore, updatedFrom, updatedBefore } = filter;
+  return {
+    ...(nameContains != null && { name: { contains: filterText('nameContains', nameContains, MAX_NAME) } }),
+    ...timeRange('createdAt', createdFrom, createdBefore),
+    ...timeRange('updatedAt', updatedFrom, updatedBefore),
+  };
 }
 
 /** Returns one page of the todo lists that the viewer may see; see {@link readPage} for its errors. */
@@ -38,9 +51,8 @@ export async function listTodoLists(
   context: Context,
   { filter, order, page }: ListArguments<TodoListFilter, typeof TODO_LIST_ORDERS>,
 ): Promise<Page<TodoList>> {
-  const name = filter?.nameContains;
-  const condition = name == null ? {} : { name: { contains: filterText('nameContains', name, MAX_NAME) } };
   const where = visibleTodoLists(context.viewer);
+  const condition = filterCondition(filter, todoListCondition);
   return readPage(context, { model: 'TodoList', where, filter: condition, columns: TODO_LIST_ORDERS }, page, order);
 }
 

@@ -1,12 +1,13 @@
 import type { Builder } from '../graphql/builder.ts';
+import { defineFilter, timeRangeFields, toListFilter } from '../graphql/list-filters.ts';
 import { LONG_TEXT } from '../graphql/long-texts.ts';
 import { selectsNodeField } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
-import { toDatabaseId, withDatabaseIds } from '../graphql/node-ids.ts';
+import { toDatabaseId } from '../graphql/node-ids.ts';
 import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
 import { loadUser, withUsers } from '../identity/named-users.ts';
 import { findListOf } from '../todo-lists/service.ts';
-import { findTodo, listTodos, listTodosOfList, TODO_ORDERS } from './service.ts';
+import { findTodo, listTodos, listTodosOfList, TODO_ORDERS, type TodoFilter } from './service.ts';
 
 /** Defines the type of todos and its queries. */
 export function defineTodos(builder: Builder): void {
@@ -46,20 +47,16 @@ function defineTodoQueries(builder: Builder): void {
     { type: 'Todo', name: 'TodoConnection', description: 'A page of a list of todos.' },
     { name: 'TodoEdge', description: 'A todo of a page, with its cursor.' },
   );
-  const filter = builder.inputType('TodoFilter', {
-    description:
-      'Conditions on a list of todos, all of which have to be met; a condition that is left out or null does not apply.',
-    fields: (t) => ({
-      completed: t.boolean({ description: 'True for completed todos only, false for open todos only.' }),
-      listId: t.id({ description: 'Only todos of the list with this `id`.' }),
-      titleContains: t.string({
-        description:
-          'Only todos whose title contains this text of at most 140 characters; upper and lower case ASCII letters are equal.',
-      }),
-      createdFrom: t.field({ type: 'DateTime', description: 'Only todos created at this time or later.' }),
-      createdBefore: t.field({ type: 'DateTime', description: 'Only todos created before this time.' }),
+  const filter = defineFilter<TodoFilter>(builder, 'Todo', 'todos', (t) => ({
+    completed: t.boolean({ description: 'True for completed todos only, false for open todos only.' }),
+    listId: t.id({ description: 'Only todos of the list with this `id`.' }),
+    titleContains: t.string({
+      description:
+        'Only todos whose title contains this text of at most 140 characters; upper and lower case ASCII letters are equal.',
     }),
-  });
+    ...timeRangeFields(t, 'created', 'todos created'),
+    ...timeRangeFields(t, 'updated', 'todos last changed'),
+  }));
   const order = defineOrder(builder, 'Todo', TODO_ORDERS);
 
   builder.queryFields((t) => ({
@@ -82,7 +79,7 @@ function defineTodoQueries(builder: Builder): void {
         },
         resolve: (_root, { filter, orderBy, ...page }, context, info) => {
           const read = listTodos(context, {
-            filter: filter && withDatabaseIds(filter, { listId: 'TodoList' }),
+            filter: toListFilter(filter, 'Todo', { listId: 'TodoList' }),
             order: toOrder(orderBy),
             page,
           });
@@ -106,7 +103,7 @@ function defineTodoQueries(builder: Builder): void {
         },
         resolve: ({ id }, { filter, orderBy, ...page }, context, info) => {
           const read = listTodosOfList(context, id, {
-            filter: filter && withDatabaseIds(filter, { listId: 'TodoList' }),
+            filter: toListFilter(filter, 'Todo', { listId: 'TodoList' }),
             order: toOrder(orderBy),
             page,
           });

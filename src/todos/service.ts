@@ -5,7 +5,7 @@ import { readChildPage } from '../database/child-pages.ts';
 import type { Transaction } from '../database/client.ts';
 import type { RowCondition } from '../database/condition.ts';
 import { orMissingReference, orNotFound } from '../database/failures.ts';
-import { idEquals, type ListArguments, timeRange } from '../database/list-filters.ts';
+import { filterCondition, idEquals, type ListArguments, type ListFilter, timeRange } from '../database/list-filters.ts';
 import { type OrderColumns, type Page, readPage } from '../database/page.ts';
 import { insertRow, updateRows } from '../database/rows.ts';
 import { inTransaction } from '../database/transactions.ts';
@@ -44,22 +44,25 @@ export type NewTodo = Unvalidated<z.input<typeof newTodo>>;
 export type TodoChanges = Unvalidated<z.input<typeof todoChanges>>;
 
 /** The conditions on a list of todos; a condition that is left out or null does not apply. */
-export interface TodoFilter {
+export interface TodoFilter extends ListFilter<TodoFilter> {
   readonly completed?: boolean | null | undefined;
   readonly listId?: string | null | undefined;
   readonly titleContains?: string | null | undefined;
   readonly createdFrom?: Date | null | undefined;
   readonly createdBefore?: Date | null | undefined;
+  readonly updatedFrom?: Date | null | undefined;
+  readonly updatedBefore?: Date | null | undefined;
 }
 
 /** @throws {ValidationError} when `titleContains` is longer than a title */
-function todoCondition(filter: TodoFilter | null | undefined): RowCondition<'Todo'> {
-  const { completed, listId, titleContains, createdFrom, createdBefore } = filter ?? {};
+function todoCondition(filter: Partial<TodoFilter>): RowCondition<'Todo'> {
+  const { completed, listId, titleContains, createdFrom, createdBefore, updatedFrom, updatedBefore } = filter;
   return {
     ...(completed != null && { completed }),
     ...idEquals('listId', listId),
     ...(titleContains != null && { title: { contains: filterText('titleContains', titleContains, MAX_TITLE) } }),
     ...timeRange('createdAt', createdFrom, createdBefore),
+    ...timeRange('updatedAt', updatedFrom, updatedBefore),
   };
 }
 
@@ -68,7 +71,12 @@ type TodoListing = ListArguments<TodoFilter, typeof TODO_ORDERS>;
 /** Returns one page of the todos that the viewer may see; see {@link readPage} for its errors. */
 export async function listTodos(context: Context, { filter, order, page }: TodoListing): Promise<Page<Todo>> {
   const where = visibleTodos(context.viewer);
-  return readPage(context, { model: 'Todo', where, filter: todoCondition(filter), columns: TODO_ORDERS }, page, order);
+  return readPage(
+    context,
+    { model: 'Todo', where, filter: filterCondition(filter, todoCondition), columns: TODO_ORDERS },
+    page,
+    order,
+  );
 }
 
 /** Returns one page of the todos of a list; the pages of several lists are read together. */
@@ -80,7 +88,7 @@ export async function listTodosOfList(
   const listing = {
     relation: { child: 'Todo', parent: 'TodoList', column: 'listId' },
     where: visibleTodos(context.viewer),
-    filter: todoCondition(filter),
+    filter: filterCondition(filter, todoCondition),
     columns: TODO_ORDERS,
   } as const;
   return readChildPage(context, listing, listId, page, order);

@@ -1,33 +1,30 @@
 import { NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
+import { defineFilter, toListFilter } from '../graphql/list-filters.ts';
 import { withDatabaseIds } from '../graphql/node-ids.ts';
 import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
-import { listUsers, setUserStatus, USER_ORDERS } from './staff.ts';
+import { listUsers, setUserStatus, USER_ORDERS, type UserFilter } from './staff.ts';
 
 /** Defines the list of users and the mutation of their status, for staff. */
 export function defineStaff(builder: Builder): void {
-  const filter = builder.inputType('UserFilter', {
-    description:
-      'Conditions on a list of users, all of which have to be met; a condition that is left out or null does not apply.',
-    fields: (t) => ({
-      usernameStartsWith: t.string({
-        description:
-          'Only users whose username begins with this text of at most 150 characters, upper and lower case being equal. It is faster than `usernameContains`.',
-      }),
-      usernameContains: t.string({
-        description:
-          'Only users whose username contains this text of at most 150 characters, upper and lower case being equal.',
-      }),
-      emailContains: t.string({
-        description:
-          'Only users whose email address contains this text of at most 254 characters; upper and lower case ASCII letters are equal.',
-      }),
-      isActive: t.boolean({ description: 'True for active users only, false for deactivated ones only.' }),
-      isStaff: t.boolean({ description: 'True for staff only, false for other users only.' }),
-      createdFrom: t.field({ type: 'DateTime', description: 'Only accounts created at this time or later.' }),
-      createdBefore: t.field({ type: 'DateTime', description: 'Only accounts created before this time.' }),
+  const filter = defineFilter<UserFilter>(builder, 'User', 'users', (t) => ({
+    usernameStartsWith: t.string({
+      description:
+        'Only users whose username begins with this text of at most 150 characters, upper and lower case being equal. It is faster than `usernameContains`.',
     }),
-  });
+    usernameContains: t.string({
+      description:
+        'Only users whose username contains this text of at most 150 characters, upper and lower case being equal.',
+    }),
+    emailContains: t.string({
+      description:
+        'Only users whose email address contains this text of at most 254 characters; upper and lower case ASCII letters are equal.',
+    }),
+    isActive: t.boolean({ description: 'True for active users only, false for deactivated ones only.' }),
+    isStaff: t.boolean({ description: 'True for staff only, false for other users only.' }),
+    createdFrom: t.field({ type: 'DateTime', description: 'Only accounts created at this time or later.' }),
+    createdBefore: t.field({ type: 'DateTime', description: 'Only accounts created before this time.' }),
+  }));
   const order = defineOrder(builder, 'User', USER_ORDERS);
 
   builder.queryField('users', (t) =>
@@ -43,7 +40,7 @@ export function defineStaff(builder: Builder): void {
           orderBy: t.arg({ type: order, description: 'The sort order; by `id`, oldest first, when left out.' }),
         },
         resolve: (_root, { filter, orderBy, ...page }, context) =>
-          toConnection(listUsers(context, { filter, order: toOrder(orderBy), page })),
+          toConnection(listUsers(context, { filter: toListFilter(filter, 'User'), order: toOrder(orderBy), page })),
       },
       { name: 'UserConnection', description: 'A page of a list of users.' },
       { name: 'UserEdge', description: 'A user of a page, with its cursor.' },

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { actorOf } from '../audit/service.ts';
 import type { Context } from '../context.ts';
-import type { Condition } from '../database/condition.ts';
-import { type ListArguments, timeRange } from '../database/list-filters.ts';
+import type { RowCondition } from '../database/condition.ts';
+import { filterCondition, type ListArguments, type ListFilter, timeRange } from '../database/list-filters.ts';
 import { type OrderColumns, type Page, readPage } from '../database/page.ts';
 import { ValidationError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
@@ -19,7 +19,7 @@ export const USER_ORDERS = { id: 'number', username: 'text', createdAt: 'date' }
 const LAST_CODE_POINT = '\u{10ffff}';
 
 /** The conditions on a list of users; a condition that is left out or null does not apply. */
-export interface UserFilter {
+export interface UserFilter extends ListFilter<UserFilter> {
   readonly usernameStartsWith?: string | null | undefined;
   readonly usernameContains?: string | null | undefined;
   readonly emailContains?: string | null | undefined;
@@ -34,9 +34,8 @@ export interface UserFilter {
  *
  * @throws {ValidationError} when a text is longer than the column that it is compared with
  */
-export function userCondition(filter: UserFilter | null | undefined): Condition<'User'> {
-  const { usernameStartsWith, usernameContains, emailContains, isActive, isStaff, createdFrom, createdBefore } =
-    filter ?? {};
+export function userCondition(filter: Partial<UserFilter>): RowCondition<'User'> {
+  const { usernameStartsWith, usernameContains, emailContains, isActive, isStaff, createdFrom, createdBefore } = filter;
   return {
     ...((usernameStartsWith ?? usernameContains) != null && {
       usernameKey: {
@@ -71,7 +70,12 @@ export async function listUsers(
   { filter, order, page }: ListArguments<UserFilter, typeof USER_ORDERS>,
 ): Promise<Page<User>> {
   const where = visibleUsers(requireStaff(context.viewer));
-  return readPage(context, { model: 'User', where, filter: userCondition(filter), columns: USER_ORDERS }, page, order);
+  return readPage(
+    context,
+    { model: 'User', where, filter: filterCondition(filter, userCondition), columns: USER_ORDERS },
+    page,
+    order,
+  );
 }
 
 const userStatus = z.object({ isActive: boolean().optional(), isStaff: boolean().optional() });
