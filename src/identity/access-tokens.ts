@@ -2,7 +2,7 @@ import type { Services } from '../context.ts';
 import { findRow } from '../database/rows.ts';
 import type { Session, User } from '../generated/client/client.ts';
 import type { AccessTokenFault } from './fault-sentences.ts';
-import { decodeAccessToken, endOfSession } from './tokens.ts';
+import { type AccessClaims, decodeAccessToken, endOfSession } from './tokens.ts';
 import { usernameKey } from './usernames.ts';
 
 /** The user whom a valid access token was issued for. */
@@ -35,8 +35,7 @@ export async function verifyAccessToken(
   }
   const expiresAt = new Date(claims.exp * 1000);
   if (!claims.sid) {
-    const isCurrent = (claims.orig_iat ?? 0) * 1000 >= user.credentialsChangedAt.getTime();
-    return isCurrent ? { user, session: null, expiresAt } : 'sessionEnded';
+    return isAfterLastChange(claims, user) ? { user, session: null, expiresAt } : 'sessionEnded';
   }
   const session = await findRow(database, 'Session', { sid: claims.sid, userId: user.id });
   if (!session) {
@@ -44,4 +43,16 @@ export async function verifyAccessToken(
   }
   const end = endOfSession(tokens, session.createdAt);
   return end <= new Date() ? 'sessionOver' : { user, session, expiresAt: end < expiresAt ? end : expiresAt };
+}
+
+/**
+ * Returns whether a token without a session was issued after the credentials of its user last changed, in whole seconds, the unit of `orig_iat`. A token that
+ * does not say when it was issued is accepted while they never changed.
+ */
+function isAfterLastChange({ orig_iat: issuedAt }: AccessClaims, { credentialsChangedAt, createdAt }: User): boolean {
+  if (!issuedAt) {
+    // One statement sets both when it creates the account.
+    return credentialsChangedAt.getTime() <= createdAt.getTime();
+  }
+  return Math.floor(issuedAt) >= Math.floor(credentialsChangedAt.getTime() / 1000);
 }

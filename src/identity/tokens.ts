@@ -21,7 +21,7 @@ export interface AccessClaims {
   readonly username: string;
   readonly email?: string | undefined;
   readonly exp: number;
-  /** The time of the sign-in that began the session of this token. */
+  /** The time of the sign-in that began the session of this token; 0 counts as missing. */
   readonly orig_iat?: number | undefined;
   /** The session. Tokens that another program signed with the shared secret have none. */
   readonly sid?: string | undefined;
@@ -103,14 +103,16 @@ export function signAccessToken(
 
 /** Decodes an access token and verifies its signature, algorithm, times and claims, but not its user and session. */
 export function decodeAccessToken(settings: TokenSettings, token: string): AccessClaims | TokenFault {
+  let isIssuedAtValid = false;
   try {
     // It throws for a payload that is not JSON although the header has the type JWT.
     const decoded = jwt.decode(token, { complete: true });
     if (decoded && decoded.header.alg !== ALGORITHM) {
       return 'inapplicable';
     }
+    isIssuedAtValid = hasValidIssuedAt(decoded?.payload);
     const claims = verify(settings.keys, token);
-    if (audienceOf(claims) !== undefined) {
+    if (!isIssuedAtValid || audienceOf(claims) !== undefined) {
       // Access tokens have no audience: a token with one is a refresh token, or was issued for another service.
       return 'inapplicable';
     }
@@ -118,13 +120,21 @@ export function decodeAccessToken(settings: TokenSettings, token: string): Acces
     return parsed.success ? parsed.data : 'incomplete';
   } catch (error) {
     if (error instanceof jwt.TokenExpiredError) {
-      return 'expired';
+      // The original service checked `iat` before `exp`.
+      return isIssuedAtValid ? 'expired' : 'inapplicable';
     }
     if (error instanceof jwt.NotBeforeError) {
       return 'inapplicable';
     }
     return 'undecodable';
   }
+}
+
+/** Returns whether `iat` is absent or a number (RFC 7519, section 4.1.6). The library ignores it. */
+function hasValidIssuedAt(claims: unknown): boolean {
+  return (
+    typeof claims !== 'object' || claims === null || !('iat' in claims) || z.number().safeParse(claims.iat).success
+  );
 }
 
 function audienceOf(claims: unknown): unknown {

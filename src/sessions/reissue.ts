@@ -15,10 +15,12 @@ const USE_INTERVAL_MS = 60_000;
  */
 export async function reissueToken(services: Services, token: string): Promise<string> {
   const claims = decodeAccessToken(services.tokens, token);
-  if (typeof claims !== 'string' && claims.orig_iat === undefined) {
+  const owner = await verifyAccessToken(services, token);
+  // The original service checked the user first. It knew no sessions that end.
+  const isUserAccepted = typeof owner !== 'string' || owner === 'sessionEnded';
+  if (isUserAccepted && typeof claims !== 'string' && !claims.orig_iat) {
     throw new CredentialsError('orig_iat field is required.');
   }
-  const owner = await verifyAccessToken(services, token);
   if (typeof owner === 'string' || typeof claims === 'string') {
     throw new CredentialsError(typeof owner === 'string' ? VERIFICATION_FAULT_SENTENCES[owner] : undefined);
   }

@@ -204,7 +204,7 @@ describe('a credential that has ended', () => {
     await app.signUp('cat');
     const [{ id } = { id: 0 }] = await app.sql('SELECT "id" FROM "User" WHERE "username" = ?', 'cat');
     const [token, key] = [await tokenOf('cat'), await keyOf('cat')];
-    const minted = mint(claims({ id, username: 'cat' }, { orig_iat: nowInSeconds() - 1 }));
+    const minted = mint(claims({ id, username: 'cat' }, { orig_iat: nowInSeconds() - 2 }));
     const passwords = { current_password: PASSWORD, new_password: 'another long password' };
     expect(await post('password', `Token ${key}`, passwords)).toMatchObject({ status: 204, text: '' });
     expect(await fate(`JWT ${token}`)).toBe('Error decoding signature.');

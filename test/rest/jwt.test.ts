@@ -19,6 +19,8 @@ import {
 
 const ALLOW = { allow: 'POST, OPTIONS' };
 const DAY_S = 86_400;
+/** When pat changed the password, in seconds since 1970; 0.7 seconds later, to be exact. */
+const CHANGED_AT_S = nowInSeconds() - 3600;
 const JWT_ANSWER = /^\{"token":"[\w-]+\.[\w-]+\.[\w-]+"\}$/;
 const UNABLE = { non_field_errors: ['Unable to log in with provided credentials.'] };
 const UNDECODABLE = { non_field_errors: ['Error decoding signature.'] };
@@ -45,7 +47,7 @@ async function rowOf(username: string): Promise<Subject> {
 beforeAll(async () => {
   app = await startApp({ SECRET_KEY, MAX_FAILED_SIGN_INS: '1000000' });
   Object.assign(world, { url: app.url });
-  for (const username of ['ann', 'eve', 'out']) {
+  for (const username of ['ann', 'eve', 'out', 'pat']) {
     await app.signUp(username);
   }
   await app.sql('UPDATE "User" SET "email" = ? WHERE "username" = ?', 'ann@example.com', 'ann');
@@ -60,13 +62,22 @@ beforeAll(async () => {
     closed: mint(claims(await rowOf('eve'))),
     ended,
     withoutOrigIat: mint(claims(ann, { orig_iat: undefined })),
+    withZeroOrigIat: mint(claims(ann, { orig_iat: 0 })),
+    closedWithoutOrigIat: mint(claims(await rowOf('eve'), { orig_iat: undefined })),
+    goneWithoutOrigIat: mint(claims({ id: ann.id, username: 'gone' }, { orig_iat: undefined })),
+    changedWithoutOrigIat: mint(claims(await rowOf('pat'), { orig_iat: undefined })),
+    beforeChange: mint(claims(await rowOf('pat'), { orig_iat: CHANGED_AT_S - 1 })),
+    atChange: mint(claims(await rowOf('pat'), { orig_iat: CHANGED_AT_S })),
     old: mint(claims(ann, { orig_iat: now - 8 * DAY_S })),
   });
   for (const { name, make } of BAD_TOKENS) {
     world[name] = make(ann);
   }
   // An account as old as its tokens claim: a token from before its last change of password would be an ended one.
-  await app.sql('UPDATE "User" SET "credentialsChangedAt" = ?', new Date((now - 30 * DAY_S) * 1000).toISOString());
+  const created = new Date((now - 30 * DAY_S) * 1000).toISOString();
+  await app.sql('UPDATE "User" SET "credentialsChangedAt" = ?, "createdAt" = ?', created, created);
+  const changed = new Date(CHANGED_AT_S * 1000 + 700).toISOString();
+  await app.sql('UPDATE "User" SET "credentialsChangedAt" = ? WHERE "username" = ?', changed, 'pat');
 });
 afterAll(() => app.close());
 
@@ -212,13 +223,20 @@ describe('verifying', () => {
       { name: 'one in multipart', call, parts: [['token', '{jwt}']], status: 200, answer: { token: '{jwt}' } },
       { name: 'one with spaces around it', call, json: { token: ' {jwt}\n' }, status: 200, answer: { token: '{jwt}' } },
       { name: 'one minted elsewhere', call, json: { token: '{minted}' }, status: 200, answer: { token: '{minted}' } },
-      {
-        name: 'one that says not since when, and might be older than the password',
+      ...['withoutOrigIat', 'withZeroOrigIat', 'atChange'].map((name) => ({
+        name,
         call,
-        json: { token: '{withoutOrigIat}' },
+        json: { token: `{${name}}` },
+        status: 200,
+        answer: { token: `{${name}}` },
+      })),
+      ...['changedWithoutOrigIat', 'beforeChange'].map((name) => ({
+        name,
+        call,
+        json: { token: `{${name}}` },
         status: 400,
         answer: UNDECODABLE,
-      },
+      })),
       { name: 'an old sign-in', call, json: { token: '{old}' }, status: 200, answer: { token: '{old}' } },
       ...malformed(call),
     ]),
@@ -234,13 +252,29 @@ describe('refreshing', () => {
       { name: 'a good token', call, json: { token: '{jwt}' }, status: 200, answer: JWT_ANSWER },
       { name: 'one in a form', call, form: 'token={jwt}', status: 200, answer: JWT_ANSWER },
       { name: 'one minted elsewhere', call, json: { token: '{minted}' }, status: 200, answer: JWT_ANSWER },
+      { name: 'one as old as the password', call, json: { token: '{atChange}' }, status: 200, answer: JWT_ANSWER },
       {
-        name: 'one that says not since when',
+        name: 'one older than the password',
         call,
-        json: { token: '{withoutOrigIat}' },
+        json: { token: '{beforeChange}' },
         status: 400,
-        answer: { non_field_errors: ['orig_iat field is required.'] },
+        answer: UNDECODABLE,
       },
+      ...(
+        [
+          ['withoutOrigIat', 'orig_iat field is required.'],
+          ['withZeroOrigIat', 'orig_iat field is required.'],
+          ['changedWithoutOrigIat', 'orig_iat field is required.'],
+          ['closedWithoutOrigIat', 'User account is disabled.'],
+          ['goneWithoutOrigIat', "User doesn't exist."],
+        ] as const
+      ).map(([name, sentence]) => ({
+        name,
+        call,
+        json: { token: `{${name}}` },
+        status: 400,
+        answer: { non_field_errors: [sentence] },
+      })),
       {
         name: 'an old sign-in',
         call,
@@ -283,6 +317,23 @@ describe('refreshing', () => {
       expect([status, text]).toEqual([400, JSON.stringify(UNDECODABLE)]);
     }
   });
+});
+
+describe('a request', () => {
+  const posts = (name: string, status: number): Row => ({
+    name,
+    call: 'GET /api/posts/',
+    headers: { authorization: `JWT {${name}}` },
+    status,
+    answer: status === 200 ? [] : { detail: 'Error decoding signature.' },
+  });
+  contract('is accepted by the time of its token', () => world, {}, [
+    posts('withoutOrigIat', 200),
+    posts('withZeroOrigIat', 200),
+    posts('atChange', 200),
+    posts('changedWithoutOrigIat', 401),
+    posts('beforeChange', 401),
+  ]);
 });
 
 describe('lives by configuration', () => {

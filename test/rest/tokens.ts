@@ -79,6 +79,9 @@ export const BAD_TOKENS: readonly BadToken[] = [
   bad('of no algorithm', (who) => mintByHand(claims(who), { typ: 'JWT' }), INAPPLICABLE),
   bad('valid from tomorrow on', (who) => mint(claims(who, { nbf: nowInSeconds() + DAY_S })), INAPPLICABLE),
   bad('for another audience', (who) => mint(claims(who, { aud: 'somebody else' })), INAPPLICABLE),
+  bad('with an iat that is text', (who) => mintByHand(claims(who, { iat: 'today' })), INAPPLICABLE),
+  bad('with an iat that is null', (who) => mintByHand(claims(who, { iat: null })), INAPPLICABLE),
+  bad('expired, with an iat that is text', (who) => mintByHand(claims(who, { iat: 'today', exp: 1 })), INAPPLICABLE),
   bad('without a username', (who) => mint(claims(who, { username: undefined })), INCOMPLETE),
   bad('with an empty username', (who) => mint(claims(who, { username: '' })), INCOMPLETE),
   bad(
