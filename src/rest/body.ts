@@ -1,19 +1,18 @@
 import { AppError, ValidationError } from '../errors.ts';
 import { complexityOf } from '../json.ts';
+import { type Charset, readCharset, unsupportedMediaType } from './charset.ts';
 
 /** The content types of requests from the documented clients. */
 export const BODY_TYPES = ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'] as const;
 
 /** The maximum number of form fields, which is Django's. */
 const MAX_FORM_FIELDS = 1000;
-/** The maximum number of characters of a content type in an error message. */
-const MAX_QUOTE = 100;
 
 /** The fields of a body, which are not validated yet. */
 export type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * Parses a body by its `Content-Type`. An empty body has no fields. Of repeated form fields the last one counts.
+ * Parses a body by its `Content-Type`, which may name a character set. An empty body has no fields. Of repeated form fields the last one counts.
  *
  * @throws {AppError} `UNSUPPORTED_MEDIA_TYPE`, `COMPLEXITY` when it has too many fields, or `BAD_INPUT` when it is malformed
  * @throws {ValidationError} when it is JSON, but not an object
@@ -27,19 +26,15 @@ export async function readBody(bytes: Buffer, contentType: string | undefined): 
   const type = stated.split(';')[0]?.trim().toLowerCase();
   switch (type) {
     case 'application/json':
-      return readJsonObject(bytes);
+      return readJsonObject(bytes, stated);
     case 'application/x-www-form-urlencoded':
-      limitFields(bytes, '&');
-      return Object.fromEntries(new URLSearchParams(bytes.toString('utf8')));
+      return readForm(bytes, readCharset(stated));
     case 'multipart/form-data':
       // Each part begins with a line of two dashes and the boundary.
       limitFields(bytes, '\n--');
       return readMultipart(bytes, stated);
     default:
-      throw new AppError(
-        'UNSUPPORTED_MEDIA_TYPE',
-        `Unsupported media type "${stated.slice(0, MAX_QUOTE)}" in request.`,
-      );
+      throw unsupportedMediaType(stated);
   }
 }
 
@@ -48,9 +43,9 @@ export async function readBody(bytes: Buffer, contentType: string | undefined): 
  *
  * @throws {AppError} `COMPLEXITY` when there are too many
  */
-function limitFields(bytes: Buffer, separator: string): void {
+function limitFields(body: Buffer | string, separator: string): void {
   let count = 0;
-  for (let at = bytes.indexOf(separator); at >= 0; at = bytes.indexOf(separator, at + 1)) {
+  for (let at = body.indexOf(separator); at >= 0; at = body.indexOf(separator, at + 1)) {
     count += 1;
     if (count > MAX_FORM_FIELDS) {
       throw new AppError('COMPLEXITY', `The form has more than ${MAX_FORM_FIELDS} fields.`);
@@ -59,13 +54,13 @@ function limitFields(bytes: Buffer, separator: string): void {
 }
 
 /**
- * Parses a body as a JSON object, whatever its `Content-Type`.
+ * Parses a body as a JSON object, whatever its `Content-Type`, of which only the character set is used.
  *
- * @throws {AppError} `BAD_INPUT` when it is not JSON or has too many values
+ * @throws {AppError} `BAD_INPUT` when it is not JSON or has too many values, `UNSUPPORTED_MEDIA_TYPE` when its character set is unknown
  * @throws {ValidationError} when it is not an object
  */
-export function readJsonObject(bytes: Buffer): Fields {
-  const value = parse(bytes);
+export function readJsonObject(bytes: Buffer, contentType: string | undefined): Fields {
+  const value = parse(bytes, readCharset(contentType));
   if (value === null) {
     throw nonField('No data provided');
   }
@@ -80,8 +75,8 @@ export function nonField(message: string): ValidationError {
   return new ValidationError([{ path: 'non_field_errors', message }]);
 }
 
-function parse(bytes: Buffer): unknown {
-  const text = decode(bytes);
+function parse(bytes: Buffer, charset: Charset): unknown {
+  const text = decode(bytes, charset);
   const problem = complexityOf(text);
   if (problem) {
     throw malformed(problem.message);
@@ -93,11 +88,11 @@ function parse(bytes: Buffer): unknown {
   }
 }
 
-function decode(bytes: Buffer): string {
+function decode(bytes: Buffer, { isUtf8, decodeStrictly }: Charset): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return decodeStrictly(bytes);
   } catch {
-    throw malformed('the body is not UTF-8');
+    throw malformed(`the body is not ${isUtf8 ? 'UTF-8' : 'in the charset of its content type'}`);
   }
 }
 
@@ -105,10 +100,29 @@ function malformed(reason: string): AppError {
   return new AppError('BAD_INPUT', `JSON parse error - ${reason}`);
 }
 
+function readForm(bytes: Buffer, { isUtf8, decode }: Charset): Fields {
+  const text = decode(bytes);
+  limitFields(text, '&');
+  // `URLSearchParams` takes escaped bytes for UTF-8.
+  const escaped = isUtf8
+    ? text
+    : text.replace(/(?:%[0-9a-f]{2})+/gi, (run) =>
+        encodeURIComponent(decode(Buffer.from(run.replaceAll('%', ''), 'hex')).toWellFormed()),
+      );
+  return Object.fromEntries(new URLSearchParams(escaped));
+}
+
 async function readMultipart(bytes: Buffer, contentType: string): Promise<Fields> {
+  const { isUtf8, decode } = readCharset(contentType);
+  // The parser takes all parts for UTF-8. As Latin-1 it keeps their bytes.
+  const body = isUtf8 ? new Uint8Array(bytes) : bytes.toString('latin1');
   try {
-    const form = await new Response(new Uint8Array(bytes), { headers: { 'content-type': contentType } }).formData();
-    return Object.fromEntries(form);
+    const form = await new Response(body, { headers: { 'content-type': contentType } }).formData();
+    const fields = [...form].map(([name, value]) => [
+      name,
+      isUtf8 || typeof value !== 'string' ? value : decode(Buffer.from(value, 'latin1')),
+    ]);
+    return Object.fromEntries(fields);
   } catch {
     throw new AppError('BAD_INPUT', 'Multipart form parse error - the body does not match its boundary.');
   }

@@ -43,7 +43,7 @@ export const DJANGO: Dialect = {
 /** The dialect of `/api/todos`: a plain Django view, which reads JSON whatever the content type. */
 export const TODOS: Dialect = {
   isDjango: false,
-  read: async (bytes) => readJsonObject(bytes),
+  read: async (bytes, contentType) => readJsonObject(bytes, contentType),
   write: (value) => JSON.stringify(value),
   encode: unchanged,
   errorBody: (error) => (error.code === 'METHOD_NOT_ALLOWED' ? undefined : defaultErrorBody(error)),
@@ -52,7 +52,7 @@ export const TODOS: Dialect = {
 /** The dialect of `/notes`: aiohttp, which reads JSON whatever the content type, and writes ASCII with an indent of 4. */
 export const NOTES: Dialect = {
   isDjango: false,
-  read: async (bytes) => readJsonObject(bytes),
+  read: async (bytes, contentType) => readJsonObject(bytes, contentType),
   write: asciiJson,
   encode: toAscii,
   errorBody: (error) => (error.code === 'NOT_FOUND' ? { 'not found': 404 } : defaultErrorBody(error)),

@@ -1,9 +1,21 @@
 import Negotiator from 'negotiator';
-import { AppError } from '../errors.ts';
+import { AppError, NotFoundError } from '../errors.ts';
 
 export const JSON_TYPE = 'application/json';
 
 const MAX_INDENT = 8;
+
+/**
+ * Checks the `format` parameter of a request, by which Django REST framework chooses the representation. There is only `json`; of several values the last one counts.
+ *
+ * @throws {NotFoundError} for another format
+ */
+export function requireJsonFormat(query: URLSearchParams): void {
+  const format = query.getAll('format').at(-1) ?? '';
+  if (format !== '' && format !== 'json') {
+    throw new NotFoundError();
+  }
+}
 
 /**
  * Returns the indent of the JSON in a response, from the `Accept` header (`application/json; indent=4`); 0 for compact.

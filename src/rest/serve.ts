@@ -11,7 +11,7 @@ import { validate } from '../validation.ts';
 import { BODY_TYPES } from './body.ts';
 import type { Dialect } from './dialect.ts';
 import { listPayload, listText } from './list-text.ts';
-import { JSON_TYPE, negotiateIndent } from './negotiation.ts';
+import { JSON_TYPE, negotiateIndent, requireJsonFormat } from './negotiation.ts';
 import { type Answer, allowOf, type Method, type Operation, type Resource, type RestCall } from './resource.ts';
 
 export interface RestOptions {
@@ -93,6 +93,7 @@ async function answerTo(
   state: { indent: number },
 ): Promise<Answer> {
   if (resource.dialect.isDjango) {
+    requireJsonFormat(new URLSearchParams(request.url.replace(/^[^?]*/, '')));
     state.indent = negotiateIndent(request.headers.accept);
   }
   const context = await authenticate(resource, readers, request, reply);
@@ -141,10 +142,16 @@ async function authenticate(
 function requestPartsOf({ params, headers, url, raw }: FastifyRequest, { originOf }: RequestReaders) {
   const fullUrl = `${originOf(raw)}${url}`;
   return {
-    params: params as Record<string, string>,
+    params: withoutLeadingZeros(params as Record<string, string>),
     url: URL.canParse(fullUrl) ? new URL(fullUrl) : new URL(url, 'http://localhost'),
     headers,
   };
+}
+
+/** Returns the parameters of a path with the `id` as a number is written: the original services took leading zeros for part of it. */
+function withoutLeadingZeros(params: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const { id } = params;
+  return id === undefined ? params : { ...params, id: id.replace(/^0+(?=\d)/, '') };
 }
 
 async function bodyOf(

@@ -63,6 +63,8 @@ describe('bodies', () => {
   });
   const unsupported = (type: string) => ({ detail: `Unsupported media type "${type}" in request.` });
 
+  const utf16 = (text: string): Buffer => Buffer.from(text, 'utf16le');
+
   contract('are read', () => world, bare, [
     ...[
       'application/json',
@@ -85,6 +87,22 @@ describe('bodies', () => {
       { raw: '{"token":"x"}', headers: { 'content-type': JSON_TYPE, 'transfer-encoding': 'chunked' } },
       garbage,
     ),
+    ...['utf-16', 'UTF-16', '"utf-16"', 'utf_16', 'utf-16le'].map((label) =>
+      refused(`as JSON in ${label}`, typed(`application/json; charset=${label}`, utf16('{"token":"é"}')), garbage),
+    ),
+    refused(
+      'as JSON in UTF-16 of the other byte order',
+      typed('application/json; charset=utf-16', utf16('\ufeff{"token":"é"}').swap16()),
+      garbage,
+    ),
+    ...['latin-1', 'latin1', 'ISO-8859-1', 'iso8859_1'].map((label) =>
+      refused(
+        `as JSON in ${label}`,
+        typed(`application/json; charset=${label}`, Buffer.from('{"token":"é"}', 'latin1')),
+        garbage,
+      ),
+    ),
+    refused('as a form in UTF-16', typed(`${FORM_TYPE}; charset=utf-16`, utf16('token=x')), garbage),
     refused('as nothing when there is none', {}, missing),
     refused('as nothing when it is empty', typed(JSON_TYPE, ''), missing),
     refused('as nothing when it is an empty form', typed(FORM_TYPE, ''), missing),
@@ -117,7 +135,62 @@ describe('bodies', () => {
     ),
   ]);
 
+  contract('keep their characters', () => world, {}, [
+    ...(
+      [
+        [`${JSON_TYPE}; charset=utf-16`, utf16('{"title":"é€👋","content":"c"}'), 'é€👋'],
+        [`${JSON_TYPE}; charset=latin-1`, Buffer.from('{"title":"é\x80","content":"c"}', 'latin1'), 'é\x80'],
+        [`${FORM_TYPE}; charset=latin-1`, Buffer.from('title=\xe9%E9+%C3&content=c', 'latin1'), 'éé Ã'],
+        [`${FORM_TYPE}; charset=utf-16`, utf16('title=é%E9%00+€&content=c'), 'éé €'],
+        [
+          'multipart/form-data; boundary=b; charset=latin-1',
+          Buffer.from(
+            `${['title', 'content']
+              .map((name) => `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n\xe9\r\n`)
+              .join('')}--b--\r\n`,
+            'latin1',
+          ),
+          'é',
+        ],
+      ] as const
+    ).map(
+      ([type, raw, title]): Row => ({
+        name: type,
+        call: 'POST /api/posts/',
+        as: 'ann',
+        ...typed(type, raw),
+        status: 201,
+        answer: new RegExp(`"title":"${title}"`),
+      }),
+    ),
+    {
+      name: 'of todos',
+      call: 'PATCH /api/todos/{todo}',
+      ...typed('text/plain; charset=utf-16', utf16('{"completed":true}')),
+      status: 200,
+      answer: {},
+    },
+    {
+      name: 'of notes',
+      call: 'PUT /notes/{note}',
+      ...typed(
+        'text/plain; charset=latin-1',
+        Buffer.from('{"title":"é","description":"d","created_at":"","created_by":"","priority":1}', 'latin1'),
+      ),
+      status: 201,
+      answer: /"title": "\\u00e9"/,
+    },
+  ]);
+
   contract('are refused', () => world, bare, [
+    ...['application/json; charset=klingon', `${FORM_TYPE}; charset=utf-1`, 'application/json; charset=utf-7'].map(
+      (type) => refused(`as ${type}`, typed(type, '{"token":"x"}'), unsupported(type), 415),
+    ),
+    refused(
+      'as JSON that is not the UTF-16 of its label',
+      typed('application/json; charset=utf-16', Buffer.from('{"x"}')),
+      /^\{"detail":"JSON parse error - /,
+    ),
     ...[
       'text/plain',
       'text/plain; charset=utf-8',

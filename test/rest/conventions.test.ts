@@ -13,16 +13,16 @@ beforeAll(async () => {
   const ann = await app.signUp('ann');
   Object.assign(world, { url: app.url, ann: ann.authorization });
   const made = await ann.gql(`mutation {
-    createPost(input: { title: "t", content: "c" }) { ... on Post { id } }
+    createPost(input: { title: "t", content: "c" }) { ... on Post { databaseId } }
     createChatSession { ... on ChatSession { uri } }
   }`);
   const { createTodo, createNote } = await app.anonymous.gql(`mutation {
-    createTodo(input: { title: "t" }) { ... on Todo { id } }
-    createNote(input: { title: "t", description: "d", priority: 1 }) { ... on Note { id } }
+    createTodo(input: { title: "t" }) { ... on Todo { databaseId } }
+    createNote(input: { title: "t", description: "d", priority: 1 }) { ... on Note { databaseId } }
   }`);
-  world['post'] = made.createPost.id;
+  world['post'] = made.createPost.databaseId;
   world['uri'] = made.createChatSession.uri;
-  Object.assign(world, { todo: createTodo.id, note: createNote.id });
+  Object.assign(world, { todo: createTodo.databaseId, note: createNote.databaseId });
 });
 afterAll(() => app.close());
 
@@ -75,6 +75,13 @@ for (const [path, allow, closed, challenge] of VIEWS) {
         ...(each !== 'HEAD' && { answer: { detail: `Method "${each}" not allowed.` } }),
       }),
     ),
+    {
+      name: 'no other format, before who asks',
+      call: `${method} ${path}?format=api`,
+      status: 404,
+      answer: NOT_FOUND,
+    },
+    { name: 'OPTIONS in JSON', call: `OPTIONS ${path}?format=json`, as: 'ann', status: 200, answer: /"renders"/ },
     {
       name: 'no XML',
       call: `${method} ${path}`,
@@ -141,6 +148,47 @@ describe('HEAD', () => {
     expect(get && described(get)).toEqual(head && described(head));
     expect(head?.text).toBe('');
   });
+});
+
+describe('the format parameter', () => {
+  contract('chooses JSON or nothing', () => world, {}, [
+    ...['?format=json', '?format=', '?format=xml&format=json'].map(
+      (query): Row => ({
+        name: query,
+        call: `GET /api/posts/{post}/${query}`,
+        as: 'ann',
+        status: 200,
+        answer: /"title":"t"/,
+      }),
+    ),
+    ...['?format=JSON', '?format=xml', '?format=json&format=api', '?a=b&format=%00'].map(
+      (query): Row => ({
+        name: query,
+        call: `GET /api/posts/{post}/${query}`,
+        as: 'ann',
+        status: 404,
+        answer: NOT_FOUND,
+      }),
+    ),
+    {
+      name: 'not of todos',
+      call: 'PATCH /api/todos/{todo}?format=xml',
+      json: { completed: true },
+      status: 200,
+      answer: {},
+    },
+    { name: 'not of notes', call: 'GET /notes?format=xml', status: 200, answer: /"notes"/ },
+  ]);
+});
+
+describe('leading zeros', () => {
+  contract('are part of a number', () => world, {}, [
+    { name: 'of a post', call: 'GET /api/posts/000{post}/', as: 'ann', status: 200, answer: /"title":"t"/ },
+    { name: 'of a todo', call: 'PATCH /api/todos/00{todo}', json: { completed: true }, status: 200, answer: {} },
+    { name: 'of a note', call: 'GET /notes/0{note}', status: 200, answer: /"title"/ },
+    { name: 'of none', call: 'GET /api/posts/000/', as: 'ann', status: 404, answer: NOT_FOUND },
+    { name: 'of a negative number', call: 'GET /api/posts/-01/', as: 'ann', status: 404, answer: NOT_FOUND },
+  ]);
 });
 
 describe('an unknown path', () => {
