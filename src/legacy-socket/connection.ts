@@ -9,7 +9,7 @@ import { CloseCode } from '../sockets/close-codes.ts';
 import type { SocketCredentials, SocketTransport } from '../sockets/handshake.ts';
 import type { SocketWriter } from '../sockets/socket-writer.ts';
 import { BroadcastSink } from './broadcast-sink.ts';
-import { errorFrame, type Frame, generationOf, idOf, type RequestKey, readFrame } from './frames.ts';
+import { errorFrame, type Frame, generationOf, idOf, jsonOfId, type RequestKey, readFrame } from './frames.ts';
 import { withRowFilters } from './model.ts';
 import { InstanceRenderer } from './renderer.ts';
 import { denialOf, type LegacyModels, readRequest, type Subscribe, unknownSubscription } from './requests.ts';
@@ -145,7 +145,7 @@ export class LegacyConnection {
 
   #unsubscribe({ generation, id }: RequestKey): void {
     for (const subscription of this.#subscriptions) {
-      if (subscription.key.generation === generation && subscription.key.id === id) {
+      if (subscription.key.generation === generation && jsonOfId(subscription.key.id) === jsonOfId(id)) {
         this.#end(subscription);
         return;
       }

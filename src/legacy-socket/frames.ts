@@ -1,9 +1,13 @@
+import { isLosslessNumber, LosslessNumber, parse } from 'lossless-json';
 import type { EventAction } from '../changes/filter.ts';
 import { AppError } from '../errors.ts';
 import { isRecord } from '../json.ts';
 
+/** A value of a frame. A number that JavaScript would write in another way, like `1.0`, keeps the text of the client. */
+export type Scalar = string | number | boolean | LosslessNumber;
+
 /** The id that a client gives to a subscription; it is sent back unchanged. */
-export type FrameId = string | number | boolean;
+export type FrameId = Scalar;
 
 /** The two generations of the protocol; a response has the generation of its request. */
 export type Generation = 'first' | 'second';
@@ -25,15 +29,30 @@ const MAX_QUOTE = 100;
 /** The maximum length of an id, which each response and each broadcast repeats. */
 const MAX_ID_LENGTH = 1000;
 
+/** What a number looks like that JavaScript may write in another way: with a fraction, an exponent, or more digits than it keeps. */
+const INEXACT_NUMBER = /\d(?:[.eE]|\d{15})/;
+
 /** Parses a frame; null when it is not a JSON object. */
 export function readFrame(text: string): Frame | null {
   try {
     const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : null;
+    if (!isRecord(value)) {
+      return null;
+    }
+    return INEXACT_NUMBER.test(text) ? (parse(text, null, LOSSLESS) as Frame) : value;
   } catch {
     return null;
   }
 }
+
+const LOSSLESS = {
+  parseNumber: (text: string): number | LosslessNumber => {
+    const value = Number(text);
+    return String(value) === text ? value : new LosslessNumber(text);
+  },
+  // Of repeated names the last one counts, as with JSON.parse.
+  onDuplicateKey: ({ newValue }: { readonly newValue: unknown }): unknown => newValue,
+};
 
 /** Returns the generation of a frame: only frames of the second one have a `type`, and an `id` instead of a `request_id`. */
 export function generationOf(frame: Frame): Generation {
@@ -55,13 +74,15 @@ export function idOf(frame: Frame, generation: Generation): FrameId {
   if (!isScalar(id)) {
     throw new AppError('BAD_INPUT', `\`${field}\` must be a string, a number or a boolean.`);
   }
-  if (typeof id === 'string' && id.length > MAX_ID_LENGTH) {
+  if (String(id).length > MAX_ID_LENGTH) {
     throw new AppError('BAD_INPUT', `\`${field}\` has more than ${MAX_ID_LENGTH} characters.`);
   }
-  if (typeof id === 'number' && Math.abs(id) > Number.MAX_SAFE_INTEGER) {
-    throw new AppError('BAD_INPUT', `\`${field}\` is too large a number to be sent back as it came.`);
-  }
   return id;
+}
+
+/** Returns an id as the client wrote it in JSON. */
+export function jsonOfId(id: FrameId | null): string {
+  return isLosslessNumber(id) ? id.value : JSON.stringify(id);
 }
 
 /** Returns an error frame. */
@@ -70,13 +91,12 @@ export function errorFrame(
   code: number,
   message: string,
 ): string {
-  return JSON.stringify({ type: 'error', [ID_FIELDS[generation]]: id, code, message });
+  return `{"type":"error","${ID_FIELDS[generation]}":${jsonOfId(id)},"code":${code},"message":${JSON.stringify(message)}}`;
 }
 
 /** Returns the beginning of a broadcast frame; the JSON of its instance follows. */
 export function broadcastHead({ generation, id }: RequestKey, model: string, action: EventAction): string {
-  const head = JSON.stringify({ type: 'broadcast', [ID_FIELDS[generation]]: id, model, action });
-  return `${head.slice(0, -1)},"instance":`;
+  return `{"type":"broadcast","${ID_FIELDS[generation]}":${jsonOfId(id)},"model":${JSON.stringify(model)},"action":"${action}","instance":`;
 }
 
 /** Returns the end of a broadcast frame; `cursor` is null when the client does not request cursors. */
@@ -84,12 +104,17 @@ export function broadcastTail(cursor: string | null): string {
   return cursor === null ? '}' : `,"cursor":${JSON.stringify(cursor)}}`;
 }
 
-export function isScalar(value: unknown): value is FrameId {
-  return typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
+export function isScalar(value: unknown): value is Scalar {
+  return (
+    typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' || isLosslessNumber(value)
+  );
 }
 
 /** Returns whether a value is true in Python, in which the original server was written. */
 export function isTrue(value: unknown): boolean {
+  if (isLosslessNumber(value)) {
+    return Number(value.value) !== 0;
+  }
   if (typeof value === 'object' && value !== null) {
     return Object.keys(value).length > 0;
   }
@@ -104,7 +129,7 @@ export function quote(value: unknown): string {
   if (typeof value === 'boolean') {
     return value ? 'True' : 'False';
   }
-  if (typeof value === 'object') {
+  if (typeof value === 'object' && !isLosslessNumber(value)) {
     return Array.isArray(value) ? '[…]' : '{…}';
   }
   const text = String(value);

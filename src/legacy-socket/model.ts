@@ -4,9 +4,7 @@ import type { SubscriptionFilter } from '../changes/filter.ts';
 import type { Context } from '../context.ts';
 import { AppError } from '../errors.ts';
 import { booleanField } from '../rest/fields.ts';
-
-/** A value that a client compares a column with. */
-export type Scalar = string | number | boolean;
+import type { Scalar } from './frames.ts';
 
 /** The ids that columns have to contain, as text, by column. */
 export type IdConditions = Readonly<Record<string, string>>;
@@ -60,7 +58,7 @@ export function legacyModel<Row>(model: LegacyModel<Row>): AnyLegacyModel {
   return model;
 }
 
-/** Returns the parameter that selects the rows with an id in the column; ids are compared as text. */
+/** Returns the parameter that selects the rows with an id in the column; ids are compared as the text of the client, so that `1.0` selects no row. */
 export function idParameter(column: string): FilterParameter {
   return (value) => {
     const expected = String(value);
@@ -77,7 +75,7 @@ const booleanSchema = booleanField(z.boolean());
 /** Returns the parameter that selects the rows in which the column is true, or false. */
 export function booleanParameter(column: string): FilterParameter {
   return (value) => {
-    const expected = booleanSchema.safeParse(value);
+    const expected = booleanSchema.safeParse(typeof value === 'object' ? Number(value.value) : value);
     if (!expected.success) {
       throw new AppError('BAD_INPUT', 'Must be a valid boolean.');
     }

@@ -112,9 +112,9 @@ describe('a frame that cannot be done', () => {
       first(400, '`request_id` must be a string, a number or a boolean.', null),
     ],
     [
-      'a request id that could not be sent back as it came',
-      '{"request_id":12345678901234567890,"model":"todolist.Task","value":1}',
-      first(400, '`request_id` is too large a number to be sent back as it came.', null),
+      'a request id of too many digits',
+      `{"request_id":1${'0'.repeat(1000)},"model":"todolist.Task","value":1}`,
+      first(400, '`request_id` has more than 1000 characters.', null),
     ],
     ['no model', { ...subscribe, model: undefined }, second(400, 'No model specified.')],
     [
@@ -229,4 +229,55 @@ it('answers at the path with and without its slash, and nowhere near it', async 
   for (const path of ['/ws/subscribe/x', '/ws', '/subscribe/']) {
     await expect(new RawSocket(`${app.url}${path}`).opened).rejects.toThrow('404');
   }
+});
+
+describe('a number', () => {
+  it.each(['1', '1.0', '1e2', '1E400', '12345678901234567890', '0.10'])(
+    'is sent back as it came when it is an id: %s',
+    async (id) => {
+      client.raw.send(`{"request_id":${id},"unsubscribe":true}`);
+      expect(await client.raw.frames.next('frame')).toContain(`"request_id":${id},`);
+      client.raw.send(`{"type":"nope","id":${id}}`);
+      expect(await client.raw.frames.next('frame')).toContain(`"id":${id},`);
+    },
+  );
+
+  it('ends the subscription of the same id', async () => {
+    const todo = await app.app.services.database.todo.create({ data: { title: 't' } });
+    await client.quietly(
+      `{"request_id":1.0,"model":"${TASK}","value":${todo.id}}`,
+      `{"request_id":1.50,"unsubscribe":0.0,"model":"${TASK}","value":${todo.id}}`,
+      '{"request_id":1.0,"unsubscribe":true}',
+    );
+    await app.app.services.database.todo.update({ where: { id: todo.id }, data: { completed: true } });
+    expect(await client.raw.frames.next('frame')).toContain('"request_id":1.50,');
+    await client.calm();
+  });
+
+  it.each(['1.0', '10e-1', '1.00', '1E0', '1.0000000000000001'])(
+    'matches no id when it is written as %s',
+    async (value) => {
+      const { database } = app.app.services;
+      await database.todo.deleteMany({ where: { id: 1 } });
+      const todo = await database.todo.create({ data: { id: 1, title: 't' } });
+      await client.quietly(
+        `{"request_id":1,"model":"${TASK}","value":${value}}`,
+        `{"type":"subscribe","id":2,"model":"${TASK}","action":"list","query_params":{"pk":${value}}}`,
+        `{"type":"subscribe","id":3,"model":"${TASK}","action":"list","query_params":{"pk":1,"search":"t","search":"T"},"note":1.5}`,
+      );
+      await database.todo.update({ where: { id: todo.id }, data: { completed: true } });
+      expect(await client.next()).toMatchObject({ id: 3, action: 'UPDATED' });
+      await client.calm();
+    },
+  );
+
+  it('selects by a boolean as the original did', async () => {
+    const { database } = app.app.services;
+    const todo = await database.todo.create({ data: { title: 't' } });
+    await client.quietly(
+      `{"type":"subscribe","id":1,"model":"${TASK}","action":"list","query_params":{"done":1.0,"pk":${todo.id}}}`,
+    );
+    await database.todo.update({ where: { id: todo.id }, data: { completed: true } });
+    expect(await client.next()).toMatchObject({ id: 1, action: 'CREATED' });
+  });
 });
