@@ -17,7 +17,9 @@ import { authenticateSocket, type SocketTransport, targetOf } from '../sockets/h
 import { SocketWriter } from '../sockets/socket-writer.ts';
 import { createWebSocketServer, drainSockets, keepAlive, whenClosed } from '../sockets/web-sockets.ts';
 import { messageBody } from './bodies.ts';
-import { watchMessages } from './watch-messages.ts';
+import { accessByUri, accessOfParticipant, findChatId } from './chat-access.ts';
+import { socketRooms } from './socket-rooms.ts';
+import { watchNewMessages } from './watch-messages.ts';
 
 /** Logged at the start of a server with `CHAT_SOCKET_OPEN`. */
 const OPEN_CHAT_WARNING =
@@ -85,18 +87,26 @@ async function serve(
   }
   // An empty `after` starts now, like none, but adds cursors to the frames, so that a client obtains its first cursor.
   const after = query.get('after');
-  const stream = await transport.peers.acquireSubscription(
+  const uri = named ?? bare ?? '';
+  const { stream, access } = await transport.peers.acquireSubscription(
     context.address,
     async () => {
-      const filter = await watchMessages(context, named ?? bare ?? '', {
-        byUri: transport.sockets.chatOpen,
-        skipsDeleted: true,
-      });
-      return context.feed.open(filter, after || null, context.cursor);
+      const access = await (transport.sockets.chatOpen
+        ? accessByUri(context, uri)
+        : accessOfParticipant(context, await findChatId(context, uri)));
+      return {
+        access,
+        stream: await context.feed.open(watchNewMessages(context, access), after || null, context.cursor),
+      };
     },
-    (opened) => opened,
+    (opened) => opened.stream,
   );
   whenClosed(socket, () => stream.close());
+  const leave = socketRooms(context).join(context, access.chatId, uri, {
+    // The log has no such message to catch up with, so that a client that reads too slowly misses it.
+    send: (frame) => access.hasAccess() && writer.isWritable && writer.send(frame),
+  });
+  whenClosed(socket, leave);
   stream.start(new MessageRenderer(context), new MessageSink(writer, after !== null, onEnd));
 }
 

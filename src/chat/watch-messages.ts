@@ -7,32 +7,25 @@ import { requireUser } from '../identity/rights.ts';
 import { withRoleBarrier } from '../identity/role-barrier.ts';
 import { userScope } from '../identity/scopes.ts';
 import { idsByColumn } from '../validation.ts';
-import { accessByUri, accessOfParticipant, type ChatAccess, findChatId, useChatsOf } from './chat-access.ts';
+import { accessOfParticipant, type ChatAccess, findChatId, useChatsOf } from './chat-access.ts';
 import { chatScope } from './scopes.ts';
-
-export interface MessageWatchOptions {
-  /** Whether the uri alone gives access, to every caller. */
-  readonly byUri?: boolean;
-  /** Whether messages that were deleted before they could be sent are left out: for a client that receives no DELETED events. */
-  readonly skipsDeleted?: boolean;
-}
 
 /**
  * Subscribes to the messages of a chat. The subscription ends when the caller loses access to the chat.
  *
- * @throws {UnauthenticatedError} for anonymous callers, unless `byUri`
- * @throws {NotFoundError} when there is no such chat in which the viewer participates; with `byUri`, when there is no such chat
+ * @throws {UnauthenticatedError} for anonymous callers
+ * @throws {NotFoundError} when there is no such chat in which the viewer participates
  */
-export async function watchMessages(
-  context: Context,
-  uri: string,
-  { byUri = false, skipsDeleted = false }: MessageWatchOptions = {},
-): Promise<SubscriptionFilter> {
-  const access = await (byUri
-    ? accessByUri(context, uri)
-    : accessOfParticipant(context, await findChatId(context, uri)));
-  const filter = messageFilter(context, access);
-  return skipsDeleted ? { ...filter, findHidden: (ids) => findDeleted(context, ids) } : filter;
+export async function watchMessages(context: Context, uri: string): Promise<SubscriptionFilter> {
+  return messageFilter(context, await accessOfParticipant(context, await findChatId(context, uri)));
+}
+
+/**
+ * Subscribes a client that receives no DELETED events to the messages of a chat, as long as it has this access. Messages that were deleted before they could
+ * be sent are left out.
+ */
+export function watchNewMessages(context: Context, access: ChatAccess): SubscriptionFilter {
+  return { ...messageFilter(context, access), findHidden: (ids) => findDeleted(context, ids) };
 }
 
 async function findDeleted({ database }: Context, ids: readonly number[]): Promise<ReadonlySet<number>> {

@@ -138,7 +138,11 @@ export interface Config {
     readonly chatOpen: boolean;
   };
   /** The RabbitMQ broker for exchanging chat messages with other programs; null for none. */
-  readonly broker: { readonly url: string } | null;
+  readonly broker: {
+    readonly url: string;
+    /** How long the exchange of a chat without messages is kept, in seconds. */
+    readonly exchangeRetentionS: number;
+  } | null;
   /** The collector of traces (OpenTelemetry); null for none. */
   readonly traces: TraceSettings | null;
   readonly log: LogSettings;
@@ -237,7 +241,10 @@ export function parseConfig(
     },
     audit: { retentionS: values.AUDIT_RETENTION_S },
     sockets: socketsOf(values),
-    broker: values.AMQP_URL === undefined ? null : { url: values.AMQP_URL },
+    broker:
+      values.AMQP_URL === undefined
+        ? null
+        : { url: values.AMQP_URL, exchangeRetentionS: values.AMQP_EXCHANGE_RETENTION_S },
     traces: traceSettings(values),
     log: logSettings(values),
     commands: { password: values.TIDINGS_PASSWORD },

@@ -94,6 +94,11 @@ export const DATABASE_VARIABLES = {
       secrecy: 'password',
     },
   ),
+  AMQP_EXCHANGE_RETENTION_S: wholeNumber(
+    7 * DAY_S,
+    { min: 1, max: 3650 * DAY_S, unit: 's' },
+    'how long the [exchange](rest.md#rabbitmq) of a chat is kept after its last message while no queue is bound to it',
+  ),
   CHANGE_RETENTION_S: wholeNumber(
     7 * DAY_S,
     { min: 1, max: 3650 * DAY_S, unit: 's' },

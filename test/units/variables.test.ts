@@ -263,7 +263,7 @@ describe('the hosts and origins', () => {
 
 describe('the broker', () => {
   it.each(['amqp://localhost', 'amqps://guest:guest@mq.example:5671/%2f'])('should be at %s', (url) => {
-    expect(read('AMQP_URL', url).broker).toEqual({ url });
+    expect(read('AMQP_URL', url).broker).toEqual({ url, exchangeRetentionS: 604_800 });
   });
 
   it.each([

@@ -6,6 +6,9 @@ import { runUnderLease } from '../../database/lease.ts';
 import { closeInOrder } from '../../host/closing.ts';
 import type { ContextFactory } from '../../identity/credentials.ts';
 import type { Telemetry } from '../../telemetry.ts';
+import { socketRooms } from '../socket-rooms.ts';
+import { ExchangeListener } from './exchange-listener.ts';
+import { removeSilentExchanges } from './exchanges.ts';
 import { consumeInbound } from './inbound.ts';
 import { removeExpiredInbound } from './inbound-retention.ts';
 import { ensureStart, RELAY_NAME } from './progress.ts';
@@ -25,6 +28,8 @@ const CLOSE_STEP_TIMEOUT_MS = 2_000;
 export interface BrokerOptions {
   /** `amqp://` or `amqps://`, with the virtual host as its path. */
   readonly url: string;
+  /** How long the exchange of a chat without messages is kept, in seconds. */
+  readonly exchangeRetentionS: number;
   readonly services: Services;
   readonly contextOf: ContextFactory;
   /** Reports a failure; the work is tried again. */
@@ -37,6 +42,7 @@ export interface BrokerOptions {
  */
 export async function startBroker({
   url,
+  exchangeRetentionS,
   services,
   contextOf,
   onFailure,
@@ -66,15 +72,28 @@ export async function startBroker({
 
   const publisher = new ChatPublisher(connection, services.telemetry);
   const relay = new Relay(services, publisher, report);
-  addGauges(services.telemetry, connection, relay);
+  const listener = new ExchangeListener(connection, socketRooms(services), report);
+  listener.start();
+  addGauges(services.telemetry, connection, relay, listener);
   const stopConsuming = consumeInbound(connection, {
     contextOf,
     database: services.database,
     telemetry: services.telemetry,
     onFailure: report,
   });
-  const stopRelaying = runUnderLease({ database: services.database, name: RELAY_NAME, onFailure: report }, (lease) =>
-    relay.run(lease),
+  const removal = {
+    connection,
+    database: services.database,
+    retentionMs: exchangeRetentionS * 1000,
+    // The process that publishes removes, so that it knows which exchanges it has to declare again.
+    onRemoval: (exchange: string) => publisher.forget(exchange),
+    onFailure: report,
+  };
+  const stopRelaying = runUnderLease(
+    { database: services.database, name: RELAY_NAME, onFailure: report },
+    async (lease) => {
+      await Promise.all([relay.run(lease), removeSilentExchanges(removal, lease)]);
+    },
   );
   const stopCleanup = runPeriodically({
     intervalMs: CLEANUP_INTERVAL_MS,
@@ -92,6 +111,7 @@ export async function startBroker({
     }
     await closeInOrder([
       stopCleanup,
+      () => within(CLOSE_STEP_TIMEOUT_MS, listener.close(), destroy),
       () => within(CLOSE_STEP_TIMEOUT_MS, stopConsuming(), destroy),
       () => within(CLOSE_STEP_TIMEOUT_MS, isUsable ? relay.finish() : Promise.resolve(), () => undefined),
       () => within(CLOSE_STEP_TIMEOUT_MS, stopRelaying(), destroy),
@@ -102,7 +122,14 @@ export async function startBroker({
   };
 }
 
-function addGauges(telemetry: Telemetry, connection: Connection, relay: Relay): void {
+function addGauges(telemetry: Telemetry, connection: Connection, relay: Relay, listener: ExchangeListener): void {
+  telemetry.addGauge({
+    name: 'tidings_rabbitmq_external_messages_total',
+    help: 'Messages that other programs published to the exchanges of chats with open chat sockets, by outcome.',
+    label: 'outcome',
+    isTotal: true,
+    read: () => listener.counts,
+  });
   telemetry.addGauge({
     name: 'tidings_rabbitmq_connected',
     help: 'The processes that are connected to RabbitMQ.',

@@ -5,8 +5,9 @@ import { isUniqueViolation } from '../../database/failures.ts';
 import { AppError, NotFoundError, ValidationError } from '../../errors.ts';
 import type { ContextFactory } from '../../identity/credentials.ts';
 import { usernameKey } from '../../identity/usernames.ts';
-import { text, unwritableProblem, validate } from '../../validation.ts';
+import { text, unwritableProblem } from '../../validation.ts';
 import { newMessage, sendMessage } from '../messages.ts';
+import { RejectedMessageError, readMessageBody, toRejectedFields } from './message-body.ts';
 
 const MAX_URI = 255;
 const MAX_USERNAME = 150;
@@ -18,14 +19,6 @@ const inboundBody = z.object({
   message: newMessage.shape.message,
 });
 
-/** The message of another program is invalid, so that trying again is useless. The sentence is the reason that its sender receives. */
-export class RejectedMessageError extends Error {
-  constructor(reason: string) {
-    super(reason);
-    this.name = 'RejectedMessageError';
-  }
-}
-
 /**
  * Stores a message of another program as a chat message, once: its `message_id` is stored in the same transaction, so that a repeated message changes
  * nothing.
@@ -34,7 +27,7 @@ export class RejectedMessageError extends Error {
  */
 export async function storeInbound(contextOf: ContextFactory, message: AsyncMessage): Promise<void> {
   const id = readId(message.messageId);
-  const { uri, username, message: text } = readBody(message.body);
+  const { uri, username, message: text } = readMessageBody(inboundBody, message.body);
   const context = await contextOf({ authorization: undefined, requestId: id });
   try {
     await context.database.$transaction(async (transaction) => {
@@ -71,30 +64,10 @@ function readId(id: unknown): string {
   return id;
 }
 
-function readBody(body: unknown): z.infer<typeof inboundBody> {
-  const parsed = typeof body === 'string' || Buffer.isBuffer(body) ? parseJson(body) : body;
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
-    throw new RejectedMessageError('The body is not a JSON object.');
-  }
-  try {
-    return validate(inboundBody, parsed);
-  } catch (error) {
-    throw toRejection(error);
-  }
-}
-
-function parseJson(body: string | Buffer): unknown {
-  try {
-    return JSON.parse(typeof body === 'string' ? body : new TextDecoder('utf-8', { fatal: true }).decode(body));
-  } catch {
-    throw new RejectedMessageError('The body is not JSON.');
-  }
-}
-
 /** Returns an expected error as a rejection, and any other error unchanged. */
 function toRejection(error: unknown): unknown {
   if (error instanceof ValidationError) {
-    return new RejectedMessageError(error.fields.map(({ path, message }) => `${path}: ${message}`).join(' '));
+    return toRejectedFields(error);
   }
   if (error instanceof NotFoundError) {
     return new RejectedMessageError('There is no such chat in which the user participates.');

@@ -5,7 +5,8 @@ import { isReady } from '../../database/open.ts';
 import { closeInOrder } from '../../host/closing.ts';
 import type { ContextFactory } from '../../identity/credentials.ts';
 import type { Telemetry, TracedWork } from '../../telemetry.ts';
-import { RejectedMessageError, storeInbound } from './inbound-message.ts';
+import { storeInbound } from './inbound-message.ts';
+import { RejectedMessageError } from './message-body.ts';
 
 const INBOUND_QUEUE = 'tidings.chat.inbound';
 const REJECTED_QUEUE = 'tidings.chat.rejected';

@@ -47,9 +47,7 @@ export async function composeOutgoing(
   return rows.flatMap(({ change, chatSessionId, userId, message }) => {
     const exchange = uris.get(chatSessionId) ?? '';
     const body = Buffer.from(JSON.stringify(messageBody(users.get(userId) ?? formerUser(userId), message)));
-    const isValidName =
-      exchange !== '' && !exchange.startsWith('amq.') && Buffer.byteLength(exchange) <= MAX_EXCHANGE_BYTES;
-    if (!isValidName || body.length > MAX_BODY_BYTES) {
+    if (!isExchangeName(exchange) || body.length > MAX_BODY_BYTES) {
       onFailure(
         new Error(
           `Chat message ${change.rowId} was not published: the uri of its chat is no valid name of an exchange, or its text is too long for RabbitMQ.`,
@@ -59,6 +57,11 @@ export async function composeOutgoing(
     }
     return [{ position: { seq: change.seq, at: change.at }, id: change.cursor, exchange, body }];
   });
+}
+
+/** Returns whether a uri can name an exchange, which only uris that raw SQL wrote cannot. */
+export function isExchangeName(uri: string): boolean {
+  return uri !== '' && !uri.startsWith('amq.') && Buffer.byteLength(uri) <= MAX_EXCHANGE_BYTES;
 }
 
 const messageRow = z.object({ chatSessionId: z.number(), userId: z.number(), message: z.string() });

@@ -3,6 +3,7 @@ import { AMQPError, type Channel, type Connection } from 'rabbitmq-client';
 import type { LeaseHandle } from '../../database/lease.ts';
 import type { Telemetry } from '../../telemetry.ts';
 import type { OutgoingMessage } from './outgoing-messages.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 /** How long a restarted broker is given until its consumers have declared their queues again. It does not remember them. In milliseconds. */
 const LISTENER_GRACE_MS = 15_000;
@@ -77,6 +78,14 @@ export class ChatPublisher {
       this.#discardChannel();
       return { confirmed, failure };
     }
+  }
+
+  /** Forgets what is known of an exchange that is about to be removed. The next message declares it again. */
+  forget(exchange: string): void {
+    this.#withListeners.delete(exchange);
+    this.#externallyDeclared.delete(exchange);
+    this.#state?.declared.delete(exchange);
+    this.#state?.routed.delete(exchange);
   }
 
   async close(): Promise<void> {
@@ -214,19 +223,4 @@ function basicPublish(
     },
     body,
   );
-}
-
-/** Settles as the promise does, or rejects as soon as the signal is aborted. */
-async function unlessAborted<Value>(value: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  let onAbort = (): void => undefined;
-  const abortion = new Promise<never>((_resolve, reject) => {
-    onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort);
-  });
-  try {
-    signal.throwIfAborted();
-    return await Promise.race([value, abortion]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }
