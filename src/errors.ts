@@ -28,6 +28,9 @@ export const ERROR_CATALOGUE = {
     status: 403,
     sentence: 'This server executes only the operations of its allow list, and this one is not among them.',
   },
+  // The codes of documents are those of Apollo Server.
+  GRAPHQL_PARSE_FAILED: { status: 400, sentence: 'The document has a syntax error.' },
+  GRAPHQL_VALIDATION_FAILED: { status: 400, sentence: 'The document does not fit the schema.' },
   COMPLEXITY: { status: 400, sentence: 'The query exceeds a limit of the server. Ask for less at once.' },
   OVERLOADED: { status: 503, sentence: 'The server is overloaded. Try again in a moment.' },
   INTERNAL: { status: 500, sentence: 'Unexpected error' },

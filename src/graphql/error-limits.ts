@@ -1,6 +1,7 @@
 import { GraphQLError, type ValidationRule, validate } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Context } from '../context.ts';
+import { withCode } from './error-codes.ts';
 
 /** The number of errors after which the validation of a document, or of the variables of an operation, stops. */
 export const MAX_REQUEST_ERRORS = 10;
@@ -13,17 +14,20 @@ const MAX_QUOTE = 50;
 /** The maximum number of locations in an error. */
 const MAX_LOCATIONS = 10;
 
-/** Returns the first errors, masked and with short messages, so that a response is not many times as large as its request. */
+/** Returns the first errors, masked, with a code each and with short messages, so that a response is not many times as large as its request. */
 export function limitErrors(
   errors: readonly GraphQLError[],
   mask: (error: GraphQLError) => GraphQLError = (error) => error,
 ): readonly GraphQLError[] {
-  const shown = (error: GraphQLError): GraphQLError => shorten(mask(error));
+  const shown = (error: GraphQLError): GraphQLError => shorten(withCode(mask(error)));
   if (errors.length <= MAX_ERRORS + 1) {
     return errors.map(shown);
   }
   const left = errors.length - MAX_ERRORS;
-  return [...errors.slice(0, MAX_ERRORS).map(shown), new GraphQLError(`${left} more errors are left out.`)];
+  return [
+    ...errors.slice(0, MAX_ERRORS).map(shown),
+    withCode(new GraphQLError(`${left} more errors are left out.`), 'COMPLEXITY'),
+  ];
 }
 
 function shorten(error: GraphQLError): GraphQLError {

@@ -2,11 +2,13 @@ import {
   type AppError,
   ConflictError,
   CredentialsError,
+  type ErrorCode,
   type FieldProblem,
   NotFoundError,
   ValidationError,
 } from '../errors.ts';
 import type { Builder } from './builder.ts';
+import { ERROR_CODE_MEANINGS } from './error-codes.ts';
 
 /** Adds the error types of mutation results. Errors that any operation can have remain top-level errors with a code. */
 export function defineErrorTypes(builder: Builder): void {
@@ -22,10 +24,22 @@ export function defineErrorTypes(builder: Builder): void {
       }),
     }),
   });
+  const code = builder.enumType('ErrorCode', {
+    description:
+      'The kind of an error, by which a client decides how to react: the `code` of errors in results of mutations, and `extensions.code` of every top-level error.',
+    values: Object.fromEntries(
+      Object.entries(ERROR_CODE_MEANINGS).map(([name, description]) => [name, { description }]),
+    ) as Record<ErrorCode, { description: string }>,
+  });
   const error = builder.interfaceRef<AppError>('Error').implement({
     description:
       'An expected error, because of which a mutation was not carried out. Select `... on Error { message }` in every mutation to handle all types of errors, also those that are added later.',
     fields: (t) => ({
+      code: t.expose('code', {
+        type: code,
+        description:
+          'The kind of the error. Each type of errors has one code; use it to handle them by a common function.',
+      }),
       message: t.exposeString('explanation', {
         description: 'A sentence in English for the user that says what happened.',
       }),

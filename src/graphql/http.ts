@@ -120,7 +120,9 @@ function registerRoutes(app: FastifyInstance, report: ReportUnexpectedError, han
     scope.setErrorHandler<{ statusCode?: number } & Error>((error, request, reply) => {
       const status = error instanceof AppError ? error.status : (error.statusCode ?? 500);
       const isHostError = status < 500 && !(error instanceof AppError);
-      const shown = isHostError ? { message: error.message } : maskError(error, request.id, report).toJSON();
+      const shown = isHostError
+        ? { message: error.message, extensions: { code: 'BAD_INPUT' } }
+        : maskError(error, request.id, report).toJSON();
       addCode(request.record, isHostError ? 'BAD_INPUT' : String(shown.extensions?.['code']));
       return reply.status(status).send({ errors: [shown] });
     });
@@ -138,7 +140,11 @@ function registerRoutes(app: FastifyInstance, report: ReportUnexpectedError, han
         reply
           .status(405)
           .header('allow', 'GET, POST')
-          .send({ errors: [{ message: `Method "${request.method}" not allowed.` }] }),
+          .send({
+            errors: [
+              { message: `Method "${request.method}" not allowed.`, extensions: { code: 'METHOD_NOT_ALLOWED' } },
+            ],
+          }),
     });
   });
 }

@@ -2,20 +2,21 @@ import { GraphQLError } from 'graphql';
 import { handleStreamOrSingleExecutionResult, type Plugin } from 'graphql-yoga';
 import type { Context } from '../context.ts';
 import { AppError, ERROR_CATALOGUE, OverloadedError, ValidationError } from '../errors.ts';
+import { withCode } from './error-codes.ts';
 import { limitErrors } from './error-limits.ts';
 
 /** Logs an unexpected error with the id of its request. */
 export type ReportUnexpectedError = (error: unknown, requestId: string | null) => void;
 
 /**
- * Returns an error as clients receive it: an {@link AppError} with its code, an error of graphql-js unchanged, and any other
+ * Returns an error as clients receive it: an {@link AppError} with its code, an error of graphql-js as `BAD_INPUT` unless it has a code, and any other
  * as `INTERNAL` with the request id, under which the log has the details.
  */
 export function maskError(error: unknown, requestId: string | null, report: ReportUnexpectedError): GraphQLError {
   const graphqlError = error instanceof GraphQLError ? error : null;
   const original = graphqlError ? rootCause(graphqlError) : error;
   if (original === null && graphqlError) {
-    return graphqlError;
+    return withCode(graphqlError);
   }
   const location = {
     nodes: graphqlError?.nodes ?? null,

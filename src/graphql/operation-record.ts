@@ -1,11 +1,11 @@
 import { type DocumentNode, type GraphQLError, getOperationAST } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Context } from '../context.ts';
-import { AppError } from '../errors.ts';
+import { AppError, type ErrorCode } from '../errors.ts';
 import { addCode, endOperation, type RequestRecord, type Telemetry } from '../telemetry.ts';
 
-/** The code in the log and the metrics of an error that has none: graphql-js reports invalid documents and variables without a code. */
-const WITHOUT_CODE = 'GRAPHQL_VALIDATION_FAILED';
+/** The code in the log and the metrics of an error that has none yet, the same that its client receives. */
+const WITHOUT_CODE: ErrorCode = 'BAD_INPUT';
 
 /** The operation of a document that a request executes. */
 interface SelectedOperation {
