@@ -101,6 +101,37 @@ describe('the lists that one operation looks through', () => {
   });
 });
 
+describe('the objects that a filter by a part of a text examines', () => {
+  it.each([
+    ['id, forwards', 'first: 2'],
+    ['title, forwards', 'first: 2, orderBy: { field: TITLE }'],
+    ['title, backwards', 'last: 2, orderBy: { field: TITLE, direction: DESC }'],
+  ])('should be no more than QUERY_SCAN_LIMIT, by %s', async (_name, page) => {
+    const limited = await startApp({ QUERY_SCAN_LIMIT: '10' });
+    try {
+      const cat = await limited.signUp('cat');
+      const add = (titles: readonly string[]) =>
+        Promise.all(
+          titles.map((title) =>
+            cat.gql('mutation ($title: String!) { createTodo(input: { title: $title }) { __typename } }', { title }),
+          ),
+        );
+      const ask = (text: string, selection: string) =>
+        cat.ask(`{ todos(filter: { titleContains: "${text}" }, ${page}) { ${selection} } }`);
+      // Ten of them are within the limit.
+      await add(Array.from({ length: 10 }, (_, index) => `k${index}`));
+      expect((await ask('K', 'totalCount nodes { title }')).data?.todos).toMatchObject({ totalCount: 10 });
+      expect((await ask('nothing', 'nodes { title }')).data?.todos.nodes).toEqual([]);
+      await add(['a', 'z']);
+      expect((await ask('K', 'nodes { title }')).data?.todos.nodes).toHaveLength(2);
+      expect((await ask('nothing', 'nodes { title }')).errors).toMatchObject([CODE]);
+      expect((await ask('K', 'totalCount')).errors).toMatchObject([CODE]);
+    } finally {
+      await limited.close();
+    }
+  });
+});
+
 describe('the text of a filter', () => {
   it.each([
     ['todos', 'titleContains', 140],

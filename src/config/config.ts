@@ -1,15 +1,9 @@
+import { type AnswerLimits, answerLimits } from './answer-limits.ts';
 import { type AuthSettings, authSettings } from './auth-settings.ts';
 import { type Environment, environment } from './environment.ts';
 import type { TrustedProxies } from './http-variables.ts';
 import { type LogSettings, logSettings, type TraceSettings, traceSettings } from './operations-settings.ts';
 import { FILE_SUFFIX, type FileReader, readSources, type Sources } from './sources.ts';
-
-export interface AnswerLimits {
-  /** The largest number of bytes of texts to read, and of texts in the answer. */
-  readonly maxBytes: number;
-  /** The largest number of list scans: a filter or a count costs 1, a text search 2. */
-  readonly maxSearches: number;
-}
 
 export interface MailSettings {
   /** The mail server: `smtp://user:password@host:587`, or `smtps:` for TLS from the start. */
@@ -278,7 +272,7 @@ function graphqlOf(values: Environment): Config['graphql'] {
     complexityLimit: values.QUERY_COMPLEXITY_LIMIT,
     introspection: values.GRAPHQL_INTROSPECTION,
     operationListPath: values.OPERATION_LIST ?? null,
-    answer: { maxBytes: values.ANSWER_LIMIT_BYTES, maxSearches: values.QUERY_SEARCH_LIMIT },
+    answer: answerLimits(values),
   };
 }
 

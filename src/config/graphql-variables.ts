@@ -22,7 +22,12 @@ export const GRAPHQL_VARIABLES = {
   QUERY_SEARCH_LIMIT: wholeNumber(
     16,
     { min: 1, max: 1_000_000 },
-    'the number of lists that one operation may search; a filter and a `totalCount` count 1, a filter by a part of a text 2. The lists of many objects, as in `todoLists { nodes { todos } }`, are searched together',
+    'the number of lists that one operation may search; a filter and a `totalCount` count 1, a filter by a part of a text 2, and each type of `search` 2. The lists of many objects, as in `todoLists { nodes { todos } }`, are searched together',
+  ),
+  QUERY_SCAN_LIMIT: wholeNumber(
+    100_000,
+    { min: 1, max: 1_000_000_000 },
+    'the objects of a list that a filter by a part of a text, such as `titleContains`, examines for one page; beyond, it fails with `COMPLEXITY`',
   ),
   ANSWER_LIMIT_BYTES: wholeNumber(
     16 * MIB,

@@ -1,4 +1,4 @@
-import type { AnswerLimits } from '../config/config.ts';
+import type { AnswerLimits } from '../config/answer-limits.ts';
 import { AppError } from '../errors.ts';
 
 /** Shorter texts are counted in UTF-16 code units, which is cheaper. */
@@ -28,8 +28,21 @@ export class AnswerBudget {
 
   /** Returns an unused budget for so many answers together, as in a batch. */
   renew(answers = 1): AnswerBudget {
-    const { maxBytes, maxSearches } = this.#limits;
-    return new AnswerBudget({ maxBytes: maxBytes * answers, maxSearches: maxSearches * answers });
+    const { maxBytes, maxSearches, maxExamined } = this.#limits;
+    return new AnswerBudget({ maxBytes: maxBytes * answers, maxSearches: maxSearches * answers, maxExamined });
+  }
+
+  /** The largest number of rows that a filter by a part of a text examines for one page. */
+  get maxExamined(): number {
+    return this.#limits.maxExamined;
+  }
+
+  /** Returns the error of a filter that would have to examine more rows. */
+  tooLongScan(): AppError {
+    return new AppError(
+      'COMPLEXITY',
+      `A filter by a part of a text examines at most ${this.maxExamined} objects of a list, and this list has more. Use \`search\` instead.`,
+    );
   }
 
   /**
@@ -84,6 +97,15 @@ export class AnswerBudget {
   }
 
   /**
+   * Counts a search of the texts of several lists.
+   *
+   * @throws {AppError} `COMPLEXITY` when the operation scans more lists than the limit
+   */
+  addTextSearches(lists: number): void {
+    this.#addSearches(lists * TEXT_SEARCH_COST);
+  }
+
+  /**
    * Counts a statement that counts the rows of a list.
    *
    * @throws {AppError} `COMPLEXITY` when the operation scans more lists than the limit
@@ -98,7 +120,7 @@ export class AnswerBudget {
     if (this.#searches > maxSearches) {
       this.#failure ??= new AppError(
         'COMPLEXITY',
-        `The operation searches too many lists: a filter or a totalCount costs 1, a filter by a part of a text 2, and the limit is ${maxSearches}.`,
+        `The operation searches too many lists: a filter or a totalCount costs 1, a filter by a part of a text 2, each type of \`search\` 2, and the limit is ${maxSearches}.`,
       );
       throw this.#failure;
     }
@@ -122,6 +144,12 @@ function costOf(filter: object): number {
   const own = Object.values(conditions);
   const cost = own.some(isTextSearch) ? TEXT_SEARCH_COST : FILTER_COST;
   return alternatives.reduce((sum, alternative) => sum + costOf(alternative), own.length > 0 ? cost : 0);
+}
+
+/** Returns whether a filter searches for a part of a text. */
+export function searchesText(filter: object = {}): boolean {
+  const { OR: alternatives = [], ...conditions } = filter as { OR?: readonly object[] };
+  return Object.values(conditions).some(isTextSearch) || alternatives.some(searchesText);
 }
 
 function isTextSearch(condition: unknown): boolean {

@@ -47,12 +47,18 @@ export class CompiledStatements {
     this.#connection = connection;
   }
 
-  find(model: string, query: RowQuery<ModelName>): Promise<RawRow[]> {
-    const { shape, values, build } = selectSql(
-      { ...this.#connection, model, columns: [...columnsOf(model).keys()] },
-      query,
-    );
-    return this.#run(`find ${model} ${shape}`, model, values, () => build().compile());
+  find(
+    model: string,
+    query: RowQuery<ModelName>,
+    columns: readonly string[] = [...columnsOf(model).keys()],
+  ): Promise<RawRow[]> {
+    const { shape, values, build } = selectSql({ ...this.#connection, model, columns }, query);
+    return this.#run(`find ${columns.join()} of ${model} ${shape}`, model, values, () => build().compile());
+  }
+
+  /** Runs a read statement of a caller. */
+  async read(text: string, values: readonly unknown[]): Promise<RawRow[]> {
+    return this.#connection.read(text, values);
   }
 
   /** Returns the ids of the rows that {@link find} would return. */

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { AppError, ValidationError } from '../errors.ts';
+import { searchesText } from './answer-budget.ts';
 import type { ModelName, RowOf } from './columns.ts';
 import type { Condition } from './condition.ts';
 import type { ReadContext } from './read-context.ts';
-import { countRows, findRows } from './rows.ts';
+import { countRows, findColumns, findRows } from './rows.ts';
 
 export const DEFAULT_PAGE_SIZE = 20;
 export const MAX_PAGE_SIZE = 100;
@@ -104,24 +105,58 @@ export interface Listing<Model extends PagedModel> {
   readonly columns: OrderColumns;
 }
 
-/** Reads one page of a list; throws as {@link planPage} and {@link AnswerBudget} do. */
+/**
+ * Reads one page of a list. A filter by a part of a text, for which there is no index, examines a limited number of rows after the start of the page.
+ *
+ * @throws {AppError} `COMPLEXITY` when it would have to examine more; see {@link planPage} and {@link AnswerBudget} for other errors
+ */
 export async function readPage<Model extends PagedModel>(
-  { database, answer }: ReadContext,
+  context: ReadContext,
   listing: Listing<Model>,
   page: PageArguments,
   order: Order,
 ): Promise<Page<RowOf<Model>>> {
+  const { database, answer } = context;
   const { model, filter, columns } = listing;
   const plan = planPage(page, order, columns);
   const where = fullCondition(listing);
   answer.addSearch(filter);
+  const isTextSearch = searchesText(filter);
+  const end = isTextSearch ? await endOfScan(context, listing, plan) : [];
+  const bounded = { ...plan, bounds: [...plan.bounds, ...end] };
   const read = await answer.read(() =>
-    findRows(database, model, { where: withBounds(where, plan), orderBy: plan.orderBy, take: plan.take + 1 }),
+    findRows(database, model, { where: withBounds(where, bounded), orderBy: plan.orderBy, take: plan.take + 1 }),
   );
+  if (end.length > 0 && read.length <= plan.take) {
+    throw answer.tooLongScan();
+  }
   return toPage(plan, read, async () => {
     answer.addCount();
+    if (isTextSearch && (await endOfScan(context, listing, { ...plan, bounds: [] })).length > 0) {
+      throw answer.tooLongScan();
+    }
     return countRows(database, model, where);
   });
+}
+
+/** Returns the bound before the first row of a list, in the order of a plan and without the filter, that a scan may not examine; none when the list is shorter. */
+async function endOfScan<Model extends PagedModel>(
+  { database, answer }: ReadContext,
+  { model, where }: Listing<Model>,
+  plan: PagePlan,
+): Promise<object[]> {
+  const { column, direction } = plan.order;
+  const columns = [...new Set(['id', column])] as (keyof RowOf<Model> & string)[];
+  const [row] = (await findColumns(database, model, columns, {
+    where: withBounds(where, plan),
+    orderBy: plan.orderBy,
+    skip: answer.maxExamined,
+    take: 1,
+  })) as [{ readonly id: number }?];
+  const isAscending = (direction === 'asc') !== plan.backward;
+  return row
+    ? [keysetBound(plan.order, isAscending ? 'desc' : 'asc', { id: row.id, value: Reflect.get(row, column) })]
+    : [];
 }
 
 /** Returns the condition of a list together with its filter. */
@@ -138,7 +173,8 @@ export function withBounds<Model extends ModelName>(where: Condition<Model>, { b
   return { AND: [where, ...(bounds as Condition<Model>[])] } as Condition<Model>;
 }
 
-function checkSizes({ first, last }: PageArguments): void {
+/** @throws {ValidationError} when a size is negative or above {@link MAX_PAGE_SIZE}, or both `first` and `last` are given */
+export function checkSizes({ first, last }: PageArguments): void {
   if (first != null && last != null) {
     throw new ValidationError([{ path: 'last', message: 'Give either first or last, not both.' }]);
   }
@@ -174,11 +210,11 @@ const cursorShape = z.tuple([z.string(), z.int32(), z.union([z.string(), z.int32
 
 function encodePageCursor({ column }: Order, row: { readonly id: number }): string {
   const value = column === 'id' ? null : Reflect.get(row, column);
-  return Buffer.from(JSON.stringify([column, row.id, value])).toString('base64url');
+  return encodeCursorValue([column, row.id, value]);
 }
 
 function decodePageCursor(cursor: string, { column }: Order, columns: OrderColumns): PageCursor {
-  const parsed = cursorShape.safeParse(parseJson(Buffer.from(cursor, 'base64url').toString('utf8')));
+  const parsed = cursorShape.safeParse(decodeCursorValue(cursor));
   if (!parsed.success || parsed.data[0] !== column) {
     throw new AppError('BAD_CURSOR');
   }
@@ -201,9 +237,15 @@ function keyValue(value: string | number | null, kind: OrderColumns[string] | un
   throw new AppError('BAD_CURSOR');
 }
 
-function parseJson(text: string): unknown {
+/** Returns an opaque text for a JSON value. */
+export function encodeCursorValue(value: unknown): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
+}
+
+/** Returns the value of a text of {@link encodeCursorValue}; undefined when it is malformed. */
+export function decodeCursorValue(cursor: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(Buffer.from(cursor, 'base64url').toString('utf8'));
   } catch {
     return undefined;
   }

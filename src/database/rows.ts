@@ -6,7 +6,7 @@ import { CompiledStatements, type MeasuredRow, type RowConnection } from './comp
 import type { AnyCondition, Condition } from './condition.ts';
 import type { SqlDialect } from './condition-sql.ts';
 import type { JsonQuery } from './json-sql.ts';
-import type { RowQuery } from './select-sql.ts';
+import type { RawRow, RowQuery } from './select-sql.ts';
 import { lockRows } from './transactions.ts';
 
 const compiled = new WeakMap<object, CompiledStatements>();
@@ -24,6 +24,24 @@ export async function findRows<Model extends ModelName>(
 ): Promise<RowOf<Model>[]> {
   const reader = compiled.get(database);
   return (reader ? reader.find(model, query) : delegateOf(database, model).findMany(query)) as Promise<RowOf<Model>[]>;
+}
+
+/** Returns the given columns of the rows that {@link findRows} would return; the other columns are null. Call it outside of transactions. */
+export async function findColumns<Model extends ModelName>(
+  database: Database,
+  model: Model,
+  columns: readonly (keyof RowOf<Model> & string)[],
+  query: RowQuery<Model>,
+): Promise<unknown[]> {
+  return statementsOf(database).find(model, query, columns);
+}
+
+/**
+ * Runs a read statement that the other functions of this file cannot express, with `?` or `$1` for its values. Returns the rows as the driver has them. Call it
+ * outside of transactions.
+ */
+export async function readValues(database: Database, sql: string, values: readonly unknown[]): Promise<RawRow[]> {
+  return statementsOf(database).read(sql, values);
 }
 
 /** Returns the ids of the rows that {@link findRows} would return. */

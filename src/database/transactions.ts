@@ -28,6 +28,11 @@ function isWriteConflict(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === WRITE_CONFLICT;
 }
 
+/** Returns whether a client is one of PostgreSQL. */
+export function isPostgres(client: Database | Transaction): boolean {
+  return '$isPostgres' in client;
+}
+
 /**
  * Locks rows until the end of the transaction: other transactions can neither lock, change nor delete them, but can insert rows that refer to them. On SQLite
  * other write transactions cannot run at the same time anyway.
@@ -37,7 +42,7 @@ export async function lockRows(
   model: Prisma.ModelName,
   ids: readonly number[],
 ): Promise<void> {
-  if ('$isPostgres' in transaction) {
+  if (isPostgres(transaction)) {
     // In the order of ids, so that two transactions that lock some of the same rows do not deadlock.
     await transaction.$queryRaw`SELECT "id" FROM ${Prisma.raw(`"${model}"`)} WHERE "id" = ANY(${ids}) ORDER BY "id" FOR NO KEY UPDATE`;
   }

@@ -1,4 +1,4 @@
-import type { AnswerLimits } from '../config/config.ts';
+import type { AnswerLimits } from '../config/answer-limits.ts';
 import type { Context, RequestSource, Services, SessionCookie, TransportConnection } from '../context.ts';
 import { AnswerBudget } from '../database/answer-budget.ts';
 import { retryDuringOutage } from '../database/outages.ts';

@@ -60,6 +60,7 @@ const NUMBERS: readonly (readonly [
   ['QUERY_DIRECTIVE_LIMIT', ({ graphql }) => graphql.directiveLimit, 30, 0, 10_000],
   ['QUERY_COMPLEXITY_LIMIT', ({ graphql }) => graphql.complexityLimit, 20_000, 10, 10_000_000],
   ['QUERY_SEARCH_LIMIT', ({ graphql }) => graphql.answer.maxSearches, 16, 1, 1_000_000],
+  ['QUERY_SCAN_LIMIT', ({ graphql }) => graphql.answer.maxExamined, 100_000, 1, 1_000_000_000],
   ['ANSWER_LIMIT_BYTES', ({ graphql }) => graphql.answer.maxBytes, 16 * MIB, 1024, GIB],
   ['CHANGE_RETENTION_S', ({ changes }) => changes.retention.ageS, 7 * DAY_S, 1, 3650 * DAY_S],
   ['CHANGE_RETENTION_BYTES', ({ changes }) => changes.retention.bytes, 4 * GIB, 1, 1024 * GIB],
