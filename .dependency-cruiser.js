@@ -23,7 +23,7 @@ export const LAYERS = [
   ['database', 'mail'],
   ['changes', 'backup'],
   ['context.ts'],
-  ['identity'],
+  ['identity', 'search-index'],
   ['host'],
   ['sockets', 'operations'],
   ['graphql', 'rest'],

@@ -13,6 +13,8 @@ const WITHOUT_ID = {
     'DeletedTodos',
     'FieldProblem',
     'PageInfo',
+    'SearchResult',
+    'TextPart',
     'TokenPair',
     'UpdatedTodos',
     'VerifiedToken',

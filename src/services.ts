@@ -22,7 +22,9 @@ import { removeExpiredAnswers } from './identity/idempotency.ts';
 import { Identities } from './identity/identities.ts';
 import { configuredKeys, KeyFile } from './identity/signing-keys.ts';
 import { Mailer } from './mail/mailer.ts';
-import { MODELS, SLICES } from './slices.ts';
+import { planPostgresSearch } from './search-index/postgres-index.ts';
+import { planSqliteSearch } from './search-index/sqlite-index.ts';
+import { MODELS, SEARCHED, SLICES } from './slices.ts';
 import { Telemetry } from './telemetry.ts';
 
 /** The interval of removing expired answers, counters, sessions and audit entries, in milliseconds. */
@@ -43,11 +45,14 @@ export interface OpenServices {
   readonly close: () => Promise<void>;
 }
 
-/** Returns the statements that the log of these models needs beside the migrations. */
-export function logPlan(models: LoggedModels): PostMigration {
+/** Returns the statements that the log of these models and the search index need beside the migrations. */
+export function schemaPlan(models: LoggedModels): PostMigration {
   return {
-    sqlite: (file) => planSqliteTriggers(file, models),
-    postgres: (client) => planPostgresTriggers(client, models),
+    sqlite: (file) => [...planSqliteTriggers(file, models), ...planSqliteSearch(file, SEARCHED)],
+    postgres: async (client) => [
+      ...(await planPostgresTriggers(client, models)),
+      ...(await planPostgresSearch(client, SEARCHED)),
+    ],
   };
 }
 
@@ -70,7 +75,7 @@ async function openInto(
 ): Promise<OpenServices> {
   let onCommit = (): void => undefined;
   const models = loggedModels(MODELS);
-  const database = await openDatabase(config.database, logPlan(models), {
+  const database = await openDatabase(config.database, schemaPlan(models), {
     ...observer,
     telemetry,
     onCommit: () => onCommit(),

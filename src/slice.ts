@@ -8,6 +8,7 @@ import type { DrainConnections } from './host/draining.ts';
 import type { ContextFactory } from './identity/credentials.ts';
 import type { AnyLegacyModel } from './legacy-socket/model.ts';
 import type { Resource } from './rest/resource.ts';
+import type { SearchSource } from './search-index/source.ts';
 import type { SocketTransport } from './sockets/handshake.ts';
 
 /**
@@ -19,6 +20,8 @@ export interface Slice {
   readonly models: Readonly<Record<string, LogRule | null>>;
   /** Its kinds of groups, whose members may see the rows of the group. */
   readonly memberships?: readonly MembershipRule[];
+  /** Its models that `Query.search` searches. */
+  readonly search?: readonly SearchSource[];
   /** Its parts of the GraphQL schema. */
   readonly schema: readonly ((builder: Builder) => void)[];
   /** Its REST paths, in the order of the OpenAPI document. */

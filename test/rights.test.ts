@@ -181,6 +181,16 @@ interface Connection {
   readonly nodes: readonly { id: string }[];
 }
 
+const SEARCH = `query ($types: [SearchType!]) {
+  search(query: "x", types: $types, first: 100) { totalCount nodes { node { ... on Node { id } } } }
+}`;
+const SEARCH_TYPES: Readonly<Partial<Record<Type, string>>> = {
+  Todo: 'TODO',
+  Note: 'NOTE',
+  Post: 'POST',
+  ChatMessage: 'CHAT_MESSAGE',
+};
+
 /** Whether the row is in the list, whose total must be that of what it shows. */
 function isListed({ totalCount, nodes }: Connection, id: string): boolean {
   expect(nodes).toHaveLength(totalCount);
@@ -269,6 +279,10 @@ describe.each([
       } else {
         seen['single'] = single ? (await person.gql(single, { key: row.key })).row?.id === id : see.includes(viewer);
         seen['list'] = list ? isListed((await person.gql(list)).rows, id) : see.includes(viewer);
+      }
+      if (SEARCH_TYPES[type]) {
+        const { totalCount, nodes } = (await person.gql(SEARCH, { types: [SEARCH_TYPES[type]] })).search;
+        seen['search'] = isListed({ totalCount, nodes: nodes.map(({ node }: { node: object }) => node) }, id);
       }
       expect(seen).toEqual(Object.fromEntries(Object.keys(seen).map((field) => [field, see.includes(viewer)])));
     });

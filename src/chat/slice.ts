@@ -7,6 +7,7 @@ import { defineChatMutations } from './mutations-schema.ts';
 import { CHAT_RESOURCES } from './rest.ts';
 import { defineChats } from './schema.ts';
 import { CHAT } from './scopes.ts';
+import { messageSearch } from './search.ts';
 import { registerChatSocket } from './socket.ts';
 import { defineChatSubscriptions } from './subscriptions.ts';
 
@@ -35,6 +36,7 @@ export const chat: Slice = {
       ],
     },
   ],
+  search: [messageSearch],
   schema: [defineChats, defineChatMutations, defineMessages, defineChatSubscriptions],
   rest: () => CHAT_RESOURCES,
   legacyModels: chatLegacyModels,

@@ -3,7 +3,7 @@ import { loggedModels } from '../changes/logged-models.ts';
 import { checkMigrations, explainFailure, migrateDatabase } from '../database/migrate.ts';
 import type { MigrationReport, MigrationStatus } from '../database/migrations.ts';
 import { AppError } from '../errors.ts';
-import { logPlan } from '../services.ts';
+import { schemaPlan } from '../services.ts';
 import type { Command, Terminal } from '../slice.ts';
 import { MODELS } from '../slices.ts';
 
@@ -23,7 +23,7 @@ export const migrate: Command = {
   summary: 'applies the migrations that are missing, or says which ones are, without starting a server',
   run: async ({ args, config: { database }, terminal }) => {
     const isCheck = readArguments(args);
-    const plan = logPlan(loggedModels(MODELS));
+    const plan = schemaPlan(loggedModels(MODELS));
     try {
       if (isCheck) {
         const status = await checkMigrations(database, plan);
@@ -58,7 +58,7 @@ function describe(status: MigrationStatus): string {
   }
   const lines = [
     ...status.migrations.map((name) => `pending migration: ${name}`),
-    ...status.statements.map((name) => `pending change of the log: ${name}`),
+    ...status.statements.map((name) => `pending change: ${name}`),
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -5,8 +5,8 @@ import { type ColumnKind, columnsOf, modelsByReference, primaryKeyOf } from '../
 import { recordPostgresStorage } from '../database/copies.ts';
 import { AppError } from '../errors.ts';
 
-/** The models whose rows belong to running processes and are not copied. */
-const NOT_COPIED: ReadonlySet<string> = new Set(['Lease']);
+/** The models whose rows belong to running processes, and the progress of the search index, which the target fills anew; they are not copied. */
+const NOT_COPIED: ReadonlySet<string> = new Set(['Lease', 'SearchBackfill']);
 
 const BATCH = 1000;
 
@@ -50,7 +50,7 @@ export async function copyTables(
   const progress = new Progress(source, tables, output);
   // The log is copied, so the triggers must not log the copied rows again; others reject the writes of servers.
   await target.query(tables.map(({ name }) => `ALTER TABLE "${name}" DISABLE TRIGGER USER;`).join(' '));
-  await target.query(`TRUNCATE ${tables.map(({ name }) => `"${name}"`).join(', ')}`);
+  await target.query(`TRUNCATE ${tables.map(({ name }) => `"${name}"`).join(', ')}, "SearchEntry", "SearchBackfill"`);
   for (const table of tables) {
     await copyTable(source, target, table, progress);
   }

@@ -84,7 +84,7 @@ describe('the command migrate', () => {
     const pending = await run(path, '--check');
     expect(pending.code).toBe(3);
     expect(pending.output).toMatch(/^pending migration: \d+_initial$/m);
-    expect(pending.output).toMatch(/^pending change of the log: trigger tidings_log_Todo_insert$/m);
+    expect(pending.output).toMatch(/^pending change: trigger tidings_log_Todo_insert$/m);
     expect(existsSync(`${database.folder}/absent`)).toBe(false);
     expect((await run(path)).code).toBe(0);
     expect(await run(path, '--check')).toEqual({ code: 0, output: 'The database is up to date.\n' });

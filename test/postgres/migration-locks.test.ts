@@ -69,7 +69,7 @@ describeWith('postgres', 'a migration beside a transaction that stays open', () 
     ]);
     expect(check).toEqual({
       code: 3,
-      output: 'pending change of the log: functions\npending change of the log: trigger tidings_log_Todo\n',
+      output: 'pending change: functions\npending change: trigger tidings_log_Todo\n',
     });
     expect(migration.code).toBe(1);
     expect(migration.output).toContain(`process ${pid} (nightly report, idle in transaction, transaction open for`);
