@@ -301,7 +301,7 @@ describe('every answer', () => {
     expect(ids).not.toContain(null);
   });
 
-  it.each(['/graphql', '/docs', '/reset-password'])(
+  it.each(['/', '/graphql', '/docs', '/reset-password'])(
     'should, as a page, run its own files alone and stay out of frames: %s',
     async (path) => {
       const { status, headers } = await app.anonymous.fetch(path, { headers: { accept: 'text/html' } });

@@ -2,8 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fastifyStatic from '@fastify/static';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import { pageHeaders } from '../host/page-policy.ts';
+import { varyByAccept } from '../host/page-requests.ts';
 
 /** The page and its files, bundled by `npm run build`. */
 const FOLDER = fileURLToPath(new URL('../../dist/graphiql', import.meta.url));
@@ -15,7 +16,7 @@ const FOLDER = fileURLToPath(new URL('../../dist/graphiql', import.meta.url));
 export function registerGraphiQL(
   app: FastifyInstance,
   endpoint: string,
-): (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply> {
+): (reply: FastifyReply) => Promise<FastifyReply> {
   app.register(fastifyStatic, {
     root: FOLDER,
     prefix: `${endpoint}/graphiql/`,
@@ -31,25 +32,19 @@ export function registerGraphiQL(
       reply.headers(PAGE_HEADERS);
     },
   });
-  return async (_request, reply) => {
+  return async (reply) => {
     const page = await readFile(join(FOLDER, 'index.html'));
+    varyByAccept(reply);
     return reply.type('text/html; charset=utf-8').headers(PAGE_HEADERS).send(page);
   };
 }
 
 const BUNDLED = /\.(js|css|ttf)$/;
 
-/** Whether a request comes from a browser that wants a page to look at, not an answer to a query. */
-export function wantsGraphiQL(request: FastifyRequest): boolean {
-  const { method, headers, query } = request;
-  const accept = headers.accept ?? '';
-  return method === 'GET' && accept.includes('text/html') && !(query && typeof query === 'object' && 'query' in query);
-}
-
 /** The editor makes its style elements and attributes as it runs, and has fonts and images in its style. */
 const PAGE_HEADERS = pageHeaders({
   'style-src': "'self' 'unsafe-inline'",
   'font-src': "'self' data:",
-  'img-src': 'data:',
+  'img-src': "'self' data:",
   'worker-src': "'self'",
 });

@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts';
 import type { AddressOf } from '../host/caller-address.ts';
 import type { CallOf } from '../host/calls.ts';
 import type { DrainConnections } from '../host/draining.ts';
+import { wantsPage } from '../host/page-requests.ts';
 import { OPERATIONS_OF_PAGES } from '../host/pages.ts';
 import type { SessionCookies } from '../host/session-cookies.ts';
 import type { ContextFactory } from '../identity/credentials.ts';
@@ -16,7 +17,7 @@ import type { UpgradeRouter } from '../sockets/upgrade.ts';
 import { addCode, type Telemetry } from '../telemetry.ts';
 import { DirectRequests } from './direct-requests.ts';
 import { DocumentCache } from './document-cache.ts';
-import { registerGraphiQL, wantsGraphiQL } from './graphiql.ts';
+import { registerGraphiQL } from './graphiql.ts';
 import { maskError, type ReportUnexpectedError } from './mask.ts';
 import type { GraphQLEngine } from './operation-args.ts';
 import { readOperationList } from './operation-list.ts';
@@ -79,10 +80,10 @@ export function registerGraphQL(app: FastifyInstance, options: GraphQLOptions): 
   const sendGraphiQL = registerGraphiQL(app, GRAPHQL_PATH);
 
   registerRoutes(app, report, async (request, reply) => {
-    if (wantsGraphiQL(request)) {
+    if (wantsPage(request)) {
       // Clears the cookie of a session that has ended; otherwise the first request of the page is refused.
       await contextOf(callOf(request, reply));
-      return sendGraphiQL(request, reply);
+      return sendGraphiQL(reply);
     }
     const operation = persisted.resolve(operationRequestOf(request));
     const directRequest = direct.find(request, operation);
@@ -107,7 +108,7 @@ export function registerGraphQL(app: FastifyInstance, options: GraphQLOptions): 
   return () => [...sse.drain(), ...webSockets.drain()];
 }
 
-/** Adds the routes of the GraphQL path: `handle` for GET and POST, 405 for other methods. */
+/** Adds the routes of the GraphQL path: `handle` for GET, POST and a HEAD request for the page, 405 for other methods. */
 function registerRoutes(app: FastifyInstance, report: ReportUnexpectedError, handle: Handler): void {
   app.register(async (scope) => {
     // JSON only: a page of any origin can send a form or plain text without a preflight request (CSRF).
@@ -137,14 +138,16 @@ function registerRoutes(app: FastifyInstance, report: ReportUnexpectedError, han
       url: GRAPHQL_PATH,
       method: ['HEAD', 'PUT', 'PATCH', 'DELETE'],
       handler: (request, reply) =>
-        reply
-          .status(405)
-          .header('allow', 'GET, POST')
-          .send({
-            errors: [
-              { message: `Method "${request.method}" not allowed.`, extensions: { code: 'METHOD_NOT_ALLOWED' } },
-            ],
-          }),
+        wantsPage(request)
+          ? handle(request, reply)
+          : reply
+              .status(405)
+              .header('allow', 'GET, POST')
+              .send({
+                errors: [
+                  { message: `Method "${request.method}" not allowed.`, extensions: { code: 'METHOD_NOT_ALLOWED' } },
+                ],
+              }),
     });
   });
 }

@@ -19,6 +19,8 @@ import { registerCors } from './cors.ts';
 import type { Draining } from './draining.ts';
 import { HEALTH_PATHS } from './health-paths.ts';
 import type { OverloadGuard } from './overload.ts';
+import { wantsPage } from './page-requests.ts';
+import { createNotFoundPage } from './pages.ts';
 import { type RequestIdOf, recordRequests } from './request-records.ts';
 
 /** The interval at which Node checks the time of headers, in milliseconds, and the minimum number of checks within that time. */
@@ -131,16 +133,17 @@ function reportRefusal(
 /** Answers 404 for unknown paths before the body is read. The CORS plugin's route `*` does not count as a known path. */
 function answerUnknownPaths(host: FastifyInstance): void {
   const notFound = Buffer.from(JSON.stringify({ detail: ERROR_CATALOGUE.NOT_FOUND.sentence }));
-  const answerNotFound = (reply: FastifyReply): FastifyReply =>
-    reply.status(404).header('content-type', 'application/json').send(notFound);
+  const sendPage = createNotFoundPage();
+  const answerNotFound = (request: FastifyRequest, reply: FastifyReply): FastifyReply =>
+    wantsPage(request) ? sendPage(reply) : reply.status(404).header('content-type', 'application/json').send(notFound);
   host.addHook('preParsing', (request, reply, payload, done) => {
     if (request.is404 || request.routeOptions.url === '*') {
-      answerNotFound(reply);
+      answerNotFound(request, reply);
     } else {
       done(null, payload);
     }
   });
-  host.setNotFoundHandler((_request, reply) => answerNotFound(reply));
+  host.setNotFoundHandler(answerNotFound);
 }
 
 /** Refuses a request before its route is called, with an error that clients of both REST and GraphQL can read. */

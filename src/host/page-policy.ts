@@ -7,6 +7,7 @@ const POLICY: PolicyDirectives = {
   'script-src': "'self'",
   'style-src': "'self'",
   'connect-src': "'self'",
+  'img-src': "'self'",
   'form-action': "'none'",
   'base-uri': "'none'",
   'frame-ancestors': "'none'",
