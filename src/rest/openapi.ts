@@ -1,45 +1,15 @@
-import swagger from '@fastify/swagger';
-import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { pageHeaders } from '../host/page-policy.ts';
 import { BODY_TYPES } from './body.ts';
+import { registerDocsPage } from './docs-page.ts';
 import { JSON_TYPE } from './negotiation.ts';
 import { allowOf, type Method, type Operation, type Resource } from './resource.ts';
 
-const DOCS_PATH = '/docs';
-
-/** The hash is that of the inline style in the logo of Swagger UI. */
-const PAGE_HEADERS = pageHeaders({
-  'img-src': "'self' data:",
-  'style-src': "'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='",
-});
-
-/** Serves the OpenAPI document at `/openapi.json`, and Swagger UI at `/docs`, without files of other hosts. */
+/** Serves the OpenAPI document at `/openapi.json`, and as a page at `/docs`. */
 export function registerOpenApi(app: FastifyInstance, resources: readonly Resource[], publicUrl: string | null): void {
   const document = openApiDocument(resources, publicUrl);
   app.get('/openapi.json', () => document);
-  app.register(swagger, { mode: 'static', specification: { document: document as never } });
-  app.register(swaggerUi, {
-    routePrefix: DOCS_PATH,
-    uiHooks: {
-      onRequest: (_request, reply, done) => {
-        reply.headers(PAGE_HEADERS);
-        done();
-      },
-    },
-    uiConfig: {
-      // Otherwise a token stays in the local storage of the browser.
-      persistAuthorization: false,
-      tryItOutEnabled: true,
-      validatorUrl: null,
-      // Runs in the page. The header is required for writes with the session cookie.
-      requestInterceptor: (request) => {
-        Object.assign((request as unknown as { headers: object }).headers, { 'X-Requested-With': 'Tidings' });
-        return request;
-      },
-    },
-  });
+  registerDocsPage(app, document);
 }
 
 /** Returns the OpenAPI 3.1 document of the resources; the schemas of bodies are those that validate them. */
@@ -47,21 +17,14 @@ export function openApiDocument(resources: readonly Resource[], publicUrl: strin
   return {
     openapi: '3.1.0',
     info: {
-      title: 'Tidings',
+      title: 'Tidings REST API',
       version: '1',
       description:
         'The paths that older clients call. Every path answers with and without a slash at its end. New clients use GraphQL at `/graphql`. Pages that are signed in by a cookie write with `Content-Type: application/json` or a header `X-Requested-With`.',
     },
     ...(publicUrl !== null && { servers: [{ url: publicUrl }] }),
     tags: [...new Set(resources.map(({ tag }) => tag))].map((name) => ({ name })),
-    paths: Object.fromEntries(
-      resources.flatMap((resource) =>
-        [resource.path, ...(resource.aliases ?? [])].map((path) => [
-          path.replace(/:(\w+)/g, '{$1}'),
-          pathItem(resource, path),
-        ]),
-      ),
-    ),
+    paths: Object.fromEntries(resources.map((resource) => [templateOf(resource.path), pathItem(resource)])),
     components: {
       securitySchemes: {
         header: {
@@ -84,8 +47,15 @@ export function openApiDocument(resources: readonly Resource[], publicUrl: strin
   };
 }
 
-function pathItem(resource: Resource, path: string) {
-  const parameters = [...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
+/** Returns the path with its parameters as OpenAPI writes them. */
+function templateOf(path: string): string {
+  return path.replace(/:(\w+)/g, '{$1}');
+}
+
+/** Describes a resource once: the other paths at which it answers are in its description and in `x-aliases`. */
+function pathItem(resource: Resource) {
+  const aliases = (resource.aliases ?? []).map(templateOf);
+  const parameters = [...resource.path.matchAll(/:(\w+)/g)].map(([, name]) => ({
     name,
     in: 'path',
     required: true,
@@ -94,17 +64,23 @@ function pathItem(resource: Resource, path: string) {
   return {
     summary: resource.name,
     description: `${resource.description} \`Allow: ${allowOf(resource)}\``,
+    ...(aliases.length > 0 && { 'x-aliases': aliases }),
     ...(parameters.length > 0 && { parameters }),
     ...Object.fromEntries(
       Object.entries(resource.methods).map(([method, operation]) => [
         method.toLowerCase(),
-        describe(resource, method as Method, operation),
+        describe(resource, aliases, method as Method, operation),
       ]),
     ),
   };
 }
 
-function describe({ tag, access, dialect }: Resource, method: Method, { summary, body, query, answers }: Operation) {
+function describe(
+  { tag, access, dialect }: Resource,
+  aliases: readonly string[],
+  method: Method,
+  { summary, body, query, answers }: Operation,
+) {
   const parameters = [
     ...Object.entries(query ?? {}).map(([name, description]) => ({
       name,
@@ -118,6 +94,8 @@ function describe({ tag, access, dialect }: Resource, method: Method, { summary,
   return {
     tags: [tag],
     summary,
+    // Swagger UI shows no description of a path.
+    ...(aliases.length > 0 && { description: `Also at ${aliases.map((path) => `\`${path}\``).join(' and ')}.` }),
     ...(access !== 'ignored' && {
       security: [{ header: [] }, { bearer: [] }, ...(access === 'open' ? [{}] : [])],
     }),

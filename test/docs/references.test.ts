@@ -80,12 +80,12 @@ describe('the pages', () => {
     const { startApp } = await import('../kit/app.ts');
     const app = await startApp();
     const { paths } = (await (await fetch(`${app.url}/openapi.json`)).json()) as {
-      paths: Record<string, Record<string, { responses?: unknown }>>;
+      paths: Record<string, Record<string, { responses?: unknown }> & { 'x-aliases'?: string[] }>;
     };
     await app.close();
-    const served = Object.entries(paths).map(([path, item]) => {
+    const served = Object.entries(paths).flatMap(([path, { 'x-aliases': aliases = [], ...item }]) => {
       const methods = Object.keys(item).filter((method) => item[method]?.responses);
-      return [path, methods.map((method) => method.toUpperCase()).sort()];
+      return [path, ...aliases].map((each) => [each, methods.map((method) => method.toUpperCase()).sort()]);
     });
     const documented = rowsOf(readPage('docs/rest.md').text).flatMap(([paths = '', methods = '']) =>
       quoted(paths)
