@@ -41,7 +41,7 @@ describeWith('chromium', 'a browser that is signed in by a cookie', (executableP
   async function signIn(page: Page, password = PASSWORD): Promise<void> {
     await page.locator('#sign-in [name=username]').fill('ann');
     await page.locator('#sign-in [name=password]').fill(password);
-    await page.locator('#sign-in button').click();
+    await page.getByRole('button', { name: 'Sign in' }).click();
   }
 
   const result = (page: Page) => page.locator('.result-window').textContent();

@@ -1,3 +1,4 @@
+import axe from 'axe-core';
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
 
 /** With these, Chromium runs as root in a container, and calls nobody by itself. */
@@ -19,6 +20,8 @@ export interface OpenPage {
   readonly errors: readonly string[];
   /** What it asked of other origins than its own. */
   readonly strangers: () => readonly string[];
+  /** The addresses that the page has had: those of the browser's history. */
+  readonly addresses: () => readonly string[];
 }
 
 /** Opens a page. */
@@ -26,6 +29,8 @@ export async function openPage(browser: Browser | BrowserContext, url: string): 
   const page = await browser.newPage();
   const requested: string[] = [];
   const errors: string[] = [];
+  const addresses: string[] = [];
+  page.on('framenavigated', (frame) => addresses.push(frame.url()));
   page.on('request', (request) => requested.push(request.url()));
   page.on('pageerror', ({ message }) => errors.push(message));
   page.on('console', (message) => {
@@ -38,6 +43,7 @@ export async function openPage(browser: Browser | BrowserContext, url: string): 
   return {
     page,
     errors,
+    addresses: () => addresses,
     strangers: () => requested.filter((each) => !/^(data|blob):/.test(each) && new URL(each).origin !== origin),
   };
 }
@@ -51,4 +57,12 @@ export async function runInGraphiQL(page: Page, document: string): Promise<void>
   await page.keyboard.press('Delete');
   await page.keyboard.insertText(document);
   await page.locator('.graphiql-execute-button').click();
+}
+
+/** What axe-core finds against a page, or a part of it: the id of each rule that is broken, with the elements. */
+export async function violationsOf(page: Page, selector = 'html'): Promise<readonly string[]> {
+  // The Content Security Policy of the page would refuse a script element.
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate<axe.AxeResults>(`axe.run(${JSON.stringify(selector)})`);
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
 }
