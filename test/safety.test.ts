@@ -48,7 +48,7 @@ describe('the body of a request', () => {
     const query = `{ __typename } #${'x'.repeat(1_048_576)}`;
     const response = await post(JSON.stringify({ query }), 'application/json');
     expect(response.status).toBe(413);
-    expect(await errorsOf(response)).toEqual([{ message: expect.any(String) }]);
+    expect(await errorsOf(response)).toEqual([{ message: expect.any(String), extensions: { code: 'BAD_INPUT' } }]);
   });
 
   it('should have a limit that an operator can set', async () => {
