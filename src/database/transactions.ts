@@ -24,6 +24,17 @@ export async function inTransaction<Result>(
   }
 }
 
+/** Returns a client for functions that begin a transaction of their own: their work becomes part of the running transaction. */
+export function joinTransaction(transaction: Transaction): Database {
+  const client: Database = new Proxy(transaction as Database, {
+    get: (target, name, receiver) =>
+      name === '$transaction'
+        ? (work: (inner: Database) => Promise<unknown>) => work(client)
+        : Reflect.get(target, name, receiver),
+  });
+  return client;
+}
+
 function isWriteConflict(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === WRITE_CONFLICT;
 }

@@ -10,9 +10,10 @@ import {
 import { deserialize, serialize } from 'node:v8';
 import type { Context } from '../context.ts';
 import { removeInBatches } from '../database/cleanup.ts';
-import type { Database, Transaction } from '../database/client.ts';
+import type { Database } from '../database/client.ts';
 import { isUniqueViolation } from '../database/failures.ts';
 import { findRow } from '../database/rows.ts';
+import { joinTransaction } from '../database/transactions.ts';
 import { AppError, ValidationError } from '../errors.ts';
 import type { IdempotencyKey } from '../generated/client/client.ts';
 
@@ -108,17 +109,6 @@ export async function removeExpiredAnswers({ idempotencyKey }: Database, stoppin
     },
     stopping,
   );
-}
-
-/** Returns a client for functions that begin a transaction of their own: their work becomes part of the running transaction. */
-function joinTransaction(transaction: Transaction): Database {
-  const client: Database = new Proxy(transaction as Database, {
-    get: (target, name, receiver) =>
-      name === '$transaction'
-        ? (work: (inner: Database) => Promise<unknown>) => work(client)
-        : Reflect.get(target, name, receiver),
-  });
-  return client;
 }
 
 /** Names whose keys a caller uses: those of the user, from any address, or those of the address of an anonymous caller. */
