@@ -1,8 +1,11 @@
+import { ValidationError } from '../errors.ts';
 import { inChunks, loadBatched } from './batch.ts';
 import type { RowOf } from './columns.ts';
 import {
+  encodePageCursor,
   fullCondition,
   type Listing,
+  MAX_PAGE_SIZE,
   type Order,
   type Page,
   type PageArguments,
@@ -59,4 +62,32 @@ export async function readChildPage<Child extends PagedModel>(
     });
     return total ?? 0;
   });
+}
+
+/**
+ * Reads the page of `size` children of `parentId` around one of them: half of the others precede it, half follow it, and fewer where the list ends.
+ *
+ * @throws {ValidationError} when the size is not between 1 and {@link MAX_PAGE_SIZE}
+ */
+export async function readChildPageAround<Child extends PagedModel>(
+  context: ReadContext,
+  listing: ChildListing<Child>,
+  parentId: number,
+  { row, size }: { readonly row: RowOf<Child>; readonly size: number },
+  order: Order,
+): Promise<Page<RowOf<Child>>> {
+  if (size < 1 || size > MAX_PAGE_SIZE) {
+    throw new ValidationError([{ path: 'first', message: `Ensure this value is between 1 and ${MAX_PAGE_SIZE}.` }]);
+  }
+  const cursor = encodePageCursor(order, row);
+  const preceding = Math.floor(size / 2);
+  const [before, after] = await Promise.all([
+    readChildPage(context, listing, parentId, { last: preceding, before: cursor }, order),
+    readChildPage(context, listing, parentId, { first: size - 1 - preceding, after: cursor }, order),
+  ]);
+  return {
+    ...after,
+    rows: [...before.rows, row, ...after.rows],
+    hasPreviousPage: before.hasPreviousPage,
+  };
 }

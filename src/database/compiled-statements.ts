@@ -151,6 +151,28 @@ export class CompiledStatements {
     return new Map(rows.map((row) => [Number(row[column]), Number(row['count'])]));
   }
 
+  /** Returns the children of each parent in groups with the same value of a column; see `groupChildren`. */
+  async groups(
+    model: string,
+    column: string,
+    parentIds: readonly number[],
+    { by, collect }: { readonly by: string; readonly collect: string },
+  ): Promise<{ parentId: number; value: string; members: number[] }[]> {
+    const { dialect, builder } = this.#connection;
+    const ids = dialect.encodeList(parentIds);
+    const [parent, value] = [sql.ref(column), sql.ref(by)];
+    const rows = await this.#run(`groups ${model} ${column} ${by} ${collect}`, null, [ids], () =>
+      sql`select ${parent} as "parentId", ${value} as "value", ${dialect.collected(sql`${sql.ref(collect)} order by "id"`)} as "members"
+        from ${sql.table(model)} where ${dialect.isIn(parent, ids)}
+        group by ${parent}, ${value} order by min("id")`.compile(builder),
+    );
+    return rows.map((row) => ({
+      parentId: Number(row['parentId']),
+      value: String(row['value']),
+      members: parseNumbers(row['members']),
+    }));
+  }
+
   update(model: string, where: AnyCondition, data: object): Promise<RawRow[]> {
     const { dialect, builder } = this.#connection;
     const values = encodeValues(dialect, { ...data, ...currentTimes(model, 'updated') });

@@ -208,7 +208,8 @@ function keysetBound({ column }: Order, direction: 'asc' | 'desc', { id, value }
 
 const cursorShape = z.tuple([z.string(), z.int32(), z.union([z.string(), z.int32(), z.null()])]);
 
-function encodePageCursor({ column }: Order, row: { readonly id: number }): string {
+/** Returns the cursor of a row in an order. */
+export function encodePageCursor({ column }: Order, row: { readonly id: number }): string {
   const value = column === 'id' ? null : Reflect.get(row, column);
   return encodeCursorValue([column, row.id, value]);
 }

@@ -122,6 +122,27 @@ export function countChildren<Child extends ModelName>(
   return statementsOf(database).countBy(child, column, parentIds, where as AnyCondition);
 }
 
+/** The children of a parent that have the same value in a column. */
+export interface ChildGroup {
+  readonly parentId: number;
+  readonly value: string;
+  /** The numbers of another column, in the order of the ids of the children. */
+  readonly members: readonly number[];
+}
+
+/**
+ * Returns the children of each parent, grouped by the text column `by`, with the numbers of the column `collect`. The groups are in the order of their first
+ * children. Call it outside of transactions.
+ */
+export function groupChildren<Child extends ModelName>(
+  database: Database,
+  { child, column }: ChildRelation<Child>,
+  parentIds: readonly number[],
+  columns: { readonly by: keyof RowOf<Child> & string; readonly collect: keyof RowOf<Child> & string },
+): Promise<ChildGroup[]> {
+  return statementsOf(database).groups(child, column, parentIds, columns);
+}
+
 function statementsOf(database: Database): CompiledStatements {
   const statements = compiled.get(database);
   if (!statements) {
