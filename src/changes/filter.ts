@@ -21,8 +21,12 @@ export interface ChangeEvent extends StreamEvent {
   readonly id: number;
   /** The row after the change; `current` when the renderer reads the present row; null when the row is deleted or no longer visible to the subscriber. */
   readonly row: RowImage | 'current' | null;
+  /** The scope to which a `current` row has to belong when it is read: otherwise it has left the subscription in the meantime. */
+  readonly scope?: string;
   /** Whether the viewer may no longer see the row: older events of the row may then no longer be sent. */
   readonly isRevoked?: boolean;
+  /** Whether the change removed what older events of the row show, which the viewer may still see: those that wait to be sent are dropped. */
+  readonly isRetraction?: boolean;
 }
 
 /** Returns the event of a change, with a key that identifies both. */
@@ -62,8 +66,8 @@ export interface SubscriptionFilter {
   isViewerOlderThan?(change: RowChange): boolean;
   /** Whether a queued event may still be sent. */
   mayReceive(event: ChangeEvent): boolean;
-  /** Returns those of the rows that exist but that the viewer may not see at present; left out where `mayReceive` decides that. */
-  findHidden?(ids: readonly number[]): Promise<ReadonlySet<number>>;
+  /** Returns those of the events, which are not deletions, that show what the viewer may not see at present; left out where `mayReceive` decides that. */
+  findHidden?(events: readonly ChangeEvent[]): Promise<ReadonlySet<ChangeEvent>>;
   /** Whether the subscription ends once it has caught up, since no further event is possible. */
   readonly endsWhenCaughtUp?: boolean;
   /** Called once, when the subscription has ended. */

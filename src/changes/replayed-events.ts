@@ -16,7 +16,7 @@ export interface ReplayedBatch {
   readonly revoked: ReadonlySet<number>;
 }
 
-const NO_ROWS: ReadonlySet<number> = new Set();
+const NO_EVENTS: ReadonlySet<ChangeEvent> = new Set();
 
 /** Makes the events of a batch of changes for a filter, without those up to `startsAfter`. `from` is the position that the batch follows. */
 export function replayedEvents(
@@ -48,13 +48,13 @@ export function trackRevoked(revoked: Set<number>, { id, row, isRevoked }: Chang
   }
 }
 
-/** Returns the rows of these events that exist but that the viewer may not see at present. */
-export async function findHiddenRows(
+/** Returns those of these events that show what the viewer may not see at present. */
+export async function findHiddenEvents(
   filter: SubscriptionFilter,
   events: readonly ReplayedEvent[],
-): Promise<ReadonlySet<number>> {
-  const ids = events.flatMap(({ event: { id, row } }) => (row === null ? [] : [id]));
-  return ids.length === 0 || !filter.findHidden ? NO_ROWS : filter.findHidden([...new Set(ids)]);
+): Promise<ReadonlySet<ChangeEvent>> {
+  const shown = events.flatMap(({ event }) => (event.row === null ? [] : [event]));
+  return shown.length === 0 || !filter.findHidden ? NO_EVENTS : filter.findHidden(shown);
 }
 
 /** The last event that a filter with a key made of each change: streams that catch up together share it. */

@@ -2,7 +2,7 @@ import type { ModelName, RowOf } from '../database/columns.ts';
 import { matches, type RowCondition, type RowPolicy } from '../database/condition.ts';
 import type { Viewer } from '../viewer.ts';
 import type { RowImage } from './change.ts';
-import { changeEvent, type Interest, type SubscriptionFilter } from './filter.ts';
+import { type ChangeEvent, changeEvent, type Interest, type SubscriptionFilter } from './filter.ts';
 
 /** A subscription to the rows of one model, whose policy is a condition on columns of the row itself. */
 export interface RowFilter<Model extends ModelName> {
@@ -56,9 +56,10 @@ export function rowFilter<Model extends ModelName>({
     hasAccess: () => true,
     mayReceive: () => true,
     ...(Object.keys(policy).length > 0 && {
-      findHidden: async (ids: readonly number[]) => {
-        const rows = await find([...ids]);
-        return new Set(rows.filter((row) => !visible(row)).map(({ id }) => id));
+      findHidden: async (events: readonly ChangeEvent[]) => {
+        const rows = await find([...new Set(events.map(({ id }) => id))]);
+        const hidden = new Set(rows.filter((row) => !visible(row)).map(({ id }) => id));
+        return new Set(events.filter(({ id }) => hidden.has(id)));
       },
     }),
     release: () => undefined,

@@ -5,7 +5,7 @@ import { Delivery, type EventStream, type Sink, type StreamEnd } from './deliver
 import type { DeliveryLoop } from './delivery-loop.ts';
 import type { ChangeEvent, SubscriptionFilter } from './filter.ts';
 import type { ReplayBatch } from './log.ts';
-import { findHiddenRows, replayedEvents, trackRevoked } from './replayed-events.ts';
+import { findHiddenEvents, replayedEvents, trackRevoked } from './replayed-events.ts';
 import type { Item } from './result.ts';
 import type { Renderer, ResultGroup } from './results.ts';
 import { exceedsLimits, StallDetector, type StreamLimits } from './stream-limits.ts';
@@ -103,7 +103,7 @@ export class Stream implements EventStream {
     if (!delivery || item.position.seq <= this.#startsAfter) {
       return;
     }
-    this.#withdrawRevoked(delivery, item.event as ChangeEvent);
+    this.#withdraw(delivery, item.event as ChangeEvent);
     const { limits } = this.#source;
     if (delivery.length > 0 && exceedsLimits(limits, delivery.length + 1, delivery.bytes + item.size)) {
       this.#skipToLog(item.previous);
@@ -117,7 +117,7 @@ export class Stream implements EventStream {
   skip(event: ChangeEvent, size: number): void {
     trackRevoked(this.#revokedRows, event);
     if (this.#delivery) {
-      this.#withdrawRevoked(this.#delivery, event);
+      this.#withdraw(this.#delivery, event);
     }
     this.#stall.countSkipped(size);
   }
@@ -195,13 +195,13 @@ export class Stream implements EventStream {
 
   async #enqueueReplayed({ changes, upTo }: ReplayBatch): Promise<void> {
     const { events, revoked } = replayedEvents(changes, this.filter, this.#replayedTo ?? upTo, this.#startsAfter);
-    const hidden = await findHiddenRows(this.filter, events);
+    const hidden = await findHiddenEvents(this.filter, events);
     const delivery = this.#delivery;
     if (this.#ended || !delivery) {
       return;
     }
-    const isHidden = ({ id, row }: ChangeEvent): boolean =>
-      row !== null && (hidden.has(id) || revoked.has(id) || this.#revokedRows.has(id));
+    const isHidden = (event: ChangeEvent): boolean =>
+      hidden.has(event) || (event.row !== null && (revoked.has(event.id) || this.#revokedRows.has(event.id)));
     for (const { event, change, previous } of events) {
       if (!isHidden(event)) {
         delivery.push(delivery.group.item(event, { position: change, previous, size: change.size }));
@@ -258,9 +258,9 @@ export class Stream implements EventStream {
     this.#delivery?.wake();
   }
 
-  /** Removes the queued events of a row that the viewer may no longer see. */
-  #withdrawRevoked(delivery: Delivery, { id, isRevoked }: ChangeEvent): void {
-    if (isRevoked) {
+  /** Removes the queued events of a row that the viewer may no longer see, or of which they show what was removed. */
+  #withdraw(delivery: Delivery, { id, isRevoked, isRetraction }: ChangeEvent): void {
+    if (isRevoked || isRetraction) {
       delivery.removeWhere((event) => {
         const queued = event as ChangeEvent;
         return queued.id === id && queued.row !== null;

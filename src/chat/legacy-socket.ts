@@ -40,7 +40,10 @@ export const chatLegacyModels = [
     parameters: { chat_session: idParameter('chatSessionId'), chat_session_id: idParameter('chatSessionId') },
     groups: ['chat_session_id'],
     watch: watchMessagesById,
-    find: findMessage,
+    find: async (context, id) => {
+      const message = await findMessage(context, id);
+      return message?.deletedAt === null ? message : undefined;
+    },
     instance: async ({ id, userId, message }, context) => {
       const user = await loadUser(context, userId);
       return user ? { id, ...messageBody(user, message) } : null;

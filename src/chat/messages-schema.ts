@@ -1,15 +1,20 @@
-import { NotFoundError, ValidationError } from '../errors.ts';
+import type { Context } from '../context.ts';
+import type { ChatMessage } from '../generated/client/client.ts';
 import type { Builder } from '../graphql/builder.ts';
-import { IDEMPOTENCY_KEY, idempotent } from '../graphql/idempotent-mutation.ts';
 import { LONG_TEXT } from '../graphql/long-texts.ts';
 import { selectsNodeField } from '../graphql/look-ahead.ts';
 import { nodeOptions } from '../graphql/node.ts';
+import { withDatabaseIds } from '../graphql/node-ids.ts';
 import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
 import { loadUser, withUsers } from '../identity/named-users.ts';
-import { findMessage, listMessages, MESSAGE_ORDERS, sendMessage } from './messages.ts';
+import { listMentioned } from './mentions.ts';
+import { findMessage, listMessages, loadMessage, MESSAGE_ORDERS } from './messages.ts';
 import { loadChat } from './service.ts';
 
-/** Defines the type of chat messages, their list in a chat, and the mutation that sends one. */
+/** The number of users that a message usually mentions at most. */
+const MENTIONS_COST = { field: 1, multiplier: 5 };
+
+/** Defines the type of chat messages, and their list in a chat. */
 export function defineMessages(builder: Builder): void {
   const message = builder.prismaObject('ChatMessage', {
     fields: (t) => ({
@@ -28,6 +33,22 @@ export function defineMessages(builder: Builder): void {
         description: 'The chat that the message was sent to; null when the chat was deleted in the meantime.',
         resolve: ({ chatSessionId }, _args, context) => loadChat(context, chatSessionId),
       }),
+      editedAt: t.expose('editedAt', { type: 'DateTime', nullable: true }),
+      deletedAt: t.expose('deletedAt', { type: 'DateTime', nullable: true }),
+      replyTo: t.field({
+        type: 'ChatMessage',
+        nullable: true,
+        description:
+          'The message of the same chat that this one replies to; null when it is not a reply. A message that was deleted since has `deletedAt`.',
+        resolve: ({ replyToId, chatSessionId }, _args, context) => loadReplied(context, replyToId, chatSessionId),
+      }),
+      mentions: t.field({
+        type: ['User'],
+        complexity: MENTIONS_COST,
+        description:
+          'The users whom the text mentions by `@` and their username, in the order in which they were first mentioned; empty for a deleted message. Only those count who were participants when the text was written; at most 50. docs/chat.md has the exact rule.',
+        resolve: async (message, _args, context) => [...(await listMentioned(context, message))],
+      }),
     }),
   });
   builder.nodeRef(message, nodeOptions(findMessage));
@@ -37,11 +58,18 @@ export function defineMessages(builder: Builder): void {
     t.connection(
       {
         type: message,
-        description: 'The messages of this chat, page by page. For the latest page first, use `last`.',
+        description:
+          'The messages of this chat, deleted ones included, page by page. For the latest page first, use `last`.',
         complexity: connectionComplexity,
-        args: { orderBy: t.arg({ type: order, description: 'The sort order; oldest first when left out.' }) },
+        args: {
+          orderBy: t.arg({ type: order, description: 'The sort order; oldest first when left out.' }),
+          around: t.arg.id({
+            description:
+              'The `id` of a message of this chat: returns the page around it, to show a message that was found or mentioned. Of the `first` messages (20 when left out), half precede it and half follow it, and fewer where the list ends; `hasPreviousPage` and `hasNextPage` say whether there are more on either side. `VALIDATION` together with `after`, `before` or `last`, and when the chat has no such message.',
+          }),
+        },
         resolve: (chat, { orderBy, ...page }, context, info) => {
-          const read = listMessages(context, chat, toOrder(orderBy), page);
+          const read = listMessages(context, chat, toOrder(orderBy), withDatabaseIds(page, { around: 'ChatMessage' }));
           return toConnection(selectsNodeField(info, 'user') ? withUsers(context, read, ({ userId }) => userId) : read);
         },
       },
@@ -49,23 +77,10 @@ export function defineMessages(builder: Builder): void {
       { name: 'ChatMessageEdge', description: 'A message of a page, with its cursor.' },
     ),
   );
+}
 
-  builder.mutationField('sendMessage', (t) =>
-    t.field({
-      type: message,
-      authScopes: { signedIn: true },
-      description:
-        'Sends a message to a chat of which the viewer is the owner or a member, and ends the typing signal of the viewer there. `NotFoundError` for any other chat.',
-      errors: { types: [ValidationError, NotFoundError] },
-      args: {
-        uri: t.arg.string({ required: true, description: 'The `uri` of the chat: 15 hexadecimal digits.' }),
-        message: t.arg.string({
-          required: true,
-          description: 'The text of the message, 1 to 2000 characters; white space and line breaks are kept.',
-        }),
-        idempotencyKey: t.arg.string(IDEMPOTENCY_KEY),
-      },
-      resolve: idempotent('sendMessage', (context, { uri, message }) => sendMessage(context, uri, message)),
-    }),
-  );
+/** Returns the message that a message of a chat replies to. Only a write past this server can make one of another chat, which is then not shown. */
+async function loadReplied(context: Context, id: number | null, chatId: number): Promise<ChatMessage | null> {
+  const message = id === null ? null : await loadMessage(context, id);
+  return message?.chatSessionId === chatId ? message : null;
 }

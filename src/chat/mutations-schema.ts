@@ -4,7 +4,9 @@ import { IDEMPOTENCY_KEY, idempotent } from '../graphql/idempotent-mutation.ts';
 import { encodeNodeId } from '../graphql/node-ids.ts';
 import { addChatMembers, joinChat, leaveChat, removeChatMember } from './members.ts';
 import { CHAT_URI } from './schema.ts';
-import { createChat, renewChatUri } from './service.ts';
+import { type ChatDetails, createChat, renewChatUri, updateChat } from './service.ts';
+
+const TITLE = 'The title, 1 to 100 characters, without white space around it.';
 
 /** Defines the mutations of chats and their members. */
 export function defineChatMutations(builder: Builder): void {
@@ -24,9 +26,24 @@ export function defineChatMutations(builder: Builder): void {
       type: 'ChatSession',
       authScopes: { signedIn: true },
       description:
-        'Creates a chat that the viewer owns. Its `uri` is the invitation: every signed-in user who has it can join by `joinChat`.',
-      args: { idempotencyKey: t.arg.string(IDEMPOTENCY_KEY) },
-      resolve: idempotent('createChatSession', (context) => createChat(context)),
+        'Creates a chat that the viewer owns. Its `uri` is the invitation: every signed-in user who has it can join by `joinChat`. `VALIDATION` when the title is not valid.',
+      args: {
+        title: t.arg.string({ description: TITLE }),
+        idempotencyKey: t.arg.string(IDEMPOTENCY_KEY),
+      },
+      resolve: idempotent('createChatSession', (context, { title }) => createChat(context, titled(title))),
+    }),
+    updateChat: t.field({
+      type: 'ChatSession',
+      authScopes: { signedIn: true },
+      description:
+        'Changes the title of a chat that the viewer owns. The participants receive an UPDATED event of `chatSessionChanged`. `FORBIDDEN` for members who are not the owner.',
+      errors: { types: [ValidationError, NotFoundError] },
+      args: {
+        uri: t.arg.string(CHAT_URI),
+        title: t.arg.string({ description: `${TITLE} Null removes the title; left out, it stays.` }),
+      },
+      resolve: (_root, { uri, title }, context) => updateChat(context, uri, titled(title)),
     }),
     renewChatUri: t.field({
       type: 'ChatSession',
@@ -90,4 +107,9 @@ export function defineChatMutations(builder: Builder): void {
       resolve: (_root, { uri }, context) => leaveChat(context, uri),
     }),
   }));
+}
+
+/** Returns the details of a chat without a title that was left out. */
+function titled(title: string | null | undefined): ChatDetails {
+  return title === undefined ? {} : { title };
 }

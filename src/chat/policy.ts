@@ -32,7 +32,21 @@ export function addableUsers(viewer: Viewer): Condition<'User'> {
   };
 }
 
-/** Returns whether the viewer may remove members of the chat and renew its uri: only its owner may. */
+/** Returns whether the viewer may remove members of the chat, renew its uri and change its title: only its owner may. */
 export function canManageChat(viewer: Viewer, chat: { readonly ownerId: number }): boolean {
   return isViewer(viewer, chat.ownerId);
+}
+
+/** Returns whether the viewer may change the text of the message: only its sender may. */
+export function canEditMessage(viewer: Viewer, message: { readonly userId: number }): boolean {
+  return isViewer(viewer, message.userId);
+}
+
+/** Returns whether the viewer may delete the message: its sender and the owner of its chat may. */
+export function canDeleteMessage(
+  viewer: Viewer,
+  message: { readonly userId: number },
+  chat: { readonly ownerId: number },
+): boolean {
+  return isViewer(viewer, message.userId) || canManageChat(viewer, chat);
 }

@@ -22,12 +22,14 @@ function defineChatType(builder: Builder): void {
     fields: (t) => ({
       databaseId: t.exposeInt('id'),
       uri: t.exposeString('uri'),
+      title: t.exposeString('title', { nullable: true }),
       createdAt: t.expose('createdAt', { type: 'DateTime' }),
       updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
       owner: t.field({
         type: 'User',
         nullable: true,
-        description: 'The user who created the chat, and who alone removes members and renews its `uri`.',
+        description:
+          'The user who created the chat, and who alone removes members, renews its `uri` and changes its title.',
         resolve: (chat, _args, context) => loadUser(context, chat.ownerId, chat),
       }),
       members: t.field({

@@ -1,19 +1,28 @@
 import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
 import type { Context } from '../context.ts';
 import { byId, loadBatched, loadRelated } from '../database/batch.ts';
 import type { Condition, RowCondition } from '../database/condition.ts';
 import { orNotFound } from '../database/failures.ts';
 import { filterCondition, type ListArguments, type ListFilter, timeRange } from '../database/list-filters.ts';
 import { type OrderColumns, type Page, readPage } from '../database/page.ts';
-import { findRow, findRows } from '../database/rows.ts';
+import { findRow, findRows, updateRow } from '../database/rows.ts';
 import { NotFoundError } from '../errors.ts';
 import type { ChatSession, User } from '../generated/client/client.ts';
 import { requirePermission, requireUser } from '../identity/rights.ts';
 import { findVisible } from '../identity/visible-rows.ts';
+import { text, validate } from '../validation.ts';
 import { isViewer } from '../viewer.ts';
 import { canManageChat, joinableChats, visibleChats } from './policy.ts';
 
 const URI_LENGTH = 15;
+
+const MAX_TITLE = 100;
+
+const chatDetails = z.object({ title: text(MAX_TITLE).nullable().optional() });
+
+/** The fields of a chat that its owner chooses. */
+export type ChatDetails = z.input<typeof chatDetails>;
 
 export const CHAT_ORDERS = { id: 'number', createdAt: 'date', updatedAt: 'date' } as const satisfies OrderColumns;
 
@@ -77,10 +86,26 @@ function readableChats({ viewer, delivery }: Context): Condition<'ChatSession'> 
  * Creates a chat that the viewer owns.
  *
  * @throws {UnauthenticatedError} for anonymous callers
+ * @throws {ValidationError} when the title is empty or too long
  */
-export async function createChat({ database, viewer }: Context): Promise<ChatSession> {
+export async function createChat({ database, viewer }: Context, input: ChatDetails = {}): Promise<ChatSession> {
   const { id } = requireUser(viewer);
-  return database.chatSession.create({ data: { uri: newChatUri(), ownerId: id } });
+  return database.chatSession.create({ data: { uri: newChatUri(), ownerId: id, ...validate(chatDetails, input) } });
+}
+
+/**
+ * Changes the title of a chat; null removes it, and a title that is left out stays.
+ *
+ * @throws {UnauthenticatedError} for anonymous callers
+ * @throws {NotFoundError} when there is no such chat in which the viewer participates
+ * @throws {AppError} `FORBIDDEN` unless the viewer owns it
+ * @throws {ValidationError} when the title is empty or too long
+ */
+export async function updateChat(context: Context, uri: string, input: ChatDetails): Promise<ChatSession> {
+  const chat = await requireChat(context, uri);
+  requirePermission(canManageChat(context.viewer, chat));
+  const { title = chat.title } = validate(chatDetails, input);
+  return title === chat.title ? chat : updateRow(context.database, 'ChatSession', { id: chat.id }, { title });
 }
 
 /** Returns a new uri. It has enough random bits to be an invitation that nobody can guess. */

@@ -2,8 +2,10 @@ import { scopeOfUser } from '../identity/scopes.ts';
 import type { Slice } from '../slice.ts';
 import { startBroker } from './broker/broker.ts';
 import { chatLegacyModels } from './legacy-socket.ts';
+import { defineMessageMutations } from './message-mutations-schema.ts';
 import { defineMessages } from './messages-schema.ts';
 import { defineChatMutations } from './mutations-schema.ts';
+import { defineReactions } from './reactions-schema.ts';
 import { CHAT_RESOURCES } from './rest.ts';
 import { defineChats } from './schema.ts';
 import { CHAT } from './scopes.ts';
@@ -16,14 +18,28 @@ const scopeOfChat = (column: string) => ({ prefix: CHAT, column });
 /** Chats with their members and messages, and their connection with RabbitMQ. */
 export const chat: Slice = {
   models: {
-    ChatSession: { scope: scopeOfChat('id'), otherScope: scopeOfUser('ownerId'), decidesAccess: true },
+    ChatSession: {
+      scope: scopeOfChat('id'),
+      otherScope: scopeOfUser('ownerId'),
+      unfiltered: ['title'],
+      decidesAccess: true,
+    },
     ChatMember: {
       scope: scopeOfChat('chatSessionId'),
       otherScope: scopeOfUser('userId'),
       identity: ['id', 'chatSessionId', 'userId'],
       decidesAccess: true,
     },
-    ChatMessage: { scope: scopeOfChat('chatSessionId'), unfiltered: ['message'] },
+    ChatMessage: { scope: scopeOfChat('chatSessionId'), unfiltered: ['message', 'replyToId', 'editedAt'] },
+    // An event contains the present reactions of the message, so the log need not say who reacted with what.
+    ChatReaction: {
+      scope: scopeOfChat('chatSessionId'),
+      columns: ['id', 'messageId', 'chatSessionId'],
+      alsoUpdatedBy: ['emoji', 'userId'],
+      identity: ['id', 'messageId', 'chatSessionId'],
+    },
+    // Written in one transaction with the message, whose event includes them.
+    ChatMention: null,
     ChatRemoval: null,
     InboundMessage: null,
   },
@@ -37,7 +53,14 @@ export const chat: Slice = {
     },
   ],
   search: [messageSearch],
-  schema: [defineChats, defineChatMutations, defineMessages, defineChatSubscriptions],
+  schema: [
+    defineChats,
+    defineChatMutations,
+    defineMessages,
+    defineMessageMutations,
+    defineReactions,
+    defineChatSubscriptions,
+  ],
   rest: () => CHAT_RESOURCES,
   legacyModels: chatLegacyModels,
   mountSockets: registerChatSocket,

@@ -19,7 +19,7 @@ import { createWebSocketServer, drainSockets, keepAlive, whenClosed } from '../s
 import { messageBody } from './bodies.ts';
 import { accessByUri, accessOfParticipant, findChatId } from './chat-access.ts';
 import { socketRooms } from './socket-rooms.ts';
-import { watchNewMessages } from './watch-messages.ts';
+import { watchPresentMessages } from './watch-messages.ts';
 
 /** Logged at the start of a server with `CHAT_SOCKET_OPEN`. */
 const OPEN_CHAT_WARNING =
@@ -96,7 +96,7 @@ async function serve(
         : accessOfParticipant(context, await findChatId(context, uri)));
       return {
         access,
-        stream: await context.feed.open(watchNewMessages(context, access), after || null, context.cursor),
+        stream: await context.feed.open(watchPresentMessages(context, access), after || null, context.cursor),
       };
     },
     (opened) => opened.stream,

@@ -1,7 +1,11 @@
+import type { ChangeEvent } from '../changes/filter.ts';
+import type { Context } from '../context.ts';
+import type { ChatMessage } from '../generated/client/client.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { AFTER, defineChange, resumeCursor, SubscriptionSource, subscribeToChanges } from '../graphql/subscriptions.ts';
 import { loadUser } from '../identity/named-users.ts';
-import { setTyping } from './messages.ts';
+import { loadMessage, setTyping } from './messages.ts';
+import { chatScope } from './scopes.ts';
 import { loadChat } from './service.ts';
 import type { TypingSignal } from './typing.ts';
 import { watchChats } from './watch.ts';
@@ -14,9 +18,9 @@ export function defineChatSubscriptions(builder: Builder): void {
     builder,
     'ChatSession',
     'chatSession',
-    async (context, id) => (await loadChat(context, id)) ?? null,
+    async (context, { id }) => (await loadChat(context, id)) ?? null,
   );
-  const messageChange = defineChange(builder, 'ChatMessage', 'chatMessage');
+  const messageChange = defineChange(builder, 'ChatMessage', 'chatMessage', loadMessageOfEvent);
   const typing = builder.objectRef<TypingSignal>('ChatTyping').implement({
     description: 'An event of `chatTyping`: the users who are typing in a chat at this moment.',
     fields: (t) => ({
@@ -37,7 +41,7 @@ export function defineChatSubscriptions(builder: Builder): void {
       type: chatChange,
       authScopes: { signedIn: true },
       description:
-        'Sends an event for each change of the chats of which the viewer is the owner or a member. The chat is CREATED when the viewer creates or joins it, UPDATED when other users join or leave or its `uri` is renewed, and DELETED when the viewer is no longer a participant. `UNAUTHENTICATED` without a credential, `NOT_FOUND` for the `uri` of a chat in which the viewer does not take part.',
+        'Sends an event for each change of the chats of which the viewer is the owner or a member. The chat is CREATED when the viewer creates or joins it, UPDATED when other users join or leave, or its title or `uri` changes, and DELETED when the viewer is no longer a participant. `UNAUTHENTICATED` without a credential, `NOT_FOUND` for the `uri` of a chat in which the viewer does not take part.',
       args: {
         uri: t.arg.string({
           description:
@@ -53,7 +57,7 @@ export function defineChatSubscriptions(builder: Builder): void {
       type: messageChange,
       authScopes: { signedIn: true },
       description:
-        'Sends an event for each message of a chat: a message that is sent is CREATED. The subscription completes when the viewer is no longer a participant. `UNAUTHENTICATED` without a credential, `NOT_FOUND` when the viewer is not a participant.',
+        'Sends an event for each change of the messages of a chat: a message is CREATED when it is sent, and UPDATED when its text is edited, when it is deleted, which leaves it in its place with `deletedAt`, and when a reaction is added or removed. After a deletion, earlier events with the text are no longer delivered, also to subscriptions that resume. The subscription completes when the viewer is no longer a participant. `UNAUTHENTICATED` without a credential, `NOT_FOUND` when the viewer is not a participant.',
       args: {
         uri: t.arg.string({ required: true, description: 'The `uri` of the chat: 15 hexadecimal digits.' }),
         after: t.arg.string(AFTER),
@@ -84,4 +88,10 @@ export function defineChatSubscriptions(builder: Builder): void {
       },
     }),
   );
+}
+
+/** Returns the present state of the message of an event that reports a reaction; null when the message is no longer in the chat of the reaction. */
+async function loadMessageOfEvent(context: Context, { id, scope }: ChangeEvent): Promise<ChatMessage | null> {
+  const message = await loadMessage(context, id);
+  return message && chatScope(message.chatSessionId) === scope ? message : null;
 }

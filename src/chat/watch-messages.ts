@@ -21,21 +21,23 @@ export async function watchMessages(context: Context, uri: string): Promise<Subs
 }
 
 /**
- * Subscribes a client that receives no DELETED events to the messages of a chat, as long as it has this access. Messages that were deleted before they could
- * be sent are left out.
+ * Subscribes a client in whose interface a deleted message is absent, as long as it has this access. A deletion is a DELETED event; messages that were deleted
+ * before they could be sent are left out.
  */
-export function watchNewMessages(context: Context, access: ChatAccess): SubscriptionFilter {
-  return { ...messageFilter(context, access), findHidden: (ids) => findDeleted(context, ids) };
-}
-
-async function findDeleted({ database }: Context, ids: readonly number[]): Promise<ReadonlySet<number>> {
-  const present = new Set(await findIds(database, 'ChatMessage', { where: { id: { in: [...ids] } } }));
-  return new Set(ids.filter((id) => !present.has(id)));
+export function watchPresentMessages(context: Context, access: ChatAccess): SubscriptionFilter {
+  const { chatId } = access;
+  return filterOf(context, access, {
+    key: `ChatMessage ${chatScope(chatId)} present`,
+    models: ['ChatMessage'],
+    toEvent: (change) =>
+      messageEvent(change, (row) => row !== null && row['chatSessionId'] === chatId && isPresent(row)),
+    findHidden: findAbsent,
+  });
 }
 
 /**
- * Subscribes to the messages of all chats in which the viewer participates at the time of each message, or of the message or chat with a given id. The viewer
- * need not participate in that chat yet, unless `untilDenied`: then the subscription ends when the viewer no longer does.
+ * Subscribes such a client to the messages of all chats in which the viewer participates at the time of each message, or of the message or chat with a given
+ * id. The viewer need not participate in that chat yet, unless `untilDenied`: then the subscription ends when the viewer no longer does.
  *
  * @throws {UnauthenticatedError} for anonymous callers
  * @throws {NotFoundError} with `untilDenied`, when the viewer does not participate in the given chat
@@ -49,10 +51,10 @@ export async function watchMessagesById(
   const wanted = idsByColumn(ids);
   const { id, chatSessionId } = wanted;
   if (untilDenied && chatSessionId !== undefined && id === undefined) {
-    return messageFilter(context, await accessOfParticipant(context, chatSessionId));
+    return watchPresentMessages(context, await accessOfParticipant(context, chatSessionId));
   }
   const chats = await useChatsOf(context.feed, viewer.id);
-  const isVisible = (row: RowImage): boolean => chats.has(row['chatSessionId'] as number);
+  const isVisible = (row: RowImage): boolean => isPresent(row) && chats.has(row['chatSessionId'] as number);
   const where = id === undefined ? {} : { where: { column: 'id', value: id } };
   return withRoleBarrier({
     viewer,
@@ -67,28 +69,100 @@ export async function watchMessagesById(
     accessScopes: [userScope(viewer.id)],
     hasAccess: () => true,
     mayReceive: ({ row }) => row === null || (row !== 'current' && isVisible(row)),
+    findHidden: (events) => findDeleted(context, events),
     release: chats.release,
   });
 }
 
-function messageFilter({ viewer }: Context, { chatId, hasAccess, release }: ChatAccess): SubscriptionFilter {
+/** Returns the filter of the messages of a chat, with their reactions. A deleted message stays, with `deletedAt`. */
+function messageFilter(context: Context, access: ChatAccess): SubscriptionFilter {
+  const { chatId } = access;
+  const scope = chatScope(chatId);
+  return filterOf(context, access, {
+    key: `ChatMessage ${scope}`,
+    models: ['ChatMessage', 'ChatReaction'],
+    toEvent: (change) =>
+      change.model === 'ChatReaction'
+        ? reactionEvent(change, chatId)
+        : messageEvent(change, (row) => row?.['chatSessionId'] === chatId),
+    findHidden: findDeleted,
+  });
+}
+
+function filterOf(
+  context: Context,
+  { chatId, hasAccess, release }: ChatAccess,
+  {
+    key,
+    models,
+    toEvent,
+    findHidden,
+  }: Pick<SubscriptionFilter, 'key' | 'toEvent'> & {
+    readonly models: readonly string[];
+    readonly findHidden: typeof findDeleted;
+  },
+): SubscriptionFilter {
   const scope = chatScope(chatId);
   return withRoleBarrier({
-    viewer,
-    key: `ChatMessage ${scope}`,
-    interests: () => [{ model: 'ChatMessage', scope }],
-    toEvent: (change) => messageEvent(change, (row) => row?.['chatSessionId'] === chatId),
+    viewer: context.viewer,
+    key,
+    interests: () => models.map((model) => ({ model, scope })),
+    toEvent,
     accessScopes: [scope],
     hasAccess,
     mayReceive: hasAccess,
+    findHidden: (events) => findHidden(context, events),
     release,
   });
 }
 
+/** Returns whether the message was not deleted. Images of earlier releases lack the column, which is then null. */
+function isPresent(row: RowImage): boolean {
+  return row['deletedAt'] === null;
+}
+
+/** Returns the events that show the text of a message that has become a deleted message since; the event of the deletion follows them in the log. */
+async function findDeleted({ database }: Context, events: readonly ChangeEvent[]): Promise<ReadonlySet<ChangeEvent>> {
+  const texts = textsOf(events);
+  const where = { id: { in: idsOf(texts) }, deletedAt: { not: null } };
+  const deleted = new Set(await findIds(database, 'ChatMessage', { where }));
+  return new Set(texts.filter(({ id }) => deleted.has(id)));
+}
+
+/** Returns the same events, and those of messages whose rows no longer exist: clients of the chat socket receive no deletions. */
+async function findAbsent({ database }: Context, events: readonly ChangeEvent[]): Promise<ReadonlySet<ChangeEvent>> {
+  const texts = textsOf(events);
+  const where = { id: { in: idsOf(texts) }, deletedAt: null };
+  const present = new Set(await findIds(database, 'ChatMessage', { where }));
+  return new Set(texts.filter(({ id }) => !present.has(id)));
+}
+
+function textsOf(events: readonly ChangeEvent[]): ChangeEvent[] {
+  return events.filter(({ row }) => row !== null && row !== 'current' && isPresent(row));
+}
+
+function idsOf(events: readonly ChangeEvent[]): number[] {
+  return [...new Set(events.map(({ id }) => id))];
+}
+
 function messageEvent(change: RowChange, has: (row: RowImage | null) => boolean): ChangeEvent | null {
   const { before, after, rowId: id } = change;
+  const isRetraction = before !== null && isPresent(before) && after !== null && !isPresent(after);
   if (after !== null && has(after)) {
-    return changeEvent(change, { action: has(before) ? 'UPDATED' : 'CREATED', id, row: after });
+    return changeEvent(change, { action: has(before) ? 'UPDATED' : 'CREATED', id, row: after, isRetraction });
   }
-  return has(before) ? changeEvent(change, { action: 'DELETED', id, row: null }) : null;
+  return has(before) ? changeEvent(change, { action: 'DELETED', id, row: null, isRetraction }) : null;
+}
+
+/** Returns the event of the message whose reactions a change adds to or removes from. */
+function reactionEvent(change: RowChange, chatId: number): ChangeEvent | null {
+  const image = change.after ?? change.before;
+  return image?.['chatSessionId'] === chatId
+    ? changeEvent(change, {
+        action: 'UPDATED',
+        id: image['messageId'] as number,
+        row: 'current',
+        scope: chatScope(chatId),
+      })
+    : null;
 }

@@ -50,6 +50,8 @@ export async function copyTables(
   const progress = new Progress(source, tables, output);
   // The log is copied, so the triggers must not log the copied rows again; others reject the writes of servers.
   await target.query(tables.map(({ name }) => `ALTER TABLE "${name}" DISABLE TRIGGER USER;`).join(' '));
+  // A row may refer to a row of its own table that is copied in a later batch.
+  await target.query('SET CONSTRAINTS ALL DEFERRED');
   await target.query(`TRUNCATE ${tables.map(({ name }) => `"${name}"`).join(', ')}, "SearchEntry", "SearchBackfill"`);
   for (const table of tables) {
     await copyTable(source, target, table, progress);
@@ -59,6 +61,7 @@ export async function copyTables(
     await continueSequence(source, target, table);
   }
   await recordPostgresStorage(target);
+  await target.query('SET CONSTRAINTS ALL IMMEDIATE');
   await target.query(tables.map(({ name }) => `ALTER TABLE "${name}" ENABLE TRIGGER USER;`).join(' '));
 }
 

@@ -41,23 +41,27 @@ const actions = new WeakMap<Builder, ReturnType<typeof defineAction>>();
 type ModelName = keyof SchemaTypes['Objects'];
 
 /**
- * Adds the event type of a model: `{ action cursor id <field> }`. `load` reads the object of an event that has no row image;
- * models whose events always have one need no `load`.
+ * Adds the event type of a model: `{ action cursor id <field> }`. `load` reads the object of an event that has no row image, or null when the object is gone in
+ * the meantime: then the event is a deletion, which another event of the log repeats. Models whose events always have an image need no `load`.
  */
 export function defineChange<Model extends ModelName>(
   builder: Builder,
   model: Model,
   field: string,
-  load: (context: Context, id: number) => Promise<object | null> = async () => null,
+  load: (context: Context, event: ChangeEvent) => Promise<object | null> = async () => null,
 ) {
   const action = actions.get(builder) ?? defineAction(builder);
   actions.set(builder, action);
   return builder.objectRef<ChangeEvent>(`${model}Change`).implement({
     description: `An event of a subscription: one committed change of a ${model}. An event can be delivered twice; when a client applies it as an insert, replacement or deletion by \`id\`, the repetition changes nothing.`,
     fields: (t) => ({
-      action: t.expose('action', {
+      action: t.field({
         type: action,
         description: 'The effect of the change on the objects of the subscription.',
+        resolve: (event, _args, context) =>
+          event.row === 'current'
+            ? load(context, event).then((object) => (object === null ? 'DELETED' : event.action))
+            : event.action,
       }),
       cursor: t.exposeString('cursor', {
         description:
@@ -72,8 +76,10 @@ export function defineChange<Model extends ModelName>(
         nullable: true,
         description: 'The object after the change; null when `action` is `DELETED`.',
         // A row image in the log has the columns of its model.
-        resolve: ({ row, id }, _args, context) =>
-          (row === 'current' ? load(context, id) : row) as (RowImage & SchemaTypes['Objects'][Model]) | null as never,
+        resolve: (event, _args, context) =>
+          (event.row === 'current' ? load(context, event) : event.row) as
+            | (RowImage & SchemaTypes['Objects'][Model])
+            | null as never,
       }),
     }),
   });

@@ -79,7 +79,9 @@ function linesOf(line: string, models: ReadonlySet<string>): string[] {
 }
 
 function relationLine(table: string, attributes: string): string {
-  const found = /^\s*@relation\(fields: \[(\w+)\], references: \[(\w+)\], onDelete: (\w+)\)$/.exec(attributes);
+  const found = /^\s*@relation\((?:"\w+", )?fields: \[(\w+)\], references: \[(\w+)\], onDelete: (\w+)\)$/.exec(
+    attributes,
+  );
   const [, column = '', target = '', action = ''] = found ?? [];
   if (!found) {
     throw new Error(`This comparison does not know what "${table}${attributes}" means.`);
@@ -239,7 +241,7 @@ function postgresInitial(table: string, { name, initial }: Pick<Column, 'name' |
 
 function postgresReference(sql: string): string {
   const found =
-    /^FOREIGN KEY \((\w+)\) REFERENCES (\w+)\((\w+)\)(?: ON UPDATE ([A-Z ]+?))?(?: ON DELETE ([A-Z ]+))?$/.exec(
+    /^FOREIGN KEY \((\w+)\) REFERENCES (\w+)\((\w+)\)(?: ON UPDATE ([A-Z ]+?))?(?: ON DELETE ([A-Z ]+?))?(?: DEFERRABLE)?$/.exec(
       withoutQuotes(sql),
     );
   if (!found) {

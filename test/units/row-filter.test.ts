@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RowChange, RowImage } from '../../src/changes/change.ts';
+import { changeEvent } from '../../src/changes/filter.ts';
 import { rowFilter } from '../../src/changes/row-filter.ts';
 import { scopeOf } from '../../src/changes/scopes.ts';
 import { ownedScopes, SCOPE_OF_OWNER } from '../../src/identity/ownership.ts';
@@ -153,7 +154,10 @@ describe('the access of a subscription to rows', () => {
   it('should find those rows that exist and are hidden at present', async () => {
     const stored = [todo(1, null, 1), todo(2, null, 2), todo(null, null, 3), todo(2, null, 4)];
     const filter = todosOf(ann, { listId: 3 }, stored);
-    expect(await filter.findHidden?.([1, 2, 3, 99])).toEqual(new Set([2]));
+    const events = [1, 2, 3, 99, 2].map((id, index) =>
+      changeEvent({ cursor: String(index) }, { action: 'UPDATED', id, row: todo(1, null, id) }),
+    );
+    expect(await filter.findHidden?.(events)).toEqual(new Set([events[1], events[4]]));
   });
 
   it('should not be read again for viewers who see all rows', () => {

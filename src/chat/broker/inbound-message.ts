@@ -1,7 +1,7 @@
 import type { AsyncMessage } from 'rabbitmq-client';
 import { z } from 'zod';
-import type { Database } from '../../database/client.ts';
 import { isUniqueViolation } from '../../database/failures.ts';
+import { joinTransaction } from '../../database/transactions.ts';
 import { AppError, NotFoundError, ValidationError } from '../../errors.ts';
 import type { ContextFactory } from '../../identity/credentials.ts';
 import { usernameKey } from '../../identity/usernames.ts';
@@ -45,7 +45,7 @@ export async function storeInbound(contextOf: ContextFactory, message: AsyncMess
         // The broker authenticates the author, for this one message.
         credential: { kind: 'session', id: null, expiresAt: new Date(), byCookie: false },
       } as const;
-      await sendMessage({ ...context, database: transaction as Database, viewer }, uri, text);
+      await sendMessage({ ...context, database: joinTransaction(transaction), viewer }, uri, text);
     });
   } catch (error) {
     if (!(isUniqueViolation(error) && (await context.database.inboundMessage.findUnique({ where: { id } })))) {

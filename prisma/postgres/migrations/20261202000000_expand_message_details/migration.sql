@@ -1,0 +1,33 @@
+-- Titles of chats; replies, edits, deletions, reactions and mentions of messages.
+ALTER TABLE "ChatSession" ADD COLUMN "title" TEXT COLLATE "C";
+
+-- Deferrable for `npm run move`, whose batches may contain a reply before the message that it replies to.
+ALTER TABLE "ChatMessage" ADD COLUMN "replyToId" INTEGER CONSTRAINT "ChatMessage_replyToId_fkey" REFERENCES "ChatMessage" ("id") ON DELETE SET NULL ON UPDATE CASCADE DEFERRABLE;
+ALTER TABLE "ChatMessage" ADD COLUMN "editedAt" TIMESTAMPTZ(3);
+ALTER TABLE "ChatMessage" ADD COLUMN "deletedAt" TIMESTAMPTZ(3);
+CREATE INDEX "ChatMessage_replyToId_idx" ON "ChatMessage"("replyToId");
+
+CREATE TABLE "ChatReaction" (
+    "id" SERIAL PRIMARY KEY,
+    "messageId" INTEGER NOT NULL,
+    "chatSessionId" INTEGER NOT NULL,
+    "userId" INTEGER NOT NULL,
+    "emoji" TEXT COLLATE "C" NOT NULL,
+    "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    CONSTRAINT "ChatReaction_messageId_fkey" FOREIGN KEY ("messageId") REFERENCES "ChatMessage" ("id") ON DELETE CASCADE ON UPDATE CASCADE,
+    CONSTRAINT "ChatReaction_userId_fkey" FOREIGN KEY ("userId") REFERENCES "User" ("id") ON DELETE CASCADE ON UPDATE CASCADE
+);
+CREATE UNIQUE INDEX "ChatReaction_messageId_emoji_userId_key" ON "ChatReaction"("messageId", "emoji", "userId");
+CREATE INDEX "ChatReaction_userId_idx" ON "ChatReaction"("userId");
+
+CREATE TABLE "ChatMention" (
+    "id" SERIAL PRIMARY KEY,
+    "messageId" INTEGER NOT NULL,
+    "chatSessionId" INTEGER NOT NULL,
+    "userId" INTEGER NOT NULL,
+    "createdAt" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    CONSTRAINT "ChatMention_messageId_fkey" FOREIGN KEY ("messageId") REFERENCES "ChatMessage" ("id") ON DELETE CASCADE ON UPDATE CASCADE,
+    CONSTRAINT "ChatMention_userId_fkey" FOREIGN KEY ("userId") REFERENCES "User" ("id") ON DELETE CASCADE ON UPDATE CASCADE
+);
+CREATE UNIQUE INDEX "ChatMention_messageId_userId_key" ON "ChatMention"("messageId", "userId");
+CREATE INDEX "ChatMention_userId_messageId_idx" ON "ChatMention"("userId", "messageId");
