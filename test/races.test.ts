@@ -131,10 +131,16 @@ function removalOfBen(id: number): string[] {
 }
 
 /** What somebody gets for a mutation that waits for another transaction of these statements. */
-async function heldUp(statements: readonly string[], person: Person, mutation: string, uri: string): Promise<unknown> {
+async function heldUp(
+  statements: readonly string[],
+  person: Person,
+  mutation: string,
+  uri: string,
+  more: Record<string, unknown> = {},
+): Promise<unknown> {
   let answer: Promise<unknown> = Promise.resolve();
   await inOtherTransaction(statements, () => {
-    answer = person.gql(mutation, { uri });
+    answer = person.gql(mutation, { uri, ...more });
   });
   return answer;
 }
@@ -190,5 +196,21 @@ describe('a message by a member who is being removed', () => {
     expect(await heldUp(removalOfBen(id), ben, SEND, uri)).toEqual({ sendMessage: NOT_FOUND });
     const messages = await app.sql('SELECT "id" FROM "ChatMessage" WHERE "chatSessionId" = ?', id);
     expect(messages).toHaveLength(1);
+  });
+
+  it.each([
+    ['mention somebody', 'mutation ($uri: String!) { it: sendMessage(uri: $uri, message: "@ann") { __typename } }'],
+    ['be edited', 'mutation ($id: ID!) { it: updateMessage(id: $id, message: "later") { __typename } }'],
+    ['be deleted', 'mutation ($id: ID!) { it: deleteMessage(id: $id) { __typename } }'],
+    ['be reacted to', 'mutation ($id: ID!) { it: addReaction(messageId: $id, emoji: "👍") { __typename } }'],
+  ])('should not %s after the removal', async (_what, mutation) => {
+    const { id, uri } = await openChat({ withBen: true });
+    const { sendMessage } = await ben.gql(SEND, { uri });
+    const everything = () =>
+      Promise.all(['ChatMessage', 'ChatReaction'].map((table) => app.sql(`SELECT * FROM "${table}"`)));
+    const before = await everything();
+    const found = { it: { __typename: 'NotFoundError' } };
+    expect(await heldUp(removalOfBen(id), ben, mutation, uri, { id: sendMessage.id })).toEqual(found);
+    expect(await everything()).toEqual(before);
   });
 });

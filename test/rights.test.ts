@@ -13,6 +13,8 @@ interface FieldCase {
   readonly query: string;
   /** What `done` answers with when the change was made. */
   readonly done: string;
+  /** Who may make this change, where these are fewer than those who may make others. */
+  readonly change?: readonly Viewer[];
 }
 
 /** The fields that read or change the rows of a type. `$key` is the argument of its own query: the id, the uri or the username. */
@@ -90,9 +92,36 @@ const FIELDS: Readonly<Record<Type, FieldsOfType>> = {
     changes: [
       onUri('sendMessage', 'message: "hello"', 'ChatMessage'),
       onUri('addChatMembers', 'usernames: ["extra"]', 'ChatSession'),
+      { ...onUri('updateChat', 'title: "changed"', 'ChatSession'), change: ['owner'] },
     ],
   },
-  ChatMessage: { signedIn: true, changes: [] },
+  ChatMessage: {
+    signedIn: true,
+    changes: [
+      {
+        name: 'addReaction',
+        query: 'mutation ($key: ID!) { done: addReaction(messageId: $key, emoji: "👍") { __typename } }',
+        done: 'ChatMessage',
+      },
+      {
+        name: 'removeReaction',
+        query: 'mutation ($key: ID!) { done: removeReaction(messageId: $key, emoji: "🎉") { __typename } }',
+        done: 'ChatMessage',
+      },
+      {
+        name: 'updateMessage',
+        query: 'mutation ($key: ID!) { done: updateMessage(id: $key, message: "changed") { __typename } }',
+        done: 'ChatMessage',
+        change: ['owner'],
+      },
+      {
+        name: 'deleteMessage',
+        query: 'mutation ($key: ID!) { done: deleteMessage(id: $key) { __typename } }',
+        done: 'ChatMessage',
+        change: ['owner'],
+      },
+    ],
+  },
   User: { single: rowBy('username', 'user'), signedIn: true, changes: [] },
 };
 
@@ -142,7 +171,13 @@ function kindsOfRows(ownerless: readonly Viewer[]): Readonly<Record<string, Kind
       type: 'ChatMessage',
       insert: `"ChatMessage" ("message", "chatSessionId", "userId") VALUES ('x', :chat, :ann)`,
       see: PARTICIPANTS,
-      change: [],
+      change: PARTICIPANTS,
+    },
+    'a reply': {
+      type: 'ChatMessage',
+      insert: `"ChatMessage" ("message", "chatSessionId", "userId", "replyToId") VALUES ('x', :chat, :ann, :message)`,
+      see: PARTICIPANTS,
+      change: PARTICIPANTS,
     },
     'a user': {
       type: 'User',
@@ -170,6 +205,7 @@ const RELATIONS = [
   { from: 'an ownerless todo', to: 'an owned list', path: '... on Todo { row: list { id } }' },
   { from: 'a chat', to: 'a message', path: '... on ChatSession { rows: messages { totalCount nodes { id } } }' },
   { from: 'a message', to: 'a chat', path: '... on ChatMessage { row: chatSession { id } }' },
+  { from: 'a reply', to: 'a message', path: '... on ChatMessage { row: replyTo { id } }' },
 ] as const;
 
 const NODE = 'query ($id: ID!) { node(id: $id) { id } }';
@@ -211,6 +247,7 @@ describe.each([
     const statement = insert
       .replaceAll(':ann', String(annId))
       .replaceAll(':chat', String(fixtures['a chat']?.id ?? 'NULL'))
+      .replaceAll(':message', String(fixtures['a message']?.id ?? 'NULL'))
       .replaceAll(':uri', randomBytes(8).toString('hex').slice(1));
     const [made] = await app.sql(`INSERT INTO ${statement} RETURNING "id"`);
     const id = Number(made?.['id']);
@@ -219,6 +256,16 @@ describe.each([
         `INSERT INTO "ChatMember" ("chatSessionId", "userId") SELECT ${id}, "id" FROM "User" WHERE "username" = 'mel'`,
       );
     }
+    if (type === 'ChatMessage') {
+      // All participants have reacted, and are mentioned.
+      const chatId = fixtures['a chat']?.id;
+      const details = `SELECT ${id}, ${chatId}, "ownerId" FROM "ChatSession" WHERE "id" = ${chatId}
+        UNION ALL SELECT ${id}, ${chatId}, "userId" FROM "ChatMember" WHERE "chatSessionId" = ${chatId}`;
+      await app.sql(
+        `INSERT INTO "ChatReaction" ("emoji", "messageId", "chatSessionId", "userId") SELECT '🎉', * FROM (${details}) AS "d"`,
+      );
+      await app.sql(`INSERT INTO "ChatMention" ("messageId", "chatSessionId", "userId") ${details}`);
+    }
     const { uri, username } = ((await imageOf({ type, id, key: '' })) ?? {}) as { uri?: string; username?: string };
     return { type, id, key: uri ?? username ?? String(id) };
   }
@@ -226,7 +273,11 @@ describe.each([
   const imageOf = async ({ type, id }: Row): Promise<unknown> =>
     (await app.sql(`SELECT * FROM "${type}" WHERE "id" = ${id}`))[0];
   const everythingIn = (): Promise<unknown> =>
-    Promise.all([...Object.keys(FIELDS), 'ChatMember'].map((type) => app.sql(`SELECT * FROM "${type}" ORDER BY "id"`)));
+    Promise.all(
+      [...Object.keys(FIELDS), 'ChatMember', 'ChatReaction', 'ChatMention'].map((type) =>
+        app.sql(`SELECT * FROM "${type}" ORDER BY "id"`),
+      ),
+    );
 
   beforeAll(async () => {
     app = await startApp({ ALLOW_ANONYMOUS: allowed });
@@ -310,6 +361,7 @@ describe.each([
       'a post': '... on Post { user: author { username } }',
       'a chat': '... on ChatSession { user: owner { username } members { username } }',
       'a message': '... on ChatMessage { user { username } }',
+      'a reply': '... on ChatMessage { user { username } reactions { users { username } } mentions { username } }',
     };
     for (const [name, path] of Object.entries(paths)) {
       for (const viewer of VIEWERS) {
@@ -324,13 +376,13 @@ describe.each([
     Object.entries(kinds).flatMap(([name, kind]) =>
       FIELDS[kind.type].changes.map((change) => ({ row: name, kind, ...change })),
     ),
-  )('$name of $row', ({ kind, query, done }) => {
+  )('$name of $row', ({ kind, query, done, change = kind.change }) => {
     it.each(VIEWERS)('should change the row or, where that is not allowed, nothing at all for: %s', async (viewer) => {
       const row = await make(kind);
       const before = await everythingIn();
       const { data, errors } = await people[viewer].ask(query, { key: row.key });
       const outcome = data?.done.__typename ?? errors?.[0]?.extensions?.['code'];
-      if (kind.change.includes(viewer)) {
+      if (change.includes(viewer)) {
         expect(outcome).toBe(done);
         expect(await everythingIn()).not.toEqual(before);
       } else {

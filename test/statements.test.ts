@@ -56,6 +56,16 @@ beforeAll(async () => {
       parent + 1,
     );
   }
+  for (const emoji of ['👍', '🎉']) {
+    await app.sql(
+      `INSERT INTO "ChatReaction" ("messageId", "chatSessionId", "userId", "emoji")
+       SELECT "id", "chatSessionId", "userId", '${emoji}' FROM "ChatMessage"`,
+    );
+  }
+  await app.sql(
+    `INSERT INTO "ChatMention" ("messageId", "chatSessionId", "userId") SELECT "id", "chatSessionId", "userId" FROM "ChatMessage"`,
+  );
+  await app.sql(`UPDATE "ChatMessage" SET "replyToId" = "id" - ${ROWS} WHERE "id" > ${ROWS}`);
 });
 afterAll(() => app.close());
 
@@ -92,6 +102,17 @@ const SELECTIONS: Readonly<Record<string, string>> = {
       owner { username }
       members { username }
       messages(last: 3) { totalCount nodes { message user { username } chatSession { uri } } }
+    }
+  }`,
+  'messages with replies, reactions and mentions': `chatSessions(first: $size) {
+    nodes {
+      messages(last: 3) {
+        nodes {
+          replyTo { message user { username } }
+          mentions { username }
+          reactions { emoji count viewerReacted users(first: 2) { username } }
+        }
+      }
     }
   }`,
 };

@@ -44,9 +44,10 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
   TodoList: ['name', 'ownerId', 'createdAt', 'updatedAt'],
   Todo: ['title', 'description', 'completed', 'listId', 'ownerId', 'createdAt', 'updatedAt'],
   Post: ['title', 'content', 'authorId', 'createdAt', 'updatedAt'],
-  ChatSession: ['uri', 'ownerId', 'createdAt', 'updatedAt'],
+  ChatSession: ['uri', 'title', 'ownerId', 'createdAt', 'updatedAt'],
   ChatMember: ['chatSessionId', 'userId', 'createdAt', 'updatedAt'],
-  ChatMessage: ['chatSessionId', 'userId', 'message', 'createdAt', 'updatedAt'],
+  ChatMessage: ['chatSessionId', 'userId', 'message', 'replyToId', 'createdAt', 'updatedAt', 'deletedAt'],
+  ChatReaction: ['messageId', 'chatSessionId', 'emoji'],
   Note: ['title', 'description', 'priority', 'createdAt', 'createdBy', 'ownerId', 'insertedAt', 'updatedAt'],
 };
 
@@ -100,6 +101,12 @@ async function makeRows(): Promise<Record<string, number>> {
   const user = await insert('User', { username: `'${tag}'`, usernameKey: `'${tag}'`, passwordHash: `'!'` });
   const list = await insert('TodoList', { name: `'list'`, updatedAt: now });
   const chat = await insert('ChatSession', { uri: `'${tag}'`, ownerId: String(user), updatedAt: now });
+  const message = await insert('ChatMessage', {
+    chatSessionId: String(chat),
+    userId: '1',
+    message: `'hello'`,
+    updatedAt: now,
+  });
   return {
     User: user,
     TodoList: list,
@@ -107,11 +114,12 @@ async function makeRows(): Promise<Record<string, number>> {
     Post: await insert('Post', { title: `'post'`, content: `'-'`, updatedAt: now }),
     ChatSession: chat,
     ChatMember: await insert('ChatMember', { chatSessionId: String(chat), userId: '1', updatedAt: now }),
-    ChatMessage: await insert('ChatMessage', {
+    ChatMessage: message,
+    ChatReaction: await insert('ChatReaction', {
+      messageId: String(message),
       chatSessionId: String(chat),
       userId: '1',
-      message: `'hello'`,
-      updatedAt: now,
+      emoji: `'👍'`,
     }),
     Note: await insert('Note', {
       title: `'note'`,

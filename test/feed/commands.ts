@@ -8,7 +8,7 @@ export interface Stage {
   readonly watchers: Watcher[];
   /** The uris of chats, and the ids of rows that were made lately, whoever may see them. */
   readonly chats: string[];
-  readonly recent: Record<'todo' | 'todoList' | 'note' | 'post', string[]>;
+  readonly recent: Record<'todo' | 'todoList' | 'note' | 'post' | 'message', string[]>;
   /** Transactions that are still open. */
   readonly slow: Promise<void>[];
 }
@@ -58,6 +58,7 @@ async function make(stage: Stage, step: Step, kind: keyof Stage['recent'], mutat
 const idOf = (stage: Stage, kind: keyof Stage['recent'], { pick }: Step): string =>
   chosen(stage.recent[kind], pick) ?? '1';
 const listOf = ({ pick }: Step): string => (pick % 3 === 0 ? 'null' : `"${(pick % 2) + 1}"`);
+const emojiOf = ({ pick }: Step): string => (pick % 2 === 0 ? '👍' : '🎉');
 const uriOf = ({ chats }: Stage, { pick }: Step): string => chosen(chats, pick) ?? '';
 const owner = ({ world }: Stage, { actor }: Step): string => String(chosen(world.actors, actor)?.id ?? 'NULL');
 const user = ({ world }: Stage, { pick }: Step): string => String(chosen(world.actors.slice(1), pick)?.id ?? 1);
@@ -161,7 +162,39 @@ const STEPS = {
       `removeChatMember(uri: "${uriOf(stage, step)}", username: "${chosen(NAMES, step.pick)}") { __typename }`,
     ),
   say: (stage, step) =>
-    send(stage, step, `sendMessage(uri: "${uriOf(stage, step)}", message: "m${step.pick}") { __typename }`),
+    make(
+      stage,
+      step,
+      'message',
+      `sendMessage(uri: "${uriOf(stage, step)}", message: "m${step.pick} @${chosen(NAMES, step.pick)}") { ... on ChatMessage { id } }`,
+    ),
+  reply: (stage, step) =>
+    send(
+      stage,
+      step,
+      `sendMessage(uri: "${uriOf(stage, step)}", message: "re", replyTo: "${idOf(stage, 'message', step)}") { __typename }`,
+    ),
+  edit: (stage, step) =>
+    send(
+      stage,
+      step,
+      `updateMessage(id: "${idOf(stage, 'message', step)}", message: "e${step.pick} @${chosen(NAMES, step.actor)}") { __typename }`,
+    ),
+  unsay: (stage, step) => send(stage, step, `deleteMessage(id: "${idOf(stage, 'message', step)}") { __typename }`),
+  react: (stage, step) =>
+    send(
+      stage,
+      step,
+      `addReaction(messageId: "${idOf(stage, 'message', step)}", emoji: "${emojiOf(step)}") { __typename }`,
+    ),
+  unreact: (stage, step) =>
+    send(
+      stage,
+      step,
+      `removeReaction(messageId: "${idOf(stage, 'message', step)}", emoji: "${emojiOf(step)}") { __typename }`,
+    ),
+  renameChat: (stage, step) =>
+    send(stage, step, `updateChat(uri: "${uriOf(stage, step)}", title: "c${step.pick}") { __typename }`),
 
   sqlComplete: ({ world }, { pick }) =>
     world.sql(`UPDATE "Todo" SET "completed" = NOT "completed" WHERE "id" % 3 = ${pick % 3}`),
@@ -182,6 +215,12 @@ const STEPS = {
   sqlEdit: ({ world }, { pick }) =>
     world.sql(`UPDATE "ChatMessage" SET "message" = 'edited ${pick}' WHERE "id" % 2 = ${pick % 2}`),
   sqlUnsay: ({ world }, { pick }) => world.sql(`DELETE FROM "ChatMessage" WHERE "id" % 5 = ${pick % 5}`),
+  sqlReact: ({ world }, { pick }) =>
+    world.sql(
+      `INSERT INTO "ChatReaction" ("messageId", "chatSessionId", "userId", "emoji")
+       SELECT "id", "chatSessionId", "userId", 'x${pick}' FROM "ChatMessage" WHERE "id" % 6 = ${pick % 6} ON CONFLICT DO NOTHING`,
+    ),
+  sqlUnreact: ({ world }, { pick }) => world.sql(`DELETE FROM "ChatReaction" WHERE "id" % 2 = ${pick % 2}`),
   sqlInBulk: async (stage, step) => {
     await stage.world.sql(
       `WITH RECURSIVE "numbers"("n") AS (SELECT 1 UNION ALL SELECT "n" + 1 FROM "numbers" WHERE "n" < ${BULK})
@@ -216,7 +255,10 @@ const isWrite = ({ kind }: Step): boolean => !['open', 'openCrowdedChat', 'drop'
 const step = fc.record<Step>({
   kind: fc.oneof(
     { weight: 5, arbitrary: fc.constantFrom(...(Object.keys(STEPS) as Step['kind'][])) },
-    { weight: 2, arbitrary: fc.constantFrom('open', 'drop', 'resume', 'resume', 'say', 'say', 'createTodo') },
+    {
+      weight: 2,
+      arbitrary: fc.constantFrom('open', 'drop', 'resume', 'resume', 'say', 'say', 'react', 'edit', 'createTodo'),
+    },
   ),
   actor: fc.nat(20),
   pick: fc.nat(1000),

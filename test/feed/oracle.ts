@@ -45,7 +45,7 @@ export async function consultOracle(
   world: World,
   { numRuns, tally }: { numRuns: number; tally: Tally },
 ): Promise<void> {
-  const recent: Stage['recent'] = { todo: [], todoList: [], note: [], post: [] };
+  const recent: Stage['recent'] = { todo: [], todoList: [], note: [], post: [], message: [] };
   const chats: string[] = [];
   const check = async (run: Run): Promise<void> => {
     const watchers = world.actors.flatMap((actor, index) => {

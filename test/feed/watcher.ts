@@ -67,20 +67,23 @@ export const TOPICS: readonly Topic[] = [
     list: 'chatSessions(PAGE)',
     subscription: 'chatSessionChanged(AFTER)',
     field: 'chatSession',
-    selection: 'id uri',
+    selection: 'id uri title',
     isOwned: false,
     needsAccount: true,
   },
 ];
 
+const MESSAGE =
+  'message editedAt deletedAt replyTo { id } mentions { username } reactions { emoji count viewerReacted users { username } }';
+
 /** What is said in one chat. */
 export function messagesOf(uri: string): Topic {
   return {
     name: `messages of ${uri}`,
-    list: `chatSession(uri: "${uri}") { messages(PAGE) { nodes { id message } pageInfo { hasNextPage endCursor } } }`,
+    list: `chatSession(uri: "${uri}") { messages(PAGE) { nodes { id ${MESSAGE} } pageInfo { hasNextPage endCursor } } }`,
     subscription: `chatMessageChanged(AFTER, uri: "${uri}")`,
     field: 'chatMessage',
-    selection: 'id message',
+    selection: `id ${MESSAGE}`,
     isOwned: false,
     needsAccount: true,
   };
@@ -282,5 +285,5 @@ function sorted(rows: ReadonlyMap<string, Row> | null): string {
   const owned = (row: Row): Row => ({ ...row });
   return rows === null
     ? 'nothing to be seen'
-    : JSON.stringify([...rows.values()].map(owned).sort((left, right) => Number(left['id']) - Number(right['id'])));
+    : JSON.stringify([...rows.values()].map(owned).sort((left, right) => (String(left['id']) < String(right['id']) ? -1 : 1)));
 }
