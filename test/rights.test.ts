@@ -204,6 +204,7 @@ const RELATIONS = [
   { from: 'an owned todo', to: 'an ownerless list', path: '... on Todo { row: list { id } }' },
   { from: 'an ownerless todo', to: 'an owned list', path: '... on Todo { row: list { id } }' },
   { from: 'a chat', to: 'a message', path: '... on ChatSession { rows: messages { totalCount nodes { id } } }' },
+  { from: 'a chat', to: 'a message', path: '... on ChatSession { row: lastMessage { id } }' },
   { from: 'a message', to: 'a chat', path: '... on ChatMessage { row: chatSession { id } }' },
   { from: 'a reply', to: 'a message', path: '... on ChatMessage { row: replyTo { id } }' },
 ] as const;
@@ -274,7 +275,7 @@ describe.each([
     (await app.sql(`SELECT * FROM "${type}" WHERE "id" = ${id}`))[0];
   const everythingIn = (): Promise<unknown> =>
     Promise.all(
-      [...Object.keys(FIELDS), 'ChatMember', 'ChatReaction', 'ChatMention'].map((type) =>
+      [...Object.keys(FIELDS), 'ChatMember', 'ChatReaction', 'ChatMention', 'ChatReadMark'].map((type) =>
         app.sql(`SELECT * FROM "${type}" ORDER BY "id"`),
       ),
     );
@@ -351,6 +352,35 @@ describe.each([
     }
     const both = VIEWERS.filter((viewer) => kinds[from]?.see.includes(viewer) && kinds[to]?.see.includes(viewer));
     expect(seen).toEqual(both);
+  });
+
+  it('should show how far participants have read, and let them mark it, to participants only', async () => {
+    const [chat, message] = [rowNamed('a chat'), rowNamed('a message')];
+    const marked = `mutation { done: markRead(uri: "${chat.key}", upTo: "${globalIdOf(message)}") { __typename } }`;
+    const paths = {
+      'a chat':
+        '... on ChatSession { users: readMarks { user { username } } viewerReadMark { updatedAt } unreadCount }',
+      'a message': '... on ChatMessage { users: readBy { username } }',
+    };
+    for (const viewer of VIEWERS) {
+      const sees = PARTICIPANTS.includes(viewer);
+      const { data, errors } = await people[viewer].ask(marked);
+      const refusal = viewer === 'anonymous' ? 'UNAUTHENTICATED' : 'NotFoundError';
+      expect(data?.done.__typename ?? errors?.[0]?.extensions?.['code']).toBe(sees ? 'ChatSession' : refusal);
+      for (const [name, path] of Object.entries(paths)) {
+        const query = `query ($id: ID!) { node(id: $id) { ${path} } }`;
+        const { node } = await people[viewer].gql(query, { id: globalIdOf(rowNamed(name)) });
+        expect(node?.users.length > 0).toBe(sees);
+      }
+    }
+    // Whoever has just left has the chat in the answer, and nothing of what it contains.
+    const left = await people.member.gql(
+      `mutation { done: removeChatMember(uri: "${chat.key}", username: "mel") {
+        ... on ChatSession { lastMessage { id } readMarks { updatedAt } viewerReadMark { updatedAt } unreadCount }
+      } }`,
+    );
+    expect(left.done).toEqual({ lastMessage: null, readMarks: [], viewerReadMark: null, unreadCount: 0 });
+    await people.member.gql(`mutation { joinChat(uri: "${chat.key}") { __typename } }`);
   });
 
   it('should show users through what they wrote or take part in to signed-in users only', async () => {

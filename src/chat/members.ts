@@ -79,10 +79,10 @@ export async function removeChatMember(context: Context, uri: string, username: 
     return leaveChat(context, uri);
   }
   requirePermission(canManageChat(viewer, chat));
-  return changeMembers(context, { id: chat.id }, async ({ chatMember, chatRemoval }, found) => {
+  return changeMembers(context, { id: chat.id }, async (transaction, found) => {
     const removal = { chatSessionId: found.id, userId: user.id };
-    await chatMember.deleteMany({ where: removal });
-    await chatRemoval.upsert({ where: { chatSessionId_userId: removal }, create: removal, update: {} });
+    await endMembership(transaction, removal);
+    await transaction.chatRemoval.upsert({ where: { chatSessionId_userId: removal }, create: removal, update: {} });
     return found;
   });
 }
@@ -100,8 +100,19 @@ export async function leaveChat(context: Context, uri: string): Promise<ChatSess
   if (chat.ownerId === id) {
     throw new ConflictError('The owner of a chat cannot leave it.');
   }
-  await context.database.chatMember.deleteMany({ where: { chatSessionId: chat.id, userId: id } });
+  await inTransaction(context.database, (transaction) =>
+    endMembership(transaction, { chatSessionId: chat.id, userId: id }),
+  );
   return chat;
+}
+
+/** Deletes a membership and, after it, the read mark: a mark that is set meanwhile locks the membership. */
+async function endMembership(
+  { chatMember, chatReadMark }: Transaction,
+  where: { readonly chatSessionId: number; readonly userId: number },
+): Promise<void> {
+  await chatMember.deleteMany({ where });
+  await chatReadMark.deleteMany({ where });
 }
 
 async function addUsers(
@@ -175,7 +186,8 @@ async function changeMembers<Result>(
 }
 
 /** @throws {ConflictError} when the chat would have too many members */
-async function insertMembers({ chatMember }: Transaction, chat: ChatSession, userIds: readonly number[]) {
+async function insertMembers(transaction: Transaction, chat: ChatSession, userIds: readonly number[]) {
+  const { chatMember } = transaction;
   const members = await chatMember.findMany({ where: { chatSessionId: chat.id }, select: { userId: true } });
   const present = new Set([chat.ownerId, ...members.map(({ userId }) => userId)]);
   const joining = [...new Set(userIds)].filter((id) => !present.has(id));
@@ -183,6 +195,10 @@ async function insertMembers({ chatMember }: Transaction, chat: ChatSession, use
     throw new ConflictError(`A chat can have at most ${MAX_MEMBERS} members.`);
   }
   if (joining.length > 0) {
-    await chatMember.createMany({ data: joining.map((userId) => ({ chatSessionId: chat.id, userId })) });
+    const where = { chatSessionId: chat.id };
+    const [newest] = await findRows(transaction, 'ChatMessage', { where, orderBy: [{ id: 'desc' }], take: 1 });
+    await chatMember.createMany({
+      data: joining.map((userId) => ({ ...where, userId, joinedAfter: newest?.id ?? 0 })),
+    });
   }
 }

@@ -53,7 +53,10 @@ function defineChatQueries(builder: Builder): void {
     ...timeRangeFields(t, 'created', 'chats created'),
     ...timeRangeFields(t, 'updated', 'chats whose `updatedAt` is'),
   }));
-  const order = defineOrder(builder, 'ChatSession', CHAT_ORDERS);
+  const order = defineOrder(builder, 'ChatSession', CHAT_ORDERS, {
+    lastMessage:
+      'By the last message, the order of an inbox: with `DESC`, the chat with the newest message comes first, and chats without messages come last. A chat that receives a message during paging moves to the front, and is not on later pages.',
+  });
 
   builder.queryFields((t) => ({
     chatSession: t.field({

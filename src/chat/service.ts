@@ -5,6 +5,7 @@ import { byId, loadBatched, loadRelated } from '../database/batch.ts';
 import type { Condition, RowCondition } from '../database/condition.ts';
 import { orNotFound } from '../database/failures.ts';
 import { filterCondition, type ListArguments, type ListFilter, timeRange } from '../database/list-filters.ts';
+import { readPageByNewestChild } from '../database/newest-children.ts';
 import { type OrderColumns, type Page, readPage } from '../database/page.ts';
 import { findRow, findRows, updateRow } from '../database/rows.ts';
 import { NotFoundError } from '../errors.ts';
@@ -24,7 +25,12 @@ const chatDetails = z.object({ title: text(MAX_TITLE).nullable().optional() });
 /** The fields of a chat that its owner chooses. */
 export type ChatDetails = z.input<typeof chatDetails>;
 
-export const CHAT_ORDERS = { id: 'number', createdAt: 'date', updatedAt: 'date' } as const satisfies OrderColumns;
+export const CHAT_ORDERS = {
+  id: 'number',
+  createdAt: 'date',
+  updatedAt: 'date',
+  lastMessage: 'number',
+} as const satisfies OrderColumns;
 
 /** The conditions on a list of chats; a condition that is left out or null does not apply. */
 export interface ChatFilter extends ListFilter<ChatFilter> {
@@ -56,7 +62,10 @@ export async function listChats(
   const { id } = requireUser(context.viewer);
   const where = visibleChats(context.viewer);
   const condition = filterCondition(filter, (part) => chatCondition(part, id));
-  return readPage(context, { model: 'ChatSession', where, filter: condition, columns: CHAT_ORDERS }, page, order);
+  const listing = { model: 'ChatSession', where, filter: condition, columns: CHAT_ORDERS } as const;
+  return order.column === 'lastMessage'
+    ? readPageByNewestChild(context, { ...listing, child: 'ChatMessage', column: 'chatSessionId' }, page, order)
+    : readPage(context, listing, page, order);
 }
 
 /** Returns the chat with this uri if the viewer participates in it. */
@@ -77,8 +86,8 @@ export function loadChat(context: Context, id: number): Promise<ChatSession | un
   );
 }
 
-/** Returns the condition of the chats whose participants may be read. In a delivery the access to the chat of the event was checked before. */
-function readableChats({ viewer, delivery }: Context): Condition<'ChatSession'> {
+/** Returns the condition of the chats whose participants and messages may be read. In a delivery the access to the chat of the event was checked before. */
+export function readableChats({ viewer, delivery }: Context): Condition<'ChatSession'> {
   return delivery ? {} : visibleChats(viewer);
 }
 

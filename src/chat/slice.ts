@@ -1,11 +1,13 @@
 import { scopeOfUser } from '../identity/scopes.ts';
 import type { Slice } from '../slice.ts';
 import { startBroker } from './broker/broker.ts';
+import { defineInbox } from './inbox-schema.ts';
 import { chatLegacyModels } from './legacy-socket.ts';
 import { defineMessageMutations } from './message-mutations-schema.ts';
 import { defineMessages } from './messages-schema.ts';
 import { defineChatMutations } from './mutations-schema.ts';
 import { defineReactions } from './reactions-schema.ts';
+import { defineReadMarks } from './read-marks-schema.ts';
 import { CHAT_RESOURCES } from './rest.ts';
 import { defineChats } from './schema.ts';
 import { CHAT } from './scopes.ts';
@@ -40,6 +42,7 @@ export const chat: Slice = {
     },
     // Written in one transaction with the message, whose event includes them.
     ChatMention: null,
+    ChatReadMark: { scope: scopeOfChat('chatSessionId') },
     ChatRemoval: null,
     InboundMessage: null,
   },
@@ -59,7 +62,9 @@ export const chat: Slice = {
     defineMessages,
     defineMessageMutations,
     defineReactions,
+    defineReadMarks,
     defineChatSubscriptions,
+    defineInbox,
   ],
   rest: () => CHAT_RESOURCES,
   legacyModels: chatLegacyModels,

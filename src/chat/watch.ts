@@ -101,7 +101,7 @@ function chatFilter(
 }
 
 /** Makes the events of one subscription to chats. */
-class ChatEvents {
+export class ChatEvents {
   readonly #userId: number;
   readonly #chats: MembershipSet;
   readonly #endsWithAccess: boolean;

@@ -6,7 +6,7 @@ import type { AnyCondition } from './condition.ts';
 import { conditionSql, type SqlDialect } from './condition-sql.ts';
 import { bytesOfTexts, type JsonQuery, jsonTextSql } from './json-sql.ts';
 import { currentTimes, decoderOf, encodeNewRow, encodeValues, parseNumbers } from './row-values.ts';
-import { type Builder, orderKey, type RawRow, type RowQuery, selectSql } from './select-sql.ts';
+import { type Builder, orderKey, type RawRow, type RowQuery, type Statement, selectSql } from './select-sql.ts';
 
 /** The bound of the compiled statements in the cache, in bytes: more than the shapes of statements that a busy server uses. */
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -124,6 +124,12 @@ export class CompiledStatements {
         )
         where ${dialect.isIn(sql.ref('parent.id'), ids)} order by ${order('child')}`.compile(builder);
     });
+  }
+
+  /** Runs a statement that reads other values than the columns of a model. `name` distinguishes it from statements of other functions. */
+  readBy(name: string, statement: (connection: RowConnection) => Statement<CompiledQuery>): Promise<RawRow[]> {
+    const { shape, values, build } = statement(this.#connection);
+    return this.#run(`${name} ${shape}`, null, values, build);
   }
 
   async countBy(

@@ -1,12 +1,13 @@
 import { NotFoundError } from '../errors.ts';
 import { Prisma } from '../generated/client/client.ts';
 
-const UNIQUE_VIOLATION = 'P2002';
+/** The error codes of Prisma, SQLite and PostgreSQL for a second row with the same unique value. */
+const UNIQUE_VIOLATIONS: ReadonlySet<unknown> = new Set(['P2002', 'SQLITE_CONSTRAINT_UNIQUE', '23505']);
 const ROW_NOT_FOUND = 'P2025';
 
 /** Returns whether a write failed because a row with the same unique value exists. */
 export function isUniqueViolation(error: unknown): boolean {
-  return error instanceof Prisma.PrismaClientKnownRequestError && error.code === UNIQUE_VIOLATION;
+  return UNIQUE_VIOLATIONS.has((error as { readonly code?: unknown } | null)?.code);
 }
 
 /** The error codes of Prisma, SQLite and PostgreSQL for a reference to a row that does not exist. */

@@ -40,8 +40,12 @@ type KeyValue = number | string | Date;
 export interface PagePlan {
   readonly take: number;
   readonly orderBy: readonly Record<string, 'asc' | 'desc'>[];
+  /** The direction in which the rows are read. */
+  readonly direction: Order['direction'];
   /** The conditions of keyset pagination: they compare values and not offsets, so they stay correct while rows are inserted and deleted. */
   readonly bounds: readonly object[];
+  /** The same bounds as values, for lists whose order is no column: the rows that come after this value and id in ascending or descending order. */
+  readonly keys: readonly (PageCursor & { readonly direction: Order['direction'] })[];
   readonly order: Order;
   readonly backward: boolean;
   readonly startsAfter: boolean;
@@ -58,17 +62,19 @@ export function planPage(page: PageArguments, order: Order, columns: OrderColumn
   checkSizes(page);
   const backward = page.last != null;
   const direction = backward ? opposite(order.direction) : order.direction;
-  const bounds: object[] = [];
+  const keys: PagePlan['keys'][number][] = [];
   if (page.after != null) {
-    bounds.push(keysetBound(order, order.direction, decodePageCursor(page.after, order, columns)));
+    keys.push({ direction: order.direction, ...decodePageCursor(page.after, order, columns) });
   }
   if (page.before != null) {
-    bounds.push(keysetBound(order, opposite(order.direction), decodePageCursor(page.before, order, columns)));
+    keys.push({ direction: opposite(order.direction), ...decodePageCursor(page.before, order, columns) });
   }
   return {
     take: page.last ?? page.first ?? DEFAULT_PAGE_SIZE,
     orderBy: order.column === 'id' ? [{ id: direction }] : [{ [order.column]: direction }, { id: direction }],
-    bounds,
+    direction,
+    bounds: keys.map((key) => keysetBound(order, key.direction, key)),
+    keys,
     order,
     backward,
     startsAfter: page.after != null,

@@ -6,6 +6,13 @@ import { CompiledStatements, type MeasuredRow, type RowConnection } from './comp
 import type { AnyCondition, Condition } from './condition.ts';
 import type { SqlDialect } from './condition-sql.ts';
 import type { JsonQuery } from './json-sql.ts';
+import {
+  type ChildRun,
+  countNewestSql,
+  type NewestChild,
+  type NewestChildQuery,
+  newestChildrenSql,
+} from './newest-children-sql.ts';
 import type { RawRow, RowQuery } from './select-sql.ts';
 import { lockRows } from './transactions.ts';
 
@@ -141,6 +148,31 @@ export function groupChildren<Child extends ModelName>(
   columns: { readonly by: keyof RowOf<Child> & string; readonly collect: keyof RowOf<Child> & string },
 ): Promise<ChildGroup[]> {
   return statementsOf(database).groups(child, column, parentIds, columns);
+}
+
+/** Returns the ids of rows in the order of their newest children; see {@link newestChildrenSql}. Call it outside of transactions. */
+export async function findByNewestChild(
+  database: Database,
+  relation: ChildRelation<ModelName>,
+  query: NewestChildQuery,
+): Promise<NewestChild[]> {
+  const rows = await statementsOf(database).readBy('by newest child', (connection) =>
+    newestChildrenSql(connection, relation, query),
+  );
+  return rows.map((row) => ({ id: Number(row['id']), newest: Number(row['newest']) }));
+}
+
+/** Returns how many of the newest children of each run fulfil a condition, by the id of the parent; see {@link countNewestSql}. Call it outside of transactions. */
+export async function countNewestChildren<Child extends ModelName>(
+  database: Database,
+  relation: Pick<ChildRelation<Child>, 'child' | 'column'>,
+  runs: readonly ChildRun[],
+  { where, reach }: { readonly where: Condition<Child>; readonly reach: number },
+): Promise<ReadonlyMap<number, number>> {
+  const rows = await statementsOf(database).readBy('count newest', (connection) =>
+    countNewestSql(connection, relation, runs, { where: where as AnyCondition, reach }),
+  );
+  return new Map(rows.map((row) => [Number(row['id']), Number(row['count'])]));
 }
 
 function statementsOf(database: Database): CompiledStatements {

@@ -27,8 +27,13 @@ function defineDirection(builder: Builder) {
 
 const directions = new WeakMap<Builder, ReturnType<typeof defineDirection>>();
 
-/** Adds the input type for the order of a list of `model`: one of its columns, and a direction. */
-export function defineOrder<Columns extends OrderColumns>(builder: Builder, model: string, columns: Columns) {
+/** Adds the input type for the order of a list of `model`: one of its columns, and a direction. `descriptions` has those of values that are no column. */
+export function defineOrder<Columns extends OrderColumns>(
+  builder: Builder,
+  model: string,
+  columns: Columns,
+  descriptions: { readonly [Column in keyof Columns]?: string } = {},
+) {
   const direction = directions.get(builder) ?? defineDirection(builder);
   directions.set(builder, direction);
   type Column = keyof Columns & string;
@@ -37,7 +42,7 @@ export function defineOrder<Columns extends OrderColumns>(builder: Builder, mode
     values: Object.fromEntries(
       Object.entries<OrderColumns[string]>(columns).map(([name, kind]) => [
         screamingSnakeCase(name),
-        { value: name as Column, description: describeOrder(name, kind) },
+        { value: name as Column, description: descriptions[name] ?? describeOrder(name, kind) },
       ]),
     ),
   });

@@ -38,6 +38,19 @@ function defineAction(builder: Builder) {
 
 const actions = new WeakMap<Builder, ReturnType<typeof defineAction>>();
 
+/** Returns the enum of the actions of change events. */
+export function changeAction(builder: Builder) {
+  const action = actions.get(builder) ?? defineAction(builder);
+  actions.set(builder, action);
+  return action;
+}
+
+/** The description of the field `cursor` of change events. */
+export const CURSOR = {
+  description:
+    'The position of the change in the change log. Keep the cursor of the last event and pass it as `after` to resume the subscription. An event whose cursor was received before is a duplicate.',
+} as const;
+
 type ModelName = keyof SchemaTypes['Objects'];
 
 /**
@@ -50,23 +63,18 @@ export function defineChange<Model extends ModelName>(
   field: string,
   load: (context: Context, event: ChangeEvent) => Promise<object | null> = async () => null,
 ) {
-  const action = actions.get(builder) ?? defineAction(builder);
-  actions.set(builder, action);
   return builder.objectRef<ChangeEvent>(`${model}Change`).implement({
     description: `An event of a subscription: one committed change of a ${model}. An event can be delivered twice; when a client applies it as an insert, replacement or deletion by \`id\`, the repetition changes nothing.`,
     fields: (t) => ({
       action: t.field({
-        type: action,
+        type: changeAction(builder),
         description: 'The effect of the change on the objects of the subscription.',
         resolve: (event, _args, context) =>
           event.row === 'current'
             ? load(context, event).then((object) => (object === null ? 'DELETED' : event.action))
             : event.action,
       }),
-      cursor: t.exposeString('cursor', {
-        description:
-          'The position of the change in the change log. Keep the cursor of the last event and pass it as `after` to resume the subscription. An event whose cursor was received before is a duplicate.',
-      }),
+      cursor: t.exposeString('cursor', CURSOR),
       id: t.id({
         description: 'The `id` of the changed object, also when the object itself is null.',
         resolve: ({ id }) => encodeNodeId(model, id),

@@ -12,6 +12,8 @@ export interface Topic {
   readonly field: string;
   /** The columns that the state consists of. */
   readonly selection: string;
+  /** The fields of an event; `action cursor id` and the row when left out. Events without an `id` are about something else. */
+  readonly event?: string;
   /** Whether rows are seen by their owner, staff, and everybody when there is none. */
   readonly isOwned: boolean;
   readonly needsAccount: boolean;
@@ -68,6 +70,16 @@ export const TOPICS: readonly Topic[] = [
     subscription: 'chatSessionChanged(AFTER)',
     field: 'chatSession',
     selection: 'id uri title',
+    isOwned: false,
+    needsAccount: true,
+  },
+  {
+    name: 'chats of the inbox',
+    list: 'chatSessions(PAGE)',
+    subscription: 'inboxChanged(AFTER)',
+    field: 'chatSession',
+    selection: 'id uri',
+    event: 'action cursor ... on InboxChatChange { id: chatSessionId chatSession { id uri } }',
     isOwned: false,
     needsAccount: true,
   },
@@ -179,11 +191,9 @@ export class Watcher {
     const client = await SocketClient.open(url, this.actor.authorization);
     this.#client = client;
     this.#place = 0;
-    const { subscription, field, selection } = this.topic;
+    const { subscription, field, selection, event = `action cursor id ${field} { ${selection} }` } = this.topic;
     const after = `after: ${JSON.stringify(this.#cursor)}`;
-    const operation = client.start(
-      `subscription { it: ${subscription.replace('AFTER', after)} { action cursor id ${field} { ${selection} } } }`,
-    );
+    const operation = client.start(`subscription { it: ${subscription.replace('AFTER', after)} { ${event} } }`);
     operation.onResult = (result) => this.#take(client, result);
     operation.ended.then((errors) => this.#end(client, errors));
     client.closed.then(() => {
@@ -243,7 +253,7 @@ export class Watcher {
     this.#place = place;
     this.#seen.add(event.cursor);
     this.#cursor = event.cursor;
-    if (this.ignores(event)) {
+    if (event.id === undefined || this.ignores(event)) {
       return;
     }
     const row = event[this.topic.field] as Row | null;
@@ -285,5 +295,7 @@ function sorted(rows: ReadonlyMap<string, Row> | null): string {
   const owned = (row: Row): Row => ({ ...row });
   return rows === null
     ? 'nothing to be seen'
-    : JSON.stringify([...rows.values()].map(owned).sort((left, right) => (String(left['id']) < String(right['id']) ? -1 : 1)));
+    : JSON.stringify(
+        [...rows.values()].map(owned).sort((left, right) => (String(left['id']) < String(right['id']) ? -1 : 1)),
+      );
 }
