@@ -28,7 +28,7 @@ import { type MetricsServer, serveRegistry } from './operations/metrics-server.t
 import { openTelemetry } from './operations/open-telemetry.ts';
 import { registerRest } from './rest/routes.ts';
 import { buildSchema } from './schema.ts';
-import { openServices } from './services.ts';
+import { type OpenServices, openServices } from './services.ts';
 import { SLICES } from './slices.ts';
 import { ConcurrencyLimiter } from './sockets/concurrency-limiter.ts';
 import { ConnectionLimiter } from './sockets/connection-limiter.ts';
@@ -106,7 +106,7 @@ async function openApp(
   registerHealth(http, services, draining);
   registerPages(http);
   const unused = trackUnusedConnections(http);
-  const transports = mountTransports(http, config, { ...shared, contextOf, originOf: origins.originOf });
+  const transports = mountTransports(http, config, { ...shared, contextOf, services, originOf: origins.originOf });
   const started = new CleanupStack();
   cleanup.add(() => started.close());
   await startBackgroundWork(started, config, { services, contextOf, logger, onFailure });
@@ -173,6 +173,7 @@ async function startBackgroundWork(
 
 interface TransportOptions {
   readonly contextOf: ContextFactory;
+  readonly services: Pick<OpenServices['services'], 'connectedUsers'>;
   readonly originOf: OriginOf;
   readonly checkHost: HostCheck | null;
   readonly telemetry: Telemetry;
@@ -189,7 +190,7 @@ function closeTransports(transports: readonly DrainConnections[], { http }: Conf
 function mountTransports(
   http: FastifyInstance,
   config: Config,
-  { contextOf, originOf, checkHost, telemetry, requestIdOf }: TransportOptions,
+  { contextOf, services, originOf, checkHost, telemetry, requestIdOf }: TransportOptions,
 ): DrainConnections[] {
   const addressOf = createAddressReader(config.http.trustedProxies);
   const cookies = new SessionCookies({ originOf, origins: namedOrigins(config.http) });
@@ -204,7 +205,9 @@ function mountTransports(
     peers,
     upgrades,
     sockets: config.sockets,
-    connections: new ConnectionLimiter<number>({ perKey: config.sockets.maxPerUser }),
+    connections: new ConnectionLimiter<number>({ perKey: config.sockets.maxPerUser }, (userId, isConnected) =>
+      services.connectedUsers.set(userId, isConnected),
+    ),
     startLimiter: new ConcurrencyLimiter(),
   };
   const drainGraphQL = registerGraphQL(http, {

@@ -63,6 +63,13 @@ export interface IdentityCache {
   suspend(userId: number): void;
 }
 
+/** The users who have open connections to this process: WebSockets and event streams. */
+export interface ConnectedUsers {
+  has(userId: number): boolean;
+  /** Calls back for each user who opens their first connection or closes their last one; returns the function that removes the listener. */
+  onChange(listener: (userId: number, isConnected: boolean) => void): () => void;
+}
+
 /** The dependencies of the services of all domains, independent of the caller. */
 export interface Services {
   readonly database: Database;
@@ -75,6 +82,8 @@ export interface Services {
   readonly feed: Feed;
   /** The messages between the processes of the server that are not stored. */
   readonly signals: Signals;
+  /** The users who have open connections to this process. */
+  readonly connectedUsers: ConnectedUsers;
   /** The log, metrics and traces. */
   readonly telemetry: Telemetry;
 }

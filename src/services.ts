@@ -17,6 +17,7 @@ import { type DatabaseObserver, type OpenDatabase, openDatabase } from './databa
 import { PostgresPeers } from './database/postgres-peers.ts';
 import { type CleanupStack, closeOnFailure } from './host/closing.ts';
 import { removeExpiredCounters } from './identity/attempts.ts';
+import { ConnectedUsers } from './identity/connected-users.ts';
 import { hashQueueLength } from './identity/hash-queue.ts';
 import { removeExpiredAnswers } from './identity/idempotency.ts';
 import { Identities } from './identity/identities.ts';
@@ -41,7 +42,7 @@ export interface ServicesObserver extends Omit<DatabaseObserver, 'onCommit'> {
 }
 
 export interface OpenServices {
-  readonly services: Services;
+  readonly services: Services & { readonly connectedUsers: ConnectedUsers };
   readonly close: () => Promise<void>;
 }
 
@@ -103,6 +104,7 @@ async function openInto(
       telemetry,
       feed,
       signals: new Signals(peers),
+      connectedUsers: new ConnectedUsers(),
       identities,
       database: database.client,
       writeLimits: config.writes,

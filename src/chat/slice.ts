@@ -6,6 +6,8 @@ import { chatLegacyModels } from './legacy-socket.ts';
 import { defineMessageMutations } from './message-mutations-schema.ts';
 import { defineMessages } from './messages-schema.ts';
 import { defineChatMutations } from './mutations-schema.ts';
+import { presenceOf } from './presence.ts';
+import { definePresence } from './presence-schema.ts';
 import { defineReactions } from './reactions-schema.ts';
 import { defineReadMarks } from './read-marks-schema.ts';
 import { CHAT_RESOURCES } from './rest.ts';
@@ -65,10 +67,17 @@ export const chat: Slice = {
     defineReadMarks,
     defineChatSubscriptions,
     defineInbox,
+    definePresence,
   ],
   rest: () => CHAT_RESOURCES,
   legacyModels: chatLegacyModels,
   mountSockets: registerChatSocket,
-  start: async ({ config, ...server }) =>
-    config.broker ? startBroker({ ...config.broker, ...server }) : async () => undefined,
+  start: async ({ config, ...server }) => {
+    const stopPresence = await presenceOf(server.services).peers.start();
+    const stopBroker = config.broker ? await startBroker({ ...config.broker, ...server }) : async () => undefined;
+    return async () => {
+      stopPresence();
+      await stopBroker();
+    };
+  },
 };

@@ -8,11 +8,17 @@ export interface ConnectionLimits {
 /** Limits the open connections, or subscriptions, of each key, like a user or an address, and in total. */
 export class ConnectionLimiter<Key> {
   readonly #open = new Map<Key, number>();
+  readonly #onChange: (key: Key, isOpen: boolean) => void;
   readonly #limits: Required<ConnectionLimits>;
   #size = 0;
 
-  constructor({ perKey, total = Number.POSITIVE_INFINITY }: ConnectionLimits) {
+  /** `onChange` is called when the first connection of a key is opened, and when its last one is closed. */
+  constructor(
+    { perKey, total = Number.POSITIVE_INFINITY }: ConnectionLimits,
+    onChange: (key: Key, isOpen: boolean) => void = () => undefined,
+  ) {
     this.#limits = { perKey, total };
+    this.#onChange = onChange;
   }
 
   /** Whether the total limit is reached. */
@@ -28,6 +34,9 @@ export class ConnectionLimiter<Key> {
     }
     this.#open.set(key, open + 1);
     this.#size += 1;
+    if (open === 0) {
+      this.#onChange(key, true);
+    }
     let isReleased = false;
     return () => {
       if (isReleased) {
@@ -38,6 +47,7 @@ export class ConnectionLimiter<Key> {
       const left = (this.#open.get(key) ?? 1) - 1;
       if (left === 0) {
         this.#open.delete(key);
+        this.#onChange(key, false);
       } else {
         this.#open.set(key, left);
       }

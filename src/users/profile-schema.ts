@@ -1,7 +1,7 @@
 import { ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { isViewer } from '../viewer.ts';
-import { type AddableBy, updateViewer } from './profile.ts';
+import { type AddableBy, type PresenceSetting, updateViewer } from './profile.ts';
 
 /** Defines the fields that users set themselves, and the mutation that changes them. */
 export function defineProfile(builder: Builder): void {
@@ -25,6 +25,26 @@ export function defineProfile(builder: Builder): void {
     }),
   );
 
+  const presence = builder.enumType('PresenceSetting', {
+    description: 'Whether users who share a chat with a user see when the user is online.',
+    values: {
+      VISIBLE: {
+        description:
+          'Users who share a chat with the user see it by `User.online`, `User.lastSeen` and `chatPresence`.',
+      },
+      INVISIBLE: { description: 'Nobody sees it: the two fields are null, and `chatPresence` leaves the user out.' },
+    } as const,
+  });
+  builder.objectField('User', 'presence', (t) =>
+    t.field({
+      type: presence,
+      nullable: true,
+      description:
+        'Whether users who share a chat with this user see when the user is online; `updateViewer` changes it. Null for other viewers than the user.',
+      resolve: (user, _args, { viewer }) => (isViewer(viewer, user.id) ? (user.presence as PresenceSetting) : null),
+    }),
+  );
+
   const profile = builder.inputType('UpdateViewerInput', {
     description:
       'The fields of the account of the viewer to change. A field that is left out keeps its value; null is rejected, except for `currentPassword`.',
@@ -39,6 +59,11 @@ export function defineProfile(builder: Builder): void {
         type: addableBy,
         description: 'The users who may add the viewer to a chat by `addChatMembers`.',
       }),
+      presence: t.field({
+        type: presence,
+        description:
+          'Whether users who share a chat with the viewer see when the viewer is online. It takes effect at once.',
+      }),
       currentPassword: t.string({
         description:
           'The current password of the viewer, which confirms the new `email` as the address for reset links (`User.resetEmail`). Without it the email address changes, but reset links still go to the earlier one.',
@@ -50,7 +75,7 @@ export function defineProfile(builder: Builder): void {
       type: 'User',
       authScopes: { signedIn: true },
       description:
-        'Changes the email address, the name and the privacy setting of the viewer. A wrong `currentPassword` is a `ValidationError`, and `RATE_LIMITED` after too many of them within five minutes.',
+        'Changes the email address, the name and the privacy settings of the viewer. A wrong `currentPassword` is a `ValidationError`, and `RATE_LIMITED` after too many of them within five minutes.',
       errors: { types: [ValidationError] },
       args: { input: t.arg({ type: profile, required: true, description: 'The fields to change.' }) },
       resolve: (_root, { input: { currentPassword, ...input } }, context) =>

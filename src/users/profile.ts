@@ -12,9 +12,13 @@ import { newAccount } from './fields.ts';
 const ADDABLE_BY = ['EVERYBODY', 'CONTACTS'] as const;
 export type AddableBy = (typeof ADDABLE_BY)[number];
 
+/** Whether users who share a chat with a user see when the user is online. */
+const PRESENCE = ['VISIBLE', 'INVISIBLE'] as const;
+export type PresenceSetting = (typeof PRESENCE)[number];
+
 const profile = newAccount
   .pick({ email: true, firstName: true, lastName: true })
-  .extend({ addableBy: oneOf(ADDABLE_BY).optional() });
+  .extend({ addableBy: oneOf(ADDABLE_BY).optional(), presence: oneOf(PRESENCE).optional() });
 
 export type Profile = Unvalidated<z.input<typeof profile>>;
 

@@ -11,14 +11,14 @@ import { fillUsernameSkeletons } from './skeletons.ts';
 import { defineStaff } from './staff-schema.ts';
 
 /**
- * Users and their accounts. The log contains the columns that end access on open connections, the role and status of users, but never a name, an address, a
+ * Users and their accounts. The log contains the columns that end access on open connections, the role, status and visibility of users, but never a name, an address, a
  * hash or a credential.
  */
 export const users: Slice = {
   models: {
     User: {
       scope: scopeOfUser('id'),
-      columns: ['id', 'isActive', 'isStaff', 'credentialsChangedAt'],
+      columns: ['id', 'isActive', 'isStaff', 'credentialsChangedAt', 'presence'],
       // Cached viewers and access tokens contain the username.
       alsoUpdatedBy: ['username', 'usernameKey'],
       actions: ['UPDATE', 'DELETE'],

@@ -13,6 +13,10 @@ const CHATS = `subscription ($uri: String, $after: String) {
   chatSessionChanged(uri: $uri, after: $after) { action cursor id chatSession { uri members { username } } }
 }`;
 const TYPING = 'subscription ($uri: String!) { chatTyping(uri: $uri) { users { username } } }';
+const PRESENCE = 'subscription ($uri: String!) { chatPresence(uri: $uri) { users { username } } }';
+const INBOX = `subscription ($after: String) {
+  inboxChanged(after: $after) { type: __typename action chatSession { uri } ... on InboxMessageChange { message { message } } }
+}`;
 const TODOS = 'subscription ($after: String) { todoChanged(after: $after) { action todo { title } } }';
 
 const MOVED = 1200;
@@ -102,8 +106,12 @@ describe('a chat that somebody is removed from', () => {
     const messages = bens.start(MESSAGES, { uri, after: before });
     const chats = bens.start(CHATS, { after: before });
     const thisChat = bens.start(CHATS, { uri, after: before });
+    const inbox = bens.start(INBOX, { after: before });
+    const presence = bens.start(PRESENCE, { uri });
+    expect(await presence.event()).toEqual({ users: [{ username: 'ben' }] });
     const typing = bens.start(TYPING, { uri });
     await say(ann, uri, 'welcome');
+    expect(await inbox.event()).toMatchObject({ type: 'InboxMessageChange', message: { message: 'welcome' } });
     expect(await messages.event()).toMatchObject({ action: 'CREATED', chatMessage: { message: 'welcome' } });
     const signal = () => ann.gql('mutation ($uri: String!) { setTyping(uri: $uri) }', { uri });
     expect(await firstTyping(typing, signal)).toEqual({ users: [{ username: 'ann' }] });
@@ -111,14 +119,17 @@ describe('a chat that somebody is removed from', () => {
     const gone = { action: 'DELETED', cursor: expect.any(String), id: chatId, chatSession: null };
     expect(await chats.event()).toEqual(gone);
     expect(await thisChat.event()).toEqual(gone);
-    expect(await Promise.all([messages.ended, thisChat.ended, typing.ended])).toEqual([null, null, null]);
+    expect(await inbox.event()).toEqual({ type: 'InboxChatChange', action: 'DELETED', chatSession: null });
+    const endings = [messages, thisChat, typing, presence].map(({ ended }) => ended);
+    expect(await Promise.all(endings)).toEqual([null, null, null, null]);
 
     await say(ann, uri, 'between us');
     await ann.gql('mutation ($uri: String!) { setTyping(uri: $uri) }', { uri });
     await ben.gql('mutation { createChatSession { uri } }');
     // Of all the chats, only that new one is news.
     expect(await chats.event()).toMatchObject({ action: 'CREATED', chatSession: { members: [{ username: 'ben' }] } });
-    for (const operation of [messages, chats, thisChat, typing]) {
+    expect(await inbox.event()).toMatchObject({ type: 'InboxChatChange', action: 'CREATED' });
+    for (const operation of [messages, chats, thisChat, typing, inbox]) {
       expect(operation.results.drain()).toEqual([]);
     }
   });
@@ -142,6 +153,11 @@ describe('a chat that somebody is removed from', () => {
     await say(ann, uri, 'between us');
     expect(await codeOf(bens.start(MESSAGES, { uri, after: before }))).toBe('NOT_FOUND');
     expect(await codeOf(bens.start(TYPING, { uri }))).toBe('NOT_FOUND');
+    expect(await codeOf(bens.start(PRESENCE, { uri }))).toBe('NOT_FOUND');
+    const inbox = bens.start(INBOX, { after: before });
+    expect(await inbox.event()).toEqual({ type: 'InboxChatChange', action: 'DELETED', chatSession: null });
+    await app.delivered();
+    expect(inbox.results.drain()).toEqual([]);
     const thisChat = bens.start(CHATS, { uri, after: before });
     expect(await thisChat.event()).toMatchObject({ action: 'DELETED', id: chatId, chatSession: null });
     expect(await thisChat.ended).toBeNull();

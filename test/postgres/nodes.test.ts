@@ -144,6 +144,26 @@ describeWith('postgres', 'several nodes on one PostgreSQL', () => {
     await close();
   });
 
+  it('should each know who is online on the others', async () => {
+    const [ann, ben] = [await newcomer(0), await newcomer(1)];
+    const uri = await chatOf(ann, ben);
+    const anns = await SocketClient.open(nodes[0]?.url ?? '', ann.authorization);
+    const presence = anns.start('subscription ($uri: String!) { chatPresence(uri: $uri) { users { username } } }', {
+      uri,
+    });
+    const [one, both] = [[ann], [ann, ben]].map((people) => ({ users: people.map(({ username }) => ({ username })) }));
+    expect(await presence.event()).toEqual(one);
+    const bens = await SocketClient.open(nodes[1]?.url ?? '', ben.authorization);
+    expect(await presence.event()).toEqual(both);
+    const seen = async (viewer: Person, { username }: Person) =>
+      (await viewer.gql(`{ user(username: "${username}") { online } }`)).user.online;
+    expect([await seen(at(2, ann), ben), await seen(at(2, ben), ann)]).toEqual([true, true]);
+    bens.raw.terminate();
+    expect(await presence.event()).toEqual(one);
+    await expect.poll(() => seen(at(2, ann), ben)).toBe(false);
+    anns.raw.terminate();
+  });
+
   it('should take no harm from signs of typing that are none', async () => {
     for (const payload of ['x', 'me\nnull', 'me\n{"chatId":"1"}', 'me\n{', '\n\n\n']) {
       await sql(`SELECT pg_notify('tidings_typing_1', E'${payload.replaceAll('\n', '\\n')}')`);
