@@ -3,6 +3,7 @@ FROM node:22-bookworm AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY drivers drivers
+COPY clients/package.json clients/
 RUN npm ci --no-audit --no-fund
 COPY LICENSE tsconfig.json tsconfig.build.json ./
 COPY prisma prisma

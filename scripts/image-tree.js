@@ -118,7 +118,13 @@ if (folder === undefined || (existsSync(folder) && readdirSync(folder).length > 
   for (const name of FILES) {
     cpSync(join(root, name), join(target, name), { recursive: true });
   }
-  const { devDependencies: _forBuilds, scripts: _ofBuilds, allowScripts: _ofInstalls, ...manifest } = read('.');
+  const {
+    workspaces: _ofClients,
+    devDependencies: _forBuilds,
+    scripts: _ofBuilds,
+    allowScripts: _ofInstalls,
+    ...manifest
+  } = read('.');
   writeFileSync(join(target, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   const packages = neededPackages();
   for (const path of packages) {
