@@ -34,14 +34,14 @@ const markdown = {
 
 // biome-ignore lint/style/noDefaultExport: ESLint reads the default export.
 export default defineConfig([
-  { files: ['examples/*.js'], processor: graphql.processor },
+  { files: ['examples/**/*.js'], processor: graphql.processor },
   { files: ['*.md', 'docs/*.md'], processor: markdown },
   {
     files: ['**/*.graphql'],
     plugins: { '@graphql-eslint': graphql },
     languageOptions: {
       parser: graphql.parser,
-      parserOptions: { graphQLConfig: { schema: 'schema.graphql', documents: 'examples/*.{js,graphql}' } },
+      parserOptions: { graphQLConfig: { schema: 'schema.graphql', documents: 'examples/**/*.{js,graphql}' } },
     },
   },
   {

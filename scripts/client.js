@@ -29,14 +29,45 @@ write(
   '/** The types of each union and interface: `possibleTypes` of the cache of Apollo Client. */\nexport declare const possibleTypes: Record<string, string[]>;\n',
 );
 
-// Without descriptions, which neither the types of gql.tada nor Graphcache read.
-const introspection = JSON.stringify(
-  introspectionFromSchema(schema, { descriptions: false, specifiedByUrl: false, directiveIsRepeatable: false }),
-);
-write('introspection.js', `export const introspection = ${introspection};\n`);
+// Without descriptions, which no reader of an introspection needs.
+const introspection = introspectionFromSchema(schema, {
+  descriptions: false,
+  specifiedByUrl: false,
+  directiveIsRepeatable: false,
+});
+const literal = JSON.stringify(introspection);
+write('introspection.js', `export const introspection = ${literal};\n`);
 write(
   'introspection.d.ts',
-  `/** The schema: \`schema\` of Graphcache, and \`typeof introspection\` for gql.tada. */\nexport declare const introspection: ${introspection};\n`,
+  `/** The introspection of the schema: \`typeof introspection\` is what gql.tada takes. */\nexport declare const introspection: ${literal};\n`,
+);
+
+/** Graphcache reads the names of types and fields, and which of them are nullable or lists. */
+const ANY = { kind: 'SCALAR', name: 'Any' };
+const isComposite = ({ kind, name }) => ['OBJECT', 'INTERFACE', 'UNION'].includes(kind) && !name?.startsWith('__');
+const brief = (type) =>
+  type.ofType
+    ? { kind: type.kind, ofType: brief(type.ofType) }
+    : isComposite(type)
+      ? { kind: type.kind, name: type.name }
+      : ANY;
+const types = introspection.__schema.types
+  .filter(isComposite)
+  .map(({ kind, name, fields, interfaces, possibleTypes: members }) => ({
+    kind,
+    name,
+    ...(fields && { fields: fields.map((field) => ({ name: field.name, type: brief(field.type), args: [] })) }),
+    ...(interfaces && { interfaces: interfaces.map(brief) }),
+    ...(members && { possibleTypes: members.map(brief) }),
+  }));
+const { queryType, mutationType, subscriptionType } = introspection.__schema;
+const brieflyTyped = {
+  __schema: { queryType, mutationType, subscriptionType, types: [...types, ANY], directives: [] },
+};
+write('graphcache-schema.js', `export const schema = ${JSON.stringify(brieflyTyped)};\n`);
+write(
+  'graphcache-schema.d.ts',
+  "import type { CacheExchangeOpts } from '@urql/exchange-graphcache';\n/** `schema` of Graphcache. */\nexport declare const schema: NonNullable<CacheExchangeOpts['schema']>;\n",
 );
 
 const operations = await import(pathToFileURL(`${target}operations.js`).href);

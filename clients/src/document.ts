@@ -1,16 +1,15 @@
-/** A text, or a document whose text is known. */
-type DocumentText =
-  | string
-  | string
-  | { readonly kind: 'Document'; readonly loc?: { readonly source: { readonly body: string } } | undefined };
+/** A parsed document; its text is known to `gql` of graphql-tag and Apollo Client, and not to gql.tada. */
+export interface ParsedDocument {
+  readonly kind: 'Document';
+  readonly loc?: { readonly source: { readonly body: string } } | undefined;
+}
 
 /**
- * A GraphQL operation: its text, or a document whose text is known. `gql` of graphql-tag, Apollo and gql.tada, and the text documents of GraphQL Code Generator
- * (`documentMode: 'string'`) are such documents. The type parameters are those of `TypedDocumentNode`.
+ * A GraphQL operation: its text, or a document of `gql`, gql.tada or GraphQL Code Generator. The type parameters are those of `TypedDocumentNode`.
  */
 export type OperationDocument<Data = unknown, Variables = unknown> =
   | string
-  | (Exclude<DocumentText, string> & { readonly __apiType?: ((variables: Variables) => Data) | undefined });
+  | ((string | ParsedDocument) & { readonly __apiType?: ((variables: Variables) => Data) | undefined });
 
 /** The variables of an operation. */
 export type OperationVariables = Readonly<Record<string, unknown>>;
@@ -26,14 +25,14 @@ export interface OperationRequest {
   readonly extensions?: Record<string, unknown> | null | undefined;
 }
 
-/** Returns the text of a document. */
-export function textOf(document: DocumentText): string {
+/** Returns the text of a document, which `print` makes of parsed documents that do not have it. */
+export function textOf(document: string | string | ParsedDocument, print?: (document: never) => string): string {
   if (typeof document === 'string' || document instanceof String) {
     return String(document);
   }
-  const text = document.loc?.source.body;
+  const text = document.loc?.source.body ?? print?.(document as never);
   if (text === undefined) {
-    throw new TypeError('The document has no text. Pass `print(document)` of the package graphql, or the text itself.');
+    throw new TypeError('The document has no text: pass `print` of the package graphql to createTransport.');
   }
   return text;
 }

@@ -43,12 +43,12 @@ export function createNetwork(transport: Transport): INetwork {
   );
 }
 
-/**
- * `getDataID` of a Relay environment. An event has the `id` of the object that changed, which Relay would otherwise take for an object of its own with the same
- * id.
- */
+/** Types whose `id` is that of another object: the one that changed, or that is no longer there. */
+const REFERRING_TYPES = /Change$|^LeftChat$/;
+
+/** `getDataID` of a Relay environment. Without it, Relay takes an event for an object of its own with the id of the changed object. */
 export function getDataID(value: { readonly id?: string }, typename: string): string | undefined {
-  return typename.endsWith('Change') ? undefined : value.id;
+  return REFERRING_TYPES.test(typename) ? undefined : value.id;
 }
 
 function requestOf({ id, text, name }: RequestParameters, variables: Variables): OperationRequest {

@@ -1,4 +1,4 @@
-import { type OperationDocument, type OperationVariables, textOf } from './document.ts';
+import type { OperationDocument, OperationVariables } from './document.ts';
 import { OperationError } from './errors.ts';
 import type { OperationResponse } from './http-request.ts';
 import { type ResumeOptions, resume } from './resume.ts';
@@ -29,7 +29,7 @@ export async function* resumable<Data = unknown, Variables extends OperationVari
   let isPaused = false;
   const subscription = resume(
     transport,
-    { query: textOf(document), variables },
+    { query: transport.textOf(document), variables },
     {
       next: (result) => {
         queue.push(result);

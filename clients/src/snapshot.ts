@@ -1,6 +1,6 @@
 import { retryDelay, wait } from './backoff.ts';
 import { type ApplyOptions, applyChange, type ChangeEvent, eventOf } from './change.ts';
-import { type OperationDocument, type OperationVariables, textOf } from './document.ts';
+import type { OperationDocument, OperationVariables } from './document.ts';
 import { OperationError, SignedOutError } from './errors.ts';
 import { resumable } from './resumable.ts';
 import type { Transport } from './transport.ts';
@@ -53,7 +53,7 @@ export async function* snapshotThenStream<
     try {
       const changes = resumable(
         transport,
-        textOf(subscription),
+        transport.textOf(subscription),
         { ...subscriptionVariables, after },
         { signal },
       ) as AsyncGenerator<Change>;

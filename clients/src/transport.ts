@@ -1,6 +1,12 @@
 import { createAuthorizedFetch } from './authorized-fetch.ts';
 import { Connection, type ConnectionOptions, type ConnectionState } from './connection.ts';
-import { type OperationDocument, type OperationRequest, type OperationVariables, textOf } from './document.ts';
+import {
+  type OperationDocument,
+  type OperationRequest,
+  type OperationVariables,
+  type ParsedDocument,
+  textOf,
+} from './document.ts';
 import { OperationError, type ResponseError } from './errors.ts';
 import { type OperationResponse, requestOverHttp } from './http-request.ts';
 import type { Session } from './session.ts';
@@ -11,6 +17,8 @@ export interface TransportOptions extends ConnectionOptions {
   readonly session?: Session | undefined;
   /** The `fetch` that sends queries and mutations; by default that of the platform. */
   readonly fetch?: typeof fetch | undefined;
+  /** Makes the text of documents that do not have it, like those of gql.tada: `print` of the package graphql. */
+  readonly print?: ((document: never) => string) | undefined;
 }
 
 /** Receives the results of an operation. Nothing follows an error or the completion. */
@@ -25,6 +33,8 @@ export interface Transport extends Store<ConnectionState> {
   /** A `fetch` that sends the credential, and repeats a request with a refreshed token when the present one is refused. */
   readonly fetch: typeof fetch;
   readonly url: string;
+  /** Returns the text of an operation. */
+  readonly textOf: (document: string | string | ParsedDocument) => string;
   /** Sends a query or a mutation by HTTP and returns its data; throws an {@link OperationError}. */
   readonly request: <Data = Record<string, unknown>, Variables extends OperationVariables = OperationVariables>(
     document: OperationDocument<Data, Variables>,
@@ -45,7 +55,7 @@ export interface Transport extends Store<ConnectionState> {
 }
 
 /** Returns a transport. It opens a socket when the first subscription begins, and closes it a few seconds after the last one has ended. */
-export function createTransport({ session, ...options }: TransportOptions): Transport {
+export function createTransport({ session, print, ...options }: TransportOptions): Transport {
   const credentials = session ?? options;
   const url = options.url;
   const connection = new Connection({ ...options, getToken: credentials.getToken, refresh: credentials.refresh });
@@ -60,11 +70,12 @@ export function createTransport({ session, ...options }: TransportOptions): Tran
     ...connection.state,
     url,
     fetch: send,
+    textOf: (document) => textOf(document, print),
     request: async <Data, Variables extends OperationVariables>(
       document: OperationDocument<Data, Variables>,
       variables?: Variables,
       signal?: AbortSignal,
-    ) => (await requestOverHttp(send, url, { query: textOf(document), variables }, signal)) as Data,
+    ) => (await requestOverHttp(send, url, { query: textOf(document, print), variables }, signal)) as Data,
     execute: (request, sink) => execute(connection, request, sink),
     hold: () => connection.hold(),
     refuseToken: () => connection.refuseToken(),

@@ -5,7 +5,7 @@ import { type ConcreteRequest, createOperationDescriptor, Environment, RecordSou
 import { createTransport, type Transport } from 'tidings-client';
 import * as apollo from 'tidings-client/apollo';
 import { changeUpdates } from 'tidings-client/graphcache';
-import { introspection } from 'tidings-client/introspection';
+import { schema } from 'tidings-client/graphcache-schema';
 import { possibleTypes } from 'tidings-client/possible-types';
 import * as relay from 'tidings-client/relay';
 import * as urql from 'tidings-client/urql';
@@ -60,7 +60,7 @@ function showApollo(transport: Transport): Shown {
 
 function showGraphcache(transport: Transport): Shown {
   const cache = cacheExchange({
-    schema: introspection,
+    schema,
     updates: { Subscription: changeUpdates({ todoChanged: { list: 'todos' } }) },
   });
   const client = new Client({

@@ -66,6 +66,7 @@ describe('the pages', () => {
       'graphiql/',
       'public/',
       'drivers/',
+      'clients/',
       'examples/',
       'bench/',
       'bin/',
