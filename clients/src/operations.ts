@@ -1,6 +1,6 @@
 // The operations that the package sends by itself. The build writes them to `operations.json`, for the list of allowed operations of a server.
 
-const PAIR = '... on TokenPair { token refreshToken expiresAt user { username } } ... on Error { message }';
+const PAIR = '... on TokenPair { token refreshToken user { username } } ... on Error { message }';
 
 export const POSITION = 'query Position { cursor }';
 export const VIEWER = 'query Viewer { viewer { username } }';

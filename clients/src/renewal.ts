@@ -6,6 +6,8 @@ import { RENEW_CONNECTION } from './operations.ts';
 const MARGIN_SHARE = 0.2;
 const MAX_MARGIN_MS = 60_000;
 const RETRY_MS = 5_000;
+/** The shortest time between two renewals, in milliseconds. */
+const MIN_DELAY_MS = 1_000;
 /** The longest delay of a timer, in milliseconds. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -45,7 +47,7 @@ export class Renewal {
 
   #renewIn(delayMs: number, token: string): void {
     const run = this.#run;
-    this.#timer = setTimeout(() => this.#renew(run, token), Math.min(Math.max(delayMs, 0), MAX_TIMER_MS));
+    this.#timer = setTimeout(() => this.#renew(run, token), Math.min(Math.max(delayMs, MIN_DELAY_MS), MAX_TIMER_MS));
   }
 
   async #renew(run: number, token: string): Promise<void> {

@@ -1,9 +1,19 @@
+import { wait } from './backoff.ts';
+
+/** The time after which a tab sees what another one wrote to `localStorage`, in milliseconds: tabs are processes of their own, and locks do not wait for it. */
+const STORAGE_DELAY_MS = 50;
+
 /** Runs work of one name at a time: in one tab of the browser, where it has Web Locks, and otherwise in this process. */
 export function createLock(name: string): <Result>(work: () => Promise<Result>) => Promise<Result> {
   let last: Promise<unknown> = Promise.resolve();
-  return (work) => {
+  return async (work) => {
     if (typeof navigator !== 'undefined' && navigator.locks) {
-      return navigator.locks.request(name, work) as ReturnType<typeof work>;
+      const { held = [] } = await navigator.locks.query();
+      const isHeld = held.some((lock) => lock.name === name);
+      return navigator.locks.request(name, async () => {
+        await (isHeld && wait(STORAGE_DELAY_MS));
+        return work();
+      });
     }
     const result = last.then(work);
     last = result.catch(() => undefined);
@@ -26,10 +36,13 @@ export function openTabChannel(name: string, onChange: () => void): TabChannel {
   channel.onmessage = onChange;
   // A page that the browser kept while the user was on another one has missed the announcements.
   addEventListener('pageshow', onChange);
+  // The announcement of a change in `localStorage` can arrive before the change.
+  addEventListener('storage', onChange);
   return {
     announce: () => channel.postMessage('changed'),
     close: () => {
       removeEventListener('pageshow', onChange);
+      removeEventListener('storage', onChange);
       channel.close();
     },
   };

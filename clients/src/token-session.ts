@@ -1,4 +1,4 @@
-import { expiryOf, lifeOf } from './jwt.ts';
+import { expiryOf } from './jwt.ts';
 import { END_SESSION, OBTAIN_TOKEN, REFRESH_TOKEN } from './operations.ts';
 import type { Session, SessionOptions, SessionState } from './session.ts';
 import { isRefusal, sessionRequest } from './session-requests.ts';
@@ -6,14 +6,13 @@ import { createStore } from './store.ts';
 import { createLock, openTabChannel } from './tabs.ts';
 import { browserStorage, createTokenStore, type Tokens } from './token-store.ts';
 
-/** An access token is refreshed when it expires within this time, in milliseconds, or a tenth of its life if that is shorter. */
-const MIN_LIFE_MS = 10_000;
+/** The time before its expiry at which an access token is refreshed, in milliseconds, or a tenth of its life if that is shorter. */
+const MARGIN_MS = 10_000;
 
 interface TokenPair {
   readonly __typename: string;
   readonly token: string;
   readonly refreshToken: string;
-  readonly expiresAt: string;
   readonly user: { readonly username: string };
 }
 
@@ -107,13 +106,14 @@ async function endSession(options: SessionOptions, present: Tokens): Promise<voi
   }
 }
 
-function tokensOf({ token, refreshToken, expiresAt, user }: TokenPair): Tokens {
-  return { token, refreshToken, expiresAt: expiryOf(token) ?? Date.parse(expiresAt), username: user.username };
+function tokensOf({ token, refreshToken, user }: TokenPair): Tokens {
+  const expiresAt = expiryOf(token);
+  const marginMs = Math.min(MARGIN_MS, ((expiresAt ?? 0) - Date.now()) / 10);
+  return { token, refreshToken, refreshAt: expiresAt === null ? null : expiresAt - marginMs, username: user.username };
 }
 
-function isExpiring({ token, expiresAt }: Tokens): boolean {
-  const marginMs = Math.min(MIN_LIFE_MS, (lifeOf(token) ?? MIN_LIFE_MS) / 10);
-  return expiresAt - Date.now() < marginMs;
+function isExpiring({ refreshAt }: Tokens): boolean {
+  return refreshAt !== null && Date.now() >= refreshAt;
 }
 
 function stateOf(tokens: Tokens | null): SessionState {

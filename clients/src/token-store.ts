@@ -2,8 +2,8 @@
 export interface Tokens {
   readonly token: string;
   readonly refreshToken: string;
-  /** When the access token expires, by the clock of this machine, in milliseconds since 1970. */
-  readonly expiresAt: number;
+  /** When the access token is to be refreshed, in milliseconds since 1970; null when that is not known. */
+  readonly refreshAt: number | null;
   readonly username: string;
 }
 
@@ -42,9 +42,9 @@ export function createTokenStore(storage: TokenStorage | null, key: string): Tok
 function parseTokens(text: string | null): Tokens | null {
   try {
     const value: unknown = JSON.parse(text ?? 'null');
-    const { token, refreshToken, expiresAt, username } = (value ?? {}) as Partial<Tokens>;
-    return typeof token === 'string' && typeof refreshToken === 'string' && typeof expiresAt === 'number'
-      ? { token, refreshToken, expiresAt, username: String(username) }
+    const { token, refreshToken, refreshAt, username } = (value ?? {}) as Partial<Tokens>;
+    return typeof token === 'string' && typeof refreshToken === 'string'
+      ? { token, refreshToken, refreshAt: typeof refreshAt === 'number' ? refreshAt : null, username: String(username) }
       : null;
   } catch {
     return null;

@@ -141,7 +141,12 @@ describe('the examples', () => {
       .toEqual([]);
     write('own');
     await printed('own');
-    expect(examples.filter((each) => shown(each).includes('of ben')).map(({ name }) => name)).toEqual([]);
+    // urql first shows the list once more as it was, marked as stale.
+    const lastList = ({ output }: Example) =>
+      output()
+        .split('\n')
+        .findLast((line) => /before.*meanwhile.*after/.test(line));
+    expect(examples.filter((each) => lastList(each)?.includes('of ben')).map(({ name }) => name)).toEqual([]);
 
     sql('DELETE FROM "Session"');
     const codes = await Promise.all(examples.map(({ exited }) => exited));
