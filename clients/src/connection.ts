@@ -139,9 +139,24 @@ export class Connection {
 
   /** Ends all operations: the user is no longer signed in. */
   signOut(reason: string): void {
+    if (this.state.getState().status === 'signed-out' && this.#operations.size === 0) {
+      return;
+    }
     const error = new SignedOutError(reason);
     this.#end(error, 'signed-out', reason);
     this.#options.onSignedOut?.(error);
+  }
+
+  /** Opens a new socket with the present credential, over which all subscriptions are resumed. */
+  reconnect(): void {
+    if (this.#isOpen) {
+      this.#isOpen = false;
+      this.#stopTimers();
+      this.#client?.terminate();
+    } else if (this.state.getState().status === 'signed-out') {
+      this.#set('idle');
+    }
+    this.#backOff.abort();
   }
 
   /** Opens a new socket with another token after the server refused the present one for an operation. Returns false without a token. */

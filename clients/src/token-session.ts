@@ -16,8 +16,8 @@ interface TokenPair {
   readonly user: { readonly username: string };
 }
 
-/** A session, and the function that reports that it has ended at the server. */
-export type SessionCore = Omit<Session, 'fetch'> & { readonly ended: () => void };
+/** A session without the `fetch` that is made of it. */
+export type SessionCore = Omit<Session, 'fetch'>;
 
 /** Returns a session of access and refresh tokens, which all tabs of a browser share. */
 export function createTokenSession(options: SessionOptions): SessionCore {
@@ -90,14 +90,18 @@ export function createTokenSession(options: SessionOptions): SessionCore {
 }
 
 /** Ends a session at the server. */
-async function endSession(options: SessionOptions, present: Tokens): Promise<void> {
+async function endSession(options: SessionOptions, { token, refreshToken }: Tokens): Promise<void> {
+  const end = (accessToken: string): Promise<unknown> =>
+    sessionRequest(options, END_SESSION, {}, { headers: { authorization: `Bearer ${accessToken}` } });
   try {
-    let { token } = present;
-    if (isExpiring(present)) {
-      const pair = await sessionRequest<TokenPair>(options, REFRESH_TOKEN, { token: present.refreshToken });
-      token = pair.token;
-    }
-    await sessionRequest(options, END_SESSION, {}, { headers: { authorization: `Bearer ${token}` } });
+    await end(token).catch(async (error: unknown) => {
+      if (!isRefusal(error)) {
+        throw error;
+      }
+      // The access token may have expired, and the session not.
+      const pair = await sessionRequest<TokenPair>(options, REFRESH_TOKEN, { token: refreshToken });
+      await end(pair.token);
+    });
   } catch (error) {
     // A session that has ended already need not be ended.
     if (!isRefusal(error)) {

@@ -7,7 +7,7 @@ import {
   type ParsedDocument,
   textOf,
 } from './document.ts';
-import { OperationError, type ResponseError } from './errors.ts';
+import { OperationError, type ResponseError, type SignedOutError } from './errors.ts';
 import { type OperationResponse, requestOverHttp } from './http-request.ts';
 import type { Session } from './session.ts';
 import type { Store } from './store.ts';
@@ -50,6 +50,8 @@ export interface Transport extends Store<ConnectionState> {
   readonly hold: () => () => void;
   /** Ends a connection whose token the server refused for an operation, and opens one with another token. Returns false without a token. */
   readonly refuseToken: () => boolean;
+  /** Opens a new socket with the present credential, after the user signed in. A transport with a `session` does so by itself. */
+  readonly reconnect: () => void;
   /** Ends all subscriptions and closes the socket. */
   readonly close: () => void;
 }
@@ -58,14 +60,19 @@ export interface Transport extends Store<ConnectionState> {
 export function createTransport({ session, print, ...options }: TransportOptions): Transport {
   const credentials = session ?? options;
   const url = options.url;
-  const connection = new Connection({ ...options, getToken: credentials.getToken, refresh: credentials.refresh });
+  const onSignedOut = (error: SignedOutError): void => {
+    session?.ended();
+    options.onSignedOut?.(error);
+  };
+  const connection = new Connection({
+    ...options,
+    onSignedOut,
+    getToken: credentials.getToken,
+    refresh: credentials.refresh,
+  });
   const send =
     session?.fetch ?? createAuthorizedFetch({ ...options, onSignedOut: (reason) => connection.signOut(reason) });
-  const unsubscribe = session?.subscribe(() => {
-    if (session.getState().status === 'signed-out') {
-      connection.signOut('The user signed out.');
-    }
-  });
+  const unsubscribe = session && followSession(session, connection);
   return {
     ...connection.state,
     url,
@@ -78,12 +85,27 @@ export function createTransport({ session, print, ...options }: TransportOptions
     ) => (await requestOverHttp(send, url, { query: textOf(document, print), variables }, signal)) as Data,
     execute: (request, sink) => execute(connection, request, sink),
     hold: () => connection.hold(),
+    reconnect: () => connection.reconnect(),
     refuseToken: () => connection.refuseToken(),
     close: () => {
       unsubscribe?.();
       connection.close();
     },
   };
+}
+
+/** Ends the subscriptions of a user who signs out, and sends the credential of one who signs in. */
+function followSession(session: Session, connection: Connection): () => void {
+  let { username } = session.getState();
+  return session.subscribe(() => {
+    const earlier = username;
+    ({ username } = session.getState());
+    if (earlier !== null && earlier !== username) {
+      connection.signOut('The user signed out.');
+    } else if (username !== null) {
+      connection.reconnect();
+    }
+  });
 }
 
 function execute(connection: Connection, request: () => OperationRequest, sink: ResultSink): () => void {

@@ -62,6 +62,12 @@ function open(options: object = {}): Transport {
   return transport;
 }
 
+async function fetchStatus(url: string, token: string | null): Promise<number> {
+  const query = encodeURIComponent('{ viewer { username } }');
+  const { status } = await fetch(`${url}/graphql?query=${query}`, { headers: { authorization: `Bearer ${token}` } });
+  return status;
+}
+
 /** Reads a live list in the background. */
 function watch(of: Transport) {
   const seen: LiveData<Todos>[] = [];
@@ -121,7 +127,7 @@ describe('a live list', () => {
 
 describe('a session', () => {
   it('should keep a list live by refreshed tokens, and end it when it signs out', async () => {
-    const short = await startApp({ ALLOW_ANONYMOUS: 'false', ACCESS_TOKEN_LIFE_S: '2' });
+    const short = await startApp({ ALLOW_ANONYMOUS: 'false', ACCESS_TOKEN_LIFE_S: '4' });
     closers.push(short.close);
     await short.signUp('ben');
     const session = createSession({ url: `${short.url}/graphql` });
@@ -134,8 +140,8 @@ describe('a session', () => {
     await expect.poll(() => of.getState().status, TIMES).toBe('live');
     const first = await session.getToken();
     await expect.poll(async () => (await session.getToken()) !== first, TIMES).toBe(true);
-    const second = await session.getToken();
-    await expect.poll(async () => (await session.getToken()) !== second, TIMES).toBe(true);
+    // The first token has expired, and the socket is the same.
+    await expect.poll(() => fetchStatus(short.url, first), TIMES).toBe(401);
     await of.request('mutation { createTodo(input: { title: "late" }) { __typename } }');
     await expect.poll(list.titles, TIMES).toEqual(['late']);
     expect(states).toEqual(['connecting', 'catching-up', 'live']);
@@ -145,7 +151,106 @@ describe('a session', () => {
   });
 });
 
+describe('a transport', () => {
+  const CODES = 'subscription Changes($after: String) { postChanged(after: $after) { action cursor id } }';
+
+  it('should make no further attempt once it is signed out', async () => {
+    const list = watch(open({ refresh: () => 'no.such.token' }));
+    await expect.poll(() => transport.getState().status, TIMES).toBe('live');
+    await ann.gql('mutation { destroyAuthToken }');
+    await expect(list.ended).rejects.toThrow();
+    const attempts = gate.accepted();
+    await expect(watch(transport).ended).rejects.toThrow();
+    expect(gate.accepted() - attempts).toBeLessThan(4);
+  });
+
+  it('should go on when the token could not be refreshed at first', async () => {
+    let failures = 3;
+    let token = tokenOf(ann);
+    const refresh = async () => {
+      if (failures-- > 0) {
+        throw new TypeError('offline');
+      }
+      token = tokenOf(await app.anonymous.signIn(ann.username, PASSWORD));
+      return token;
+    };
+    const list = watch(open({ getToken: () => token, refresh }));
+    await expect.poll(() => transport.getState().status, TIMES).toBe('live');
+    await ann.gql('mutation { destroyAuthToken }');
+    ann = await app.anonymous.signIn(ann.username, PASSWORD);
+    await make(ann, 'later');
+    await expect.poll(list.titles, TIMES).toEqual(['later']);
+    expect(failures).toBe(-1);
+  });
+
+  it('should wait for its turn when the user has too many sockets', async () => {
+    const full = await startApp({ ALLOW_ANONYMOUS: 'false', USER_MAX_SOCKETS: '1' });
+    closers.push(full.close);
+    const carl = await full.signUp('carl');
+    gate.open(full.url);
+    const getToken = () => tokenOf(carl);
+    const first = open({ getToken });
+    await expect.poll(watch(first).titles, TIMES).toEqual([]);
+    await expect.poll(() => first.getState().status, TIMES).toBe('live');
+    const second = open({ getToken });
+    const list = watch(second);
+    await expect.poll(() => second.getState().reason, TIMES).toContain('Too many sockets');
+    first.close();
+    await expect.poll(() => second.getState().status, TIMES).toBe('live');
+    expect(list.titles()).toEqual([]);
+  });
+
+  it('should report what needs a user, and resume as the user who signs in', async () => {
+    const session = createSession({ url: `${other.url}/graphql` });
+    await other.signUp(ann.username);
+    const of = createTransport({
+      url: `${other.url}/graphql`,
+      session,
+      webSocketImpl: WebSocket,
+      retryDelay: () => 20,
+    });
+    closers.push(of.close);
+    await expect(resumable(of, CODES).next()).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    await session.signIn(ann.username, PASSWORD);
+    const changes = resumable(of, CODES);
+    const first = changes.next();
+    await other.subscribed(1);
+    await of.request('mutation { createPost(input: { title: "a", content: "b" }) { __typename } }');
+    expect((await first).value).toMatchObject({ postChanged: { action: 'CREATED' } });
+    await changes.return();
+  });
+});
+
 describe('a subscription', () => {
+  it('should have every event once, and no more in memory than its reader may leave', async () => {
+    const count = 2_500;
+    const todos = resumable<{ todoChanged: { cursor: string; todo: { title: string } } }>(open(), CHANGES);
+    const first = todos.next();
+    await app.subscribed(1);
+    await make(ann, 'first');
+    const cursors = [(await first).value?.todoChanged.cursor];
+    const [{ id }] = (await app.sql('SELECT "id" FROM "User" WHERE "username" = ?', ann.username)) as [{ id: number }];
+    await app.sql(
+      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})
+       INSERT INTO "Todo" ("title", "ownerId", "updatedAt") SELECT 'todo ' || i, ${id}, '2026-01-01T00:00:00.000+00:00' FROM n`,
+    );
+    // Nobody reads: the subscription ends at the server until somebody does.
+    await expect.poll(() => app.subscriptions(), TIMES).toBe(0);
+    const titles: (string | undefined)[] = [];
+    for await (const { todoChanged } of todos) {
+      cursors.push(todoChanged.cursor);
+      titles.push(todoChanged.todo.title);
+      if (titles.length % 700 === 0) {
+        gate.cut();
+      }
+      if (titles.length === count) {
+        break;
+      }
+    }
+    expect(titles).toEqual(Array.from({ length: count }, (_, index) => `todo ${index + 1}`));
+    expect(new Set(cursors).size).toBe(count + 1);
+  });
+
   it('should refuse a document that cannot be resumed', async () => {
     const events = resumable(open(), 'subscription { todoChanged { action id } }');
     await expect(events.next()).rejects.toThrow('$after');
