@@ -162,6 +162,9 @@ function offendingFiles(): Record<string, string> {
 }
 
 const sources = readFiles(SOURCES);
+/** Rules about the language and the size of files hold for the client package as well. */
+const clientSources = readFiles(join(ROOT, 'clients/src'));
+const CLIENT_RULES = RULES.filter(({ name }) => /^no (?!folder)/.test(name));
 
 describe('the architecture', () => {
   describe.each(RULES)('$name', ({ faults, offender }) => {
@@ -173,6 +176,10 @@ describe('the architecture', () => {
     it('should be noticed when it is broken', () => {
       expect(faults(offender)).not.toEqual([]);
     });
+  });
+
+  it.each(CLIENT_RULES)('should have in clients/: $name', ({ faults }) => {
+    expect(clientSources.flatMap((source) => faults(source).map((fault) => `${source.path}: ${fault}`))).toEqual([]);
   });
 
   it('should have imports that point inwards only, and no cycle', async () => {

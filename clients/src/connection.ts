@@ -1,7 +1,8 @@
 import { type Client, createClient } from 'graphql-ws';
-import type { Credentials } from './authorized-fetch.ts';
 import { retryDelay, wait } from './backoff.ts';
+import { CatchUp } from './catch-up.ts';
 import { afterClose } from './close-codes.ts';
+import type { ConnectionOptions, ConnectionState, ConnectionStatus } from './connection-state.ts';
 import { ConnectionError, SignedOutError } from './errors.ts';
 import { Renewal } from './renewal.ts';
 import { createStore, type Store } from './store.ts';
@@ -13,46 +14,13 @@ const PONG_TIMEOUT_MS = 10_000;
 const IDLE_CLOSE_MS = 3_000;
 /** A connection that lasted as long was no failure, in milliseconds. */
 const STABLE_MS = 5_000;
-/** Missed events have arrived once fewer events than these arrive in this time, in milliseconds. */
-const CATCH_UP_WINDOW_MS = 250;
-const CATCH_UP_EVENTS = 25;
-
-/**
- * - `idle`: no subscription is open
- * - `connecting`: the socket is being opened
- * - `catching-up`: the socket is open, and missed events or a snapshot are being received
- * - `live`: events are received as they happen
- * - `offline`: the connection was lost; the next attempt is at `retryAt`
- * - `signed-out`: the credential is refused and cannot be refreshed; subscriptions ended with a `SignedOutError`
- * - `failed`: the server refuses the subscriptions; they ended with a `ConnectionError`
- */
-export type ConnectionStatus = 'idle' | 'connecting' | 'catching-up' | 'live' | 'offline' | 'signed-out' | 'failed';
-
-export interface ConnectionState {
-  readonly status: ConnectionStatus;
-  /** Why the connection was lost or refused; null otherwise. */
-  readonly reason: string | null;
-  /** When the next attempt is made, in milliseconds since 1970, while `offline`; null otherwise. */
-  readonly retryAt: number | null;
-}
-
-export interface ConnectionOptions extends Credentials {
-  /** The URL of the GraphQL endpoint, `http:` or `https:`, or a path of the page's host like `/graphql`. */
-  readonly url: string;
-  /** The class of WebSockets; by default that of the platform, which Node 20 lacks: pass `WebSocket` of the package ws. */
-  readonly webSocketImpl?: unknown;
-  /** Returns the delay in milliseconds before the next attempt; by default 0.25 to 30 seconds, growing with the failures and random. */
-  readonly retryDelay?: ((failures: number) => number) | undefined;
-  /** Called when the credential is refused and cannot be refreshed. */
-  readonly onSignedOut?: ((error: SignedOutError) => void) | undefined;
-}
-
 /** The socket that all operations share: it is opened again after each loss, with the present credential. */
 export class Connection {
   readonly state: Store<ConnectionState>;
   readonly #set: (status: ConnectionStatus, reason?: string | null, retryAt?: number | null) => void;
   readonly #options: ConnectionOptions;
   readonly #renewal: Renewal;
+  readonly #catchUp: CatchUp;
   /** The functions that end the open operations with an error. */
   readonly #operations = new Set<(error: Error) => void>();
   #client: Client | null = null;
@@ -69,15 +37,13 @@ export class Connection {
   #connectedAt = 0;
   #backOff = new AbortController();
   #pong: ReturnType<typeof setTimeout> | undefined;
-  #window: ReturnType<typeof setTimeout> | undefined;
-  #received = 0;
-  #holds = 0;
 
   constructor(options: ConnectionOptions) {
     const store = createStore<ConnectionState>({ status: 'idle', reason: null, retryAt: null });
     this.state = store;
     this.#options = options;
     this.#set = (status, reason = null, retryAt = null) => store.set({ status, reason, retryAt });
+    this.#catchUp = new CatchUp((status) => this.#set(status));
     this.#renewal = new Renewal({
       nextToken: async (token) => (await (options.refresh ?? options.getToken ?? (() => null))(token)) ?? null,
       client: () => this.#socketClient(),
@@ -121,20 +87,12 @@ export class Connection {
 
   /** Counts a received event. */
   received(): void {
-    this.#received += 1;
+    this.#catchUp.received();
   }
 
   /** Reports `catching-up` until the returned function is called. */
   hold(): () => void {
-    this.#holds += 1;
-    if (this.state.getState().status === 'live') {
-      this.#catchUp();
-    }
-    let isHeld = true;
-    return () => {
-      this.#holds -= isHeld ? 1 : 0;
-      isHeld = false;
-    };
+    return this.#catchUp.hold(this.state.getState().status === 'live');
   }
 
   /** Ends all operations: the user is no longer signed in. */
@@ -276,20 +234,7 @@ export class Connection {
     if (this.#token !== null) {
       this.#renewal.schedule(this.#token);
     }
-    this.#catchUp();
-  }
-
-  #catchUp(): void {
-    this.#set('catching-up');
-    this.#received = 0;
-    clearTimeout(this.#window);
-    this.#window = setTimeout(() => {
-      if (this.#holds > 0 || this.#received >= CATCH_UP_EVENTS) {
-        this.#catchUp();
-      } else {
-        this.#set('live');
-      }
-    }, CATCH_UP_WINDOW_MS);
+    this.#catchUp.start();
   }
 
   /** Handles the end of a socket, which graphql-ws reports as an error, as a close event, or as both. */
@@ -332,7 +277,7 @@ export class Connection {
 
   #stopTimers(): void {
     clearTimeout(this.#pong);
-    clearTimeout(this.#window);
+    this.#catchUp.stop();
     this.#renewal.stop();
   }
 }

@@ -10,7 +10,7 @@ export {
   type ListPage,
   objectOf,
 } from './change.ts';
-export type { ConnectionState, ConnectionStatus } from './connection.ts';
+export type { ConnectionState, ConnectionStatus } from './connection-state.ts';
 export type { OperationDocument } from './document.ts';
 export { ConnectionError, OperationError, type ResponseError, SignedOutError } from './errors.ts';
 export { type ResumableOptions, resumable } from './resumable.ts';

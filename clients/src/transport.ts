@@ -1,5 +1,6 @@
 import { createAuthorizedFetch } from './authorized-fetch.ts';
-import { Connection, type ConnectionOptions, type ConnectionState } from './connection.ts';
+import { Connection } from './connection.ts';
+import type { ConnectionOptions, ConnectionState } from './connection-state.ts';
 import {
   type OperationDocument,
   type OperationRequest,

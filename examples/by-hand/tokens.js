@@ -57,10 +57,11 @@ export async function signIn(url, username, password) {
   };
 }
 
-/** A `fetch` that sends the access token, and tries once more with another one when it is refused. */
+/** A `fetch` that sends the access token, and tries once more with another one when it is refused: by 401, if it accepts this type. */
 export const fetchWith = (tokens) => async (input, init) => {
+  const accept = 'application/graphql-response+json';
   const send = async () =>
-    fetch(input, { ...init, headers: { ...init.headers, authorization: `Bearer ${await tokens.get()}` } });
+    fetch(input, { ...init, headers: { accept, ...init.headers, authorization: `Bearer ${await tokens.get()}` } });
   const response = await send();
   if (response.status !== 401) {
     return response;

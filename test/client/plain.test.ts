@@ -64,7 +64,9 @@ function open(options: object = {}): Transport {
 
 async function fetchStatus(url: string, token: string | null): Promise<number> {
   const query = encodeURIComponent('{ viewer { username } }');
-  const { status } = await fetch(`${url}/graphql?query=${query}`, { headers: { authorization: `Bearer ${token}` } });
+  const { status } = await fetch(`${url}/graphql?query=${query}`, {
+    headers: { accept: 'application/graphql-response+json', authorization: `Bearer ${token}` },
+  });
   return status;
 }
 
