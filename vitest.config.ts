@@ -5,7 +5,7 @@ const indifferent = [
   'test/{add-a-domain,answer-size,architecture,backup,browser-cookies,caching,command-line,config,connection-limits,csrf,dependencies,documents,drivers,durability,failed-start,graphiql,graphiql-examples,hash-queue,hosts,image-tree,logs,metrics,migrations,overload,pages,persisted-operations,process,prometheus,proxy,schema,slow-peers,soak,traces,usernames}.test.ts',
   'test/{broker,docs,feed,live,migrations,nodes,postgres,units}/**',
   'test/engine/retention.test.ts',
-  'test/client/{browser,changes,package}.test.ts',
+  'test/client/**',
   // What these ask for is refused or read before a database is asked.
   'test/{bad-tokens,cookie-refusals,fuzz,look-alikes}.test.ts',
   'test/rest/{bodies,conventions,fuzz,streaming}.test.ts',

@@ -3,7 +3,7 @@ import { expiryOf } from './jwt.ts';
 import { RENEW_CONNECTION } from './operations.ts';
 
 /** The time before the expiry at which a credential is renewed: this share of its remaining life, and at most this long in milliseconds. */
-const MARGIN_SHARE = 0.2;
+const MARGIN_SHARE = 1 / 3;
 const MAX_MARGIN_MS = 60_000;
 const RETRY_MS = 5_000;
 /** The shortest time between two renewals, in milliseconds. */

@@ -129,7 +129,7 @@ describe('a live list', () => {
 
 describe('a session', () => {
   it('should keep a list live by refreshed tokens, and end it when it signs out', async () => {
-    const short = await startApp({ ALLOW_ANONYMOUS: 'false', ACCESS_TOKEN_LIFE_S: '4' });
+    const short = await startApp({ ALLOW_ANONYMOUS: 'false', ACCESS_TOKEN_LIFE_S: '6' });
     closers.push(short.close);
     await short.signUp('ben');
     const session = createSession({ url: `${short.url}/graphql` });
