@@ -2,7 +2,7 @@
 const WINDOW_MS = 250;
 const EVENTS = 25;
 
-/** Tells `catching-up` and `live` apart: the server does not mark the last missed event. */
+/** Distinguishes `catching-up` from `live` by the rate of events: the server does not mark the last missed event. */
 export class CatchUp {
   readonly #report: (status: 'catching-up' | 'live') => void;
   #window: ReturnType<typeof setTimeout> | undefined;
