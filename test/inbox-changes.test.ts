@@ -123,6 +123,31 @@ describe('the inbox', () => {
     await expectEvents(bens, message(second, 'done'));
   });
 
+  it('should report edits, reactions and deletions, without the text of what was deleted since', async () => {
+    const query = INBOX.replace('message { message }', 'message { message deletedAt reactions { emoji count } }');
+    const before = await endOfLog(app);
+    const { sendMessage } = await ben.gql(
+      `mutation { sendMessage(uri: "${second.uri}", message: "secret") { ... on ChatMessage { id } } }`,
+    );
+    const { id } = sendMessage;
+    const live = await follow(ben, before, query);
+    expect((await live.event()).message).toEqual({ message: 'secret', deletedAt: null, reactions: [] });
+    await write(ben, `addReaction(messageId: "${id}", emoji: "👍")`);
+    expect(await live.event()).toMatchObject({
+      action: 'UPDATED',
+      message: { reactions: [{ emoji: '👍', count: 1 }] },
+    });
+    await write(ben, `updateMessage(id: "${id}", message: "changed")`);
+    expect(await live.event()).toMatchObject({ action: 'UPDATED', message: { message: 'changed' } });
+    await write(ben, `deleteMessage(id: "${id}")`);
+    const deleted = { message: '', deletedAt: expect.any(String), reactions: [] };
+    expect(await live.event()).toMatchObject({ action: 'UPDATED', message: deleted });
+    const resumed = await follow(ben, before, query);
+    expect(await resumed.event()).toMatchObject({ action: 'UPDATED', message: deleted });
+    await app.delivered();
+    expect(resumed.results.drain()).toEqual([]);
+  });
+
   it('should be resumed without a gap, also in chats that were joined and left meanwhile', async () => {
     await join(ben, first);
     const third = await open(ann);

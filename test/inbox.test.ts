@@ -72,6 +72,22 @@ describe('the unread messages of a chat', () => {
     expect(await unread(ann, chat)).toBe(1);
   });
 
+  it('should tell how many of them mention the viewer, without deleted ones', async () => {
+    const counts = async () =>
+      (await ben.gql('query ($uri: String!) { chatSession(uri: $uri) { unreadCount unreadMentions } }', chat as never))
+        .chatSession;
+    const [first, , third] = [
+      await say(ann, chat, 'hi @ben'),
+      await say(ann, chat, 'all'),
+      await say(ann, chat, '@Ben?'),
+    ];
+    expect(await counts()).toEqual({ unreadCount: 3, unreadMentions: 2 });
+    await mark(ben, chat, first);
+    expect(await counts()).toEqual({ unreadCount: 2, unreadMentions: 1 });
+    await ann.gql('mutation ($id: ID!) { deleteMessage(id: $id) { __typename } }', { id: third });
+    expect(await counts()).toEqual({ unreadCount: 1, unreadMentions: 0 });
+  });
+
   it('should begin with those that were sent after the viewer joined', async () => {
     await say(ann, chat, 'before');
     await join(cat, chat);

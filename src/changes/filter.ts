@@ -27,6 +27,8 @@ export interface ChangeEvent extends StreamEvent {
   readonly isRevoked?: boolean;
   /** Whether the change removed what older events of the row show, which the viewer may still see: those that wait to be sent are dropped. */
   readonly isRetraction?: boolean;
+  /** The row that the event shows, where `id` is that of the object which the row is a part of: a retraction concerns the older events of the same part. */
+  readonly part?: number;
 }
 
 /** Returns the event of a change, with a key that identifies both. */

@@ -259,11 +259,11 @@ export class Stream implements EventStream {
   }
 
   /** Removes the queued events of a row that the viewer may no longer see, or of which they show what was removed. */
-  #withdraw(delivery: Delivery, { id, isRevoked, isRetraction }: ChangeEvent): void {
+  #withdraw(delivery: Delivery, { id, part, isRevoked, isRetraction }: ChangeEvent): void {
     if (isRevoked || isRetraction) {
       delivery.removeWhere((event) => {
         const queued = event as ChangeEvent;
-        return queued.id === id && queued.row !== null;
+        return queued.id === id && queued.row !== null && (isRevoked || queued.part === part);
       });
     }
   }

@@ -1,7 +1,10 @@
+import type { Context } from '../context.ts';
+import type { ChatMessage } from '../generated/client/client.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { encodeNodeId } from '../graphql/node-ids.ts';
 import { AFTER, CURSOR, changeAction, subscribeToChanges } from '../graphql/subscriptions.ts';
 import { loadUser } from '../identity/named-users.ts';
+import { loadMessage } from './messages.ts';
 import { loadChat } from './service.ts';
 import { type InboxEvent, type InboxKind, watchInbox } from './watch-inbox.ts';
 
@@ -61,7 +64,8 @@ export function defineInbox(builder: Builder): void {
     }),
   });
   builder.objectRef<InboxEvent>(TYPES.MESSAGE).implement({
-    description: 'A message of a chat of the viewer: a message that is sent is CREATED.',
+    description:
+      'A message of a chat of the viewer: it is CREATED when it is sent, and UPDATED when it is edited, when it is deleted, which leaves it in its place with `deletedAt`, and when a reaction is added or removed.',
     interfaces: [change],
     fields: (t) => ({
       id: t.id({
@@ -71,9 +75,15 @@ export function defineInbox(builder: Builder): void {
       message: t.field({
         type: 'ChatMessage',
         nullable: true,
-        description: 'The message after the change; null when `action` is `DELETED`.',
-        // A row image in the log has the columns of its model.
-        resolve: ({ action, image }) => (action === 'DELETED' ? null : image) as never,
+        description:
+          'The message after the change or, after a change of its reactions, as it is now; null when `action` is `DELETED`. The text of a message that was deleted since is not sent any more.',
+        resolve: (event, _args, context) => {
+          if (event.action === 'DELETED') {
+            return null;
+          }
+          // The image of a row in the log has the columns of its model.
+          return event.isReaction ? loadMessageOfInbox(context, event) : (event.image as never);
+        },
       }),
     }),
   });
@@ -106,4 +116,9 @@ export function defineInbox(builder: Builder): void {
       resolve: (event) => event as InboxEvent,
     }),
   );
+}
+
+async function loadMessageOfInbox(context: Context, { id, rowId }: InboxEvent): Promise<ChatMessage | null> {
+  const message = await loadMessage(context, rowId);
+  return message?.chatSessionId === id ? message : null;
 }

@@ -2,7 +2,15 @@ import { NotFoundError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
 import { encodeNodeId, toDatabaseId } from '../graphql/node-ids.ts';
 import { loadUser } from '../identity/named-users.ts';
-import { countUnread, findLastMessage, findOwnReadMark, listReaders, listReadMarks, markRead } from './read-marks.ts';
+import {
+  countUnread,
+  countUnreadMentions,
+  findLastMessage,
+  findOwnReadMark,
+  listReaders,
+  listReadMarks,
+  markRead,
+} from './read-marks.ts';
 import { CHAT_URI } from './schema.ts';
 
 const PARTICIPANTS_COST = { field: 1, multiplier: 20 };
@@ -40,6 +48,12 @@ export function defineReadMarks(builder: Builder): void {
       description:
         'How many messages other participants have sent after the read mark of the viewer or, without one, since the viewer joined. Only the newest 1000 messages of the chat are counted, so that it is at most 1000: show that as "999+". The value differs between viewers: in a subscription it makes the server execute the event for each of them.',
       resolve: (chat, _args, context) => countUnread(context, chat),
+    }),
+    unreadMentions: t.int({
+      complexity: COUNT_COST,
+      description:
+        'How many of the unread messages mention the viewer; of all chats of a page together, only the newest 1000 are counted. Like `unreadCount`, it differs between viewers.',
+      resolve: (chat, _args, context) => countUnreadMentions(context, chat),
     }),
     viewerReadMark: t.field({
       type: mark,

@@ -19,6 +19,8 @@ import { readableChats, requireChat } from './service.ts';
 
 /** The messages of a chat that are counted at most as unread. */
 const MAX_UNREAD = 1000;
+/** The mentions that are counted at most, those of all chats of a page together. */
+const MAX_UNREAD_MENTIONS = 1000;
 /** The number of chats whose unread messages one statement counts: on SQLite it blocks the process. */
 const CHATS_PER_COUNT = 20;
 
@@ -139,10 +141,38 @@ export async function countUnread(context: Context, chat: ChatSession): Promise<
     const starts = await readStarts(context, await readableIds(context, ids));
     const counts = await inChunks([...starts.keys()], CHATS_PER_COUNT, async (part) => {
       const runs = part.map((parentId) => ({ parentId, after: starts.get(parentId) ?? 0 }));
-      const where = { userId: { not: userId } };
+      const where = { userId: { not: userId }, deletedAt: null };
       return [...(await countNewestChildren(database, MESSAGES, runs, { where, reach: MAX_UNREAD }))];
     });
     return new Map(counts);
+  });
+  return count ?? 0;
+}
+
+/**
+ * Returns the number of unread messages of a chat that mention the viewer. Of all chats of a page, only the newest {@link MAX_UNREAD_MENTIONS} are counted. Batched.
+ */
+export async function countUnreadMentions(context: Context, chat: ChatSession): Promise<number> {
+  const { id: userId } = requireUser(context.viewer);
+  const count = await loadBatched(context, 'ChatSession.unreadMentions', chat.id, async (ids) => {
+    const starts = await readStarts(context, await readableIds(context, ids));
+    const mentions = await findRows(context.database, 'ChatMention', {
+      where: {
+        userId,
+        chatSessionId: { in: [...starts.keys()] },
+        messageId: { gt: Math.min(...starts.values()) },
+        message: { deletedAt: null },
+      },
+      orderBy: [{ messageId: 'desc' }],
+      take: MAX_UNREAD_MENTIONS,
+    });
+    const counts = new Map([...starts.keys()].map((id) => [id, 0]));
+    for (const { chatSessionId, messageId } of mentions) {
+      if (messageId > (starts.get(chatSessionId) ?? 0)) {
+        counts.set(chatSessionId, (counts.get(chatSessionId) ?? 0) + 1);
+      }
+    }
+    return counts;
   });
   return count ?? 0;
 }

@@ -8,6 +8,7 @@ import { userScope } from '../identity/scopes.ts';
 import { useChatsOf } from './chat-access.ts';
 import { chatScope } from './scopes.ts';
 import { ChatEvents } from './watch.ts';
+import { findDeletedMessages, isDeletion, isPresent } from './watch-messages.ts';
 
 /** What an event of the inbox is about. */
 export type InboxKind = 'CHAT' | 'MEMBER' | 'MESSAGE' | 'READ';
@@ -15,10 +16,12 @@ export type InboxKind = 'CHAT' | 'MEMBER' | 'MESSAGE' | 'READ';
 /** An event of the inbox. Its `id` is that of the chat, by which the engine withdraws queued events of a chat that the viewer may no longer see. */
 export interface InboxEvent extends ChangeEvent {
   readonly kind: InboxKind;
-  /** The id of the changed row. */
+  /** The id of the row that the event is about; of a reaction, that of its message. */
   readonly rowId: number;
   /** The row after the change, or before it if it was deleted. Only its ids may be sent after a deletion. */
   readonly image: RowImage;
+  /** Whether the change is that of a reaction, whose image is not that of the message. */
+  readonly isReaction?: boolean;
 }
 
 /** The models whose changes belong to a chat, with the kinds of their events. */
@@ -26,6 +29,7 @@ const KINDS: Readonly<Record<string, InboxKind>> = {
   ChatSession: 'CHAT',
   ChatMember: 'MEMBER',
   ChatMessage: 'MESSAGE',
+  ChatReaction: 'MESSAGE',
   ChatReadMark: 'READ',
 };
 const ACCESS_MODELS = ['ChatSession', 'ChatMember'] as const;
@@ -35,7 +39,8 @@ const ACCESS_MODELS = ['ChatSession', 'ChatMember'] as const;
  *
  * @throws {UnauthenticatedError} for anonymous callers
  */
-export async function watchInbox({ viewer, feed }: Context): Promise<SubscriptionFilter> {
+export async function watchInbox(context: Context): Promise<SubscriptionFilter> {
+  const { viewer, feed } = context;
   const user = requireUser(viewer);
   const chats = await useChatsOf(feed, user.id);
   const own = ACCESS_MODELS.map((model): Interest => ({ model, scope: userScope(user.id) }));
@@ -50,8 +55,16 @@ export async function watchInbox({ viewer, feed }: Context): Promise<Subscriptio
     accessScopes: [],
     hasAccess: () => true,
     mayReceive: ({ row, id }) => row === null || chats.has(id),
+    findHidden: (shown) => findDeletedTexts(context, shown as readonly InboxEvent[]),
     release: chats.release,
   });
+}
+
+/** Returns the events that show the text of a message that has become a deleted message since; the event of the deletion follows them in the log. */
+async function findDeletedTexts(context: Context, events: readonly InboxEvent[]): Promise<ReadonlySet<ChangeEvent>> {
+  const texts = events.filter(({ kind, isReaction, image }) => kind === 'MESSAGE' && (isReaction || isPresent(image)));
+  const deleted = await findDeletedMessages(context, [...new Set(texts.map(({ rowId }) => rowId))]);
+  return new Set(texts.filter(({ rowId }) => deleted.has(rowId)));
 }
 
 /** Makes the events of one subscription to the inbox. Events of the same change are equal for all viewers, apart from those about their own participation. */
@@ -102,10 +115,23 @@ class InboxEvents {
     if (!image) {
       return null;
     }
+    const isReaction = change.model === 'ChatReaction';
     // Raw SQL can move a row to another chat.
-    const action = image === before ? 'DELETED' : wasSeen ? 'UPDATED' : 'CREATED';
-    const id = image['chatSessionId'] as number;
-    return { key: keyOf(change, kind, action), cursor, action, id, row: 'current', kind, rowId, image };
+    const effect = image === before ? 'DELETED' : wasSeen ? 'UPDATED' : 'CREATED';
+    const action = isReaction ? 'UPDATED' : effect;
+    const about = isReaction ? (image['messageId'] as number) : rowId;
+    return {
+      key: keyOf(change, kind, action),
+      cursor,
+      action,
+      id: image['chatSessionId'] as number,
+      row: 'current',
+      kind,
+      rowId: about,
+      image,
+      isReaction,
+      ...(kind === 'MESSAGE' && { part: about, isRetraction: !isReaction && isDeletion(change) }),
+    };
   }
 
   #sees(image: RowImage | null): boolean {

@@ -117,16 +117,21 @@ function filterOf(
 }
 
 /** Returns whether the message was not deleted. Images of earlier releases lack the column, which is then null. */
-function isPresent(row: RowImage): boolean {
+export function isPresent(row: RowImage): boolean {
   return row['deletedAt'] === null;
 }
 
 /** Returns the events that show the text of a message that has become a deleted message since; the event of the deletion follows them in the log. */
-async function findDeleted({ database }: Context, events: readonly ChangeEvent[]): Promise<ReadonlySet<ChangeEvent>> {
+async function findDeleted(context: Context, events: readonly ChangeEvent[]): Promise<ReadonlySet<ChangeEvent>> {
   const texts = textsOf(events);
-  const where = { id: { in: idsOf(texts) }, deletedAt: { not: null } };
-  const deleted = new Set(await findIds(database, 'ChatMessage', { where }));
+  const deleted = await findDeletedMessages(context, idsOf(texts));
   return new Set(texts.filter(({ id }) => deleted.has(id)));
+}
+
+/** Returns those of the ids whose messages have become deleted messages. */
+export async function findDeletedMessages({ database }: Context, ids: readonly number[]): Promise<ReadonlySet<number>> {
+  const where = { id: { in: [...ids] }, deletedAt: { not: null } };
+  return new Set(await findIds(database, 'ChatMessage', { where }));
 }
 
 /** Returns the same events, and those of messages whose rows no longer exist: clients of the chat socket receive no deletions. */
@@ -145,9 +150,14 @@ function idsOf(events: readonly ChangeEvent[]): number[] {
   return [...new Set(events.map(({ id }) => id))];
 }
 
+/** Returns whether a change makes a message a deleted message. */
+export function isDeletion({ before, after }: RowChange): boolean {
+  return before !== null && isPresent(before) && after !== null && !isPresent(after);
+}
+
 function messageEvent(change: RowChange, has: (row: RowImage | null) => boolean): ChangeEvent | null {
   const { before, after, rowId: id } = change;
-  const isRetraction = before !== null && isPresent(before) && after !== null && !isPresent(after);
+  const isRetraction = isDeletion(change);
   if (after !== null && has(after)) {
     return changeEvent(change, { action: has(before) ? 'UPDATED' : 'CREATED', id, row: after, isRetraction });
   }
