@@ -8,6 +8,7 @@ const { configs } = graphql;
 const WITHOUT_ID = {
   types: [
     'AuthTokenKey',
+    'ChatReactionGroup',
     'ChatTyping',
     'ConnectionRenewal',
     'DeletedTodos',
