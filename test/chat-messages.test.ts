@@ -116,6 +116,15 @@ describe('a deleted message', () => {
     expect(await remove(ann, (await send(ben, 'his')).id)).toMatchObject({ message: '' });
   });
 
+  it('should not be found by the words that it had', async () => {
+    const { id } = await send(ann, 'quincunx');
+    const search = async () =>
+      (await ben.gql('{ search(query: "quincunx", types: [CHAT_MESSAGE]) { nodes { rank } } }')).search.nodes.length;
+    expect(await search()).toBe(1);
+    await remove(ann, id);
+    expect(await search()).toBe(0);
+  });
+
   it('should be absent in the REST history', async () => {
     const messages: { id: string }[] = [];
     for (const text of ['a', 'b', 'c', 'd']) {
