@@ -31,9 +31,8 @@ export interface ListOptions<Node extends Identified = Identified> {
 /** Returns the event of a subscription's data: the value of its only field. */
 export function eventOf(data: unknown): ChangeEvent {
   const [event] = Object.values((data ?? {}) as Record<string, unknown>);
-  const { action, id } = (event ?? {}) as Partial<ChangeEvent>;
-  if (typeof action !== 'string' || id === undefined) {
-    throw new TypeError('The event has no `action` or no `id`: select `action cursor id` and the changed object.');
+  if (typeof (event as Partial<ChangeEvent> | null)?.action !== 'string') {
+    throw new TypeError('The event has no `action`: select `action cursor id` and the changed object.');
   }
   return event as ChangeEvent;
 }
@@ -59,6 +58,11 @@ export function applyChange<Data, Node extends Identified = Identified>(
   event: ChangeEvent,
   { at, ...options }: ApplyOptions<Node> = {},
 ): Data {
+  if (event.id === undefined) {
+    throw new TypeError(
+      'The event has no `id`: select it, or apply events without one, like those of `inboxChanged`, by yourself.',
+    );
+  }
   const path = at?.split('.') ?? defaultPath(data);
   return path ? (replaceAt(data, path, (value) => applyToValue(value, event, options)) as Data) : data;
 }

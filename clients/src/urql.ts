@@ -117,10 +117,10 @@ export function snapshotThenStream<Data>(client: Client, options: UrqlSnapshotOp
         subscribe(({ data, error }) => {
           if (error) {
             sink.error(error.networkError ?? new OperationError(error.graphQLErrors));
-          } else if (data && present) {
+          } else if (data && present && onData) {
             const event = eventOf(data);
             present = applyChange(present, event, rest);
-            onData?.(present, event);
+            onData(present, event);
           }
         }),
       );
