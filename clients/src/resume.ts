@@ -3,7 +3,7 @@ import { isResumable, type OperationRequest } from './document.ts';
 import { OperationError, type ResponseError } from './errors.ts';
 import type { OperationResponse } from './http-request.ts';
 import { POSITION } from './operations.ts';
-import type { ResultSink, Transport } from './transport.ts';
+import type { Pausable, ResultSink, Transport } from './transport.ts';
 
 /** How many cursors are kept, by which an event that is delivered again is recognised. */
 const KEPT_CURSORS = 1_000;
@@ -23,6 +23,7 @@ export interface Resumed {
   readonly stop: () => void;
   /** Ends the subscription at the server until `restart`, which resumes it where it was. */
   readonly pause: () => void;
+  /** Resumes the subscription, after as many calls as of `pause`. */
   readonly restart: () => void;
 }
 
@@ -34,11 +35,11 @@ export function resume(
   options: ResumeOptions = {},
 ): Resumed {
   const subscription = new ResumedSubscription(transport, request, sink, options);
-  subscription.restart();
+  subscription.begin();
   return subscription;
 }
 
-class ResumedSubscription implements Resumed {
+class ResumedSubscription implements Resumed, Pausable {
   readonly #transport: Transport;
   readonly #request: OperationRequest;
   readonly #sink: ResultSink;
@@ -50,6 +51,8 @@ class ResumedSubscription implements Resumed {
   #unsubscribe: () => void = () => undefined;
   /** Aborted when the subscription is stopped or paused. */
   #run = new AbortController();
+  readonly #remove: () => void;
+  #pauses = 0;
   #isOver = false;
   /** Failures since the last event. */
   #failures = 0;
@@ -62,24 +65,39 @@ class ResumedSubscription implements Resumed {
     this.#isResumable = isResumable(request);
     const after = request.variables?.['after'];
     this.#after = typeof after === 'string' ? after : null;
+    this.#remove = transport.addPausable(this);
   }
 
   stop = (): void => {
     this.#isOver = true;
-    this.pause();
+    this.#remove();
+    this.#end();
   };
 
   pause = (): void => {
-    this.#run.abort();
-    this.#unsubscribe();
+    this.#pauses += 1;
+    this.#end();
   };
 
   restart = (): void => {
-    if (!this.#isOver) {
-      this.#run = new AbortController();
-      this.#start(this.#run.signal).catch((error: unknown) => this.#fail(error));
+    this.#pauses -= 1;
+    if (this.#pauses === 0) {
+      this.begin();
     }
   };
+
+  begin(): void {
+    if (!this.#isOver) {
+      this.#run = new AbortController();
+      const { signal } = this.#run;
+      this.#start(signal).catch((error: unknown) => !signal.aborted && this.#fail(error));
+    }
+  }
+
+  #end(): void {
+    this.#run.abort();
+    this.#unsubscribe();
+  }
 
   async #start(signal: AbortSignal): Promise<void> {
     if (this.#isResumable && this.#after === null) {
@@ -129,7 +147,7 @@ class ResumedSubscription implements Resumed {
 
   #recover(error: Error, signal: AbortSignal): void {
     this.#recovered(error, signal).then(
-      () => !signal.aborted && this.restart(),
+      () => !signal.aborted && this.begin(),
       (cause: unknown) => !signal.aborted && this.#fail(cause),
     );
   }

@@ -29,6 +29,12 @@ export interface ResultSink<Result = OperationResponse> {
   readonly complete: () => void;
 }
 
+/** A subscription that can be paused. Each call of `pause` is followed by one of `restart`. */
+export interface Pausable {
+  readonly pause: () => void;
+  readonly restart: () => void;
+}
+
 /** A server: its socket, which all subscriptions share, and its endpoint for queries and mutations. */
 export interface Transport extends Store<ConnectionState> {
   /** A `fetch` that sends the credential, and repeats a request with a refreshed token when the present one is refused. */
@@ -49,6 +55,13 @@ export interface Transport extends Store<ConnectionState> {
   readonly execute: (request: () => OperationRequest, sink: ResultSink) => () => void;
   /** Reports `catching-up` until the returned function is called. */
   readonly hold: () => () => void;
+  /**
+   * Runs work while no subscription delivers events, and then resumes the subscriptions where they were. It is for loading a further page of a list: the page may
+   * be older than events that arrive while it is loaded, and the events are then applied to the list with the page.
+   */
+  readonly whilePaused: <Result>(work: () => Promise<Result>) => Promise<Result>;
+  /** Adds a subscription that `whilePaused` pauses. Returns the function that removes it. */
+  readonly addPausable: (subscription: Pausable) => () => void;
   /** Ends a connection whose token the server refused for an operation, and opens one with another token. Returns false without a token. */
   readonly refuseToken: () => boolean;
   /** Opens a new socket with the present credential, after the user signed in. A transport with a `session` does so by itself. */
@@ -74,6 +87,7 @@ export function createTransport({ session, print, ...options }: TransportOptions
   const send =
     session?.fetch ?? createAuthorizedFetch({ ...options, onSignedOut: (reason) => connection.signOut(reason) });
   const unsubscribe = session && followSession(session, connection);
+  const pausables = new Set<Pausable>();
   return {
     ...connection.state,
     url,
@@ -87,6 +101,27 @@ export function createTransport({ session, print, ...options }: TransportOptions
     execute: (request, sink) => execute(connection, request, sink),
     hold: () => connection.hold(),
     reconnect: () => connection.reconnect(),
+    whilePaused: async (work) => {
+      const paused = [...pausables];
+      const release = connection.hold();
+      for (const subscription of paused) {
+        subscription.pause();
+      }
+      try {
+        return await work();
+      } finally {
+        release();
+        for (const subscription of paused) {
+          subscription.restart();
+        }
+      }
+    },
+    addPausable: (subscription) => {
+      pausables.add(subscription);
+      return () => {
+        pausables.delete(subscription);
+      };
+    },
     refuseToken: () => connection.refuseToken(),
     close: () => {
       unsubscribe?.();
