@@ -33,16 +33,36 @@ const markdown = {
   postprocess: (messages) => messages.flat(),
 };
 
+/** Lints the documents of a TypeScript file alone: Biome checks its code. */
+const documentsOnly = {
+  ...graphql.processor,
+  preprocess: (text, path) => graphql.processor.preprocess(text, path).filter((block) => typeof block !== 'string'),
+};
+
+const schema = 'schema.graphql';
+/** An example app is one program: fragments are used across its files. */
+const appProject = (app) => ({ schema, documents: `clients/examples/${app}/src/*.tsx` });
+const graphQLConfig = {
+  projects: {
+    // The first one is that of all other files, too.
+    examples: { schema, documents: 'examples/**/*.{js,graphql}' },
+    apollo: appProject('apollo'),
+    urql: appProject('urql'),
+    relay: appProject('relay'),
+  },
+};
+
 // biome-ignore lint/style/noDefaultExport: ESLint reads the default export.
 export default defineConfig([
   { files: ['examples/**/*.js'], processor: graphql.processor },
   { files: ['*.md', 'docs/*.md'], processor: markdown },
+  { files: ['clients/examples/*/src/*.tsx'], processor: documentsOnly },
   {
     files: ['**/*.graphql'],
     plugins: { '@graphql-eslint': graphql },
     languageOptions: {
       parser: graphql.parser,
-      parserOptions: { graphQLConfig: { schema: 'schema.graphql', documents: 'examples/**/*.{js,graphql}' } },
+      parserOptions: { graphQLConfig },
     },
   },
   {
@@ -94,6 +114,16 @@ export default defineConfig([
       // Examples and blocks are programs of their own, not parts of one.
       '@graphql-eslint/unique-operation-name': 'off',
       '@graphql-eslint/unique-fragment-name': 'off',
+    },
+  },
+  { files: ['clients/examples/**/*.graphql'], rules: configs['flat/operations-recommended'].rules },
+  {
+    files: ['clients/examples/relay/**/*.graphql'],
+    rules: {
+      // The Relay compiler prescribes the names, and checks its directives and the variables that `@argumentDefinitions` declares.
+      '@graphql-eslint/naming-convention': 'off',
+      '@graphql-eslint/known-directives': 'off',
+      '@graphql-eslint/no-undefined-variables': 'off',
     },
   },
 ]);

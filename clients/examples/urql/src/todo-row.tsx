@@ -1,0 +1,37 @@
+import { type FragmentOf, readFragment } from 'gql.tada';
+import { useMutation } from 'urql';
+import { type Attempt, expectSuccess } from '../../shared/errors.ts';
+import { TodoItem } from '../../shared/todo-item.tsx';
+import { dataOf, graphql } from './graphql.ts';
+
+export const TODO_ROW = graphql(`
+  fragment TodoRow on Todo { id title completed }
+`);
+
+// Its result has no fields that change: the subscription brings them, in the order of all changes.
+const UPDATE_TODO = graphql(`
+  mutation UpdateTodo($id: ID!, $completed: Boolean!) {
+    updateTodo(id: $id, input: { completed: $completed }) { ... on Todo { id } ... on Error { message } }
+  }
+`);
+
+const DELETE_TODO = graphql(`
+  mutation DeleteTodo($id: ID!) {
+    deleteTodo(id: $id) { ... on Todo { id } ... on Error { message } }
+  }
+`);
+
+interface TodoRowProps {
+  readonly todo: FragmentOf<typeof TODO_ROW>;
+  readonly attempt: Attempt;
+}
+
+export function TodoRow({ todo, attempt }: TodoRowProps) {
+  const { id, title, completed } = readFragment(TODO_ROW, todo);
+  const [, updateTodo] = useMutation(UPDATE_TODO);
+  const [, deleteTodo] = useMutation(DELETE_TODO);
+  const toggle = () =>
+    attempt(async () => expectSuccess(dataOf(await updateTodo({ id, completed: !completed })).updateTodo));
+  const remove = () => attempt(async () => expectSuccess(dataOf(await deleteTodo({ id })).deleteTodo));
+  return <TodoItem title={title} completed={completed} onToggle={toggle} onDelete={remove} />;
+}
