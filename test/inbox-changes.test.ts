@@ -209,6 +209,7 @@ describe('the inbox', () => {
     await join(cat, first);
     for (const [selection, executions] of [
       ['', 1],
+      [' ... on InboxMessageChange { mentionsViewer }', 2],
       [' chatSession { unreadCount }', 3],
     ] as const) {
       const query = `subscription ($after: String) { inboxChanged(after: $after) { __typename${selection} } }`;
@@ -216,12 +217,40 @@ describe('the inbox', () => {
       await app.subscribed(3);
       const { results } = app.app.services.feed.loop;
       const before = results.rendered;
-      await say(ann, first, 'hello');
+      await say(ann, first, 'hello @ben');
       await Promise.all(operations.map((operation) => operation.event()));
       expect(results.rendered - before).toBe(executions);
       await app.delivered();
       await Promise.all(clients.splice(0).map((client) => client.close()));
     }
+  });
+
+  it('should send edits and deletions, and no text that was deleted since', async () => {
+    const query = `subscription ($after: String) { inboxChanged(after: $after) {
+      action ... on InboxMessageChange { id mentionsViewer message { message deletedAt } }
+    } }`;
+    await join(ben, first);
+    const before = await endOfLog(app);
+    const bens = await follow(ben, before, query);
+    await say(ann, first, 'secret');
+    const { id, ...created } = await bens.event();
+    const text = (message: string) => ({ message: { message, deletedAt: null }, mentionsViewer: false });
+    expect(created).toEqual({ action: 'CREATED', ...text('secret') });
+    await write(ann, `updateMessage(id: "${id}", message: "for @ben")`);
+    expect(await bens.event()).toEqual({ action: 'UPDATED', id, ...text('for @ben'), mentionsViewer: true });
+    await say(ann, first, 'public');
+    await write(ann, `deleteMessage(id: "${id}")`);
+    expect(await bens.event()).toMatchObject(text('public'));
+    const deleted = {
+      action: 'UPDATED',
+      id,
+      message: { message: '', deletedAt: expect.any(String) },
+      mentionsViewer: false,
+    };
+    expect(await bens.event()).toEqual(deleted);
+    const again = await follow(ben, before, query);
+    expect(await again.event()).toMatchObject(text('public'));
+    expect(await again.event()).toEqual(deleted);
   });
 
   it('should be for those who are signed in, and start over when their role changes', async () => {

@@ -4,6 +4,8 @@ import type { Builder } from '../graphql/builder.ts';
 import { encodeNodeId } from '../graphql/node-ids.ts';
 import { AFTER, CURSOR, changeAction, subscribeToChanges } from '../graphql/subscriptions.ts';
 import { loadUser } from '../identity/named-users.ts';
+import { isViewer } from '../viewer.ts';
+import { listMentioned } from './mentions.ts';
 import { loadMessage } from './messages.ts';
 import { loadChat } from './service.ts';
 import { type InboxEvent, type InboxKind, watchInbox } from './watch-inbox.ts';
@@ -77,12 +79,16 @@ export function defineInbox(builder: Builder): void {
         nullable: true,
         description:
           'The message after the change or, after a change of its reactions, as it is now; null when `action` is `DELETED`. The text of a message that was deleted since is not sent any more.',
-        resolve: (event, _args, context) => {
-          if (event.action === 'DELETED') {
-            return null;
-          }
-          // The image of a row in the log has the columns of its model.
-          return event.isReaction ? loadMessageOfInbox(context, event) : (event.image as never);
+        resolve: (event, _args, context) => (event.action === 'DELETED' ? null : messageOf(context, event)),
+      }),
+      mentionsViewer: t.boolean({
+        description:
+          'Whether the message mentions the viewer, for a notification. It makes the server execute the event once more for those who are mentioned, and not for each viewer.',
+        resolve: async (event, _args, context) => {
+          const message = event.action === 'DELETED' ? null : await messageOf(context, event);
+          const mentioned = message ? await listMentioned(context, message) : [];
+          // Each comparison is recorded, so that all who are not mentioned share a result.
+          return mentioned.map(({ id }) => isViewer(context.viewer, id)).includes(true);
         },
       }),
     }),
@@ -116,6 +122,12 @@ export function defineInbox(builder: Builder): void {
       resolve: (event) => event as InboxEvent,
     }),
   );
+}
+
+/** Returns the message of an event that is no deletion. */
+function messageOf(context: Context, event: InboxEvent): ChatMessage | Promise<ChatMessage | null> {
+  // The image of a row in the log has the columns of its model.
+  return event.isReaction ? loadMessageOfInbox(context, event) : (event.image as unknown as ChatMessage);
 }
 
 async function loadMessageOfInbox(context: Context, { id, rowId }: InboxEvent): Promise<ChatMessage | null> {

@@ -40,19 +40,20 @@ export function defineReadMarks(builder: Builder): void {
     lastMessage: t.field({
       type: 'ChatMessage',
       nullable: true,
-      description: 'The newest message of the chat, for a list of chats; null when it has none.',
+      description:
+        'The newest message of the chat, for a list of chats, also when it was deleted; null when it has none.',
       resolve: (chat, _args, context) => findLastMessage(context, chat),
     }),
     unreadCount: t.int({
       complexity: COUNT_COST,
       description:
-        'How many messages other participants have sent after the read mark of the viewer or, without one, since the viewer joined. Only the newest 1000 messages of the chat are counted, so that it is at most 1000: show that as "999+". The value differs between viewers: in a subscription it makes the server execute the event for each of them.',
+        'How many messages other participants have sent after the read mark of the viewer or, without one, since the viewer joined. Deleted messages do not count, and only the newest 1000 messages of the chat are looked at, so that it is at most 1000: show that as "999+". The value differs between viewers: in a subscription it makes the server execute the event for each of them.',
       resolve: (chat, _args, context) => countUnread(context, chat),
     }),
     unreadMentions: t.int({
       complexity: COUNT_COST,
       description:
-        'How many of the unread messages mention the viewer; of all chats of a page together, only the newest 1000 are counted. Like `unreadCount`, it differs between viewers.',
+        'How many messages mention the viewer by `@` and their username, after the same mark as `unreadCount`; at most 1000. The value differs between viewers, too.',
       resolve: (chat, _args, context) => countUnreadMentions(context, chat),
     }),
     viewerReadMark: t.field({

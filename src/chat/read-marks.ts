@@ -1,6 +1,7 @@
 import type { Context } from '../context.ts';
 import { inChunks, loadBatched } from '../database/batch.ts';
 import { isUniqueViolation, orMissingReference } from '../database/failures.ts';
+import type { NewestCount } from '../database/newest-children-sql.ts';
 import {
   countNewestChildren,
   findChildren,
@@ -19,8 +20,6 @@ import { readableChats, requireChat } from './service.ts';
 
 /** The messages of a chat that are counted at most as unread. */
 const MAX_UNREAD = 1000;
-/** The mentions that are counted at most, those of all chats of a page together. */
-const MAX_UNREAD_MENTIONS = 1000;
 /** The number of chats whose unread messages one statement counts: on SQLite it blocks the process. */
 const CHATS_PER_COUNT = 20;
 
@@ -131,54 +130,45 @@ export async function findLastMessage(context: Context, chat: ChatSession): Prom
 }
 
 /**
- * Returns the number of messages that other participants sent after the read mark of the viewer or, without one, after the viewer joined. Only the newest
- * {@link MAX_UNREAD} messages of the chat are counted. Batched.
+ * Returns the number of messages that other participants sent after the read mark of the viewer or, without one, after the viewer joined. Deleted messages do not
+ * count, and only the newest {@link MAX_UNREAD} messages of the chat are looked at. Batched.
  */
-export async function countUnread(context: Context, chat: ChatSession): Promise<number> {
+export function countUnread(context: Context, chat: ChatSession): Promise<number> {
   const { id: userId } = requireUser(context.viewer);
-  const { database } = context;
-  const count = await loadBatched(context, 'ChatSession.unreadCount', chat.id, async (ids) => {
-    const starts = await readStarts(context, await readableIds(context, ids));
+  const where = { userId: { not: userId }, deletedAt: null };
+  return countAfterMark(context, chat, 'ChatMessage', { within: {}, key: 'id', reach: MAX_UNREAD, where });
+}
+
+/** Returns the number of messages after the same mark that mention the viewer, at most {@link MAX_UNREAD}; batched. */
+export function countUnreadMentions(context: Context, chat: ChatSession): Promise<number> {
+  const { id: userId } = requireUser(context.viewer);
+  return countAfterMark(context, chat, 'ChatMention', {
+    within: { userId },
+    key: 'messageId',
+    reach: MAX_UNREAD,
+    where: {},
+  });
+}
+
+async function countAfterMark(
+  context: Context,
+  chat: ChatSession,
+  child: 'ChatMessage' | 'ChatMention',
+  counted: NewestCount,
+): Promise<number> {
+  const count = await loadBatched(context, `unread ${child}`, chat.id, async (ids) => {
+    const starts = await loadStarts(context, await readableIds(context, ids));
     const counts = await inChunks([...starts.keys()], CHATS_PER_COUNT, async (part) => {
       const runs = part.map((parentId) => ({ parentId, after: starts.get(parentId) ?? 0 }));
-      const where = { userId: { not: userId }, deletedAt: null };
-      return [...(await countNewestChildren(database, MESSAGES, runs, { where, reach: MAX_UNREAD }))];
+      return [...(await countNewestChildren(context.database, { child, column: 'chatSessionId' }, runs, counted))];
     });
     return new Map(counts);
   });
   return count ?? 0;
 }
 
-/**
- * Returns the number of unread messages of a chat that mention the viewer. Of all chats of a page, only the newest {@link MAX_UNREAD_MENTIONS} are counted. Batched.
- */
-export async function countUnreadMentions(context: Context, chat: ChatSession): Promise<number> {
-  const { id: userId } = requireUser(context.viewer);
-  const count = await loadBatched(context, 'ChatSession.unreadMentions', chat.id, async (ids) => {
-    const starts = await readStarts(context, await readableIds(context, ids));
-    const mentions = await findRows(context.database, 'ChatMention', {
-      where: {
-        userId,
-        chatSessionId: { in: [...starts.keys()] },
-        messageId: { gt: Math.min(...starts.values()) },
-        message: { deletedAt: null },
-      },
-      orderBy: [{ messageId: 'desc' }],
-      take: MAX_UNREAD_MENTIONS,
-    });
-    const counts = new Map([...starts.keys()].map((id) => [id, 0]));
-    for (const { chatSessionId, messageId } of mentions) {
-      if (messageId > (starts.get(chatSessionId) ?? 0)) {
-        counts.set(chatSessionId, (counts.get(chatSessionId) ?? 0) + 1);
-      }
-    }
-    return counts;
-  });
-  return count ?? 0;
-}
-
 /** Returns, for each chat, the id of the message up to which it counts as read by the viewer. */
-async function readStarts(context: Context, ids: readonly number[]): Promise<Map<number, number>> {
+async function loadStarts(context: Context, ids: readonly number[]): Promise<Map<number, number>> {
   const starts = new Map(ids.map((id) => [id, 0]));
   const marks = await ownMarks(context, ids);
   const marked = new Set(marks.map(({ chatSessionId }) => chatSessionId));

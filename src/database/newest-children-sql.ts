@@ -72,10 +72,22 @@ export function newestChildrenSql(
   };
 }
 
-/** The children of one row whose id is above `after`. */
+/** The children of one row whose key is above `after`. */
 export interface ChildRun {
   readonly parentId: number;
   readonly after: number;
+}
+
+/** The children that are counted. */
+export interface NewestCount {
+  /** The condition on the children of a run, which with `key` uses an index. */
+  readonly within: AnyCondition;
+  /** The integer column by which the newest ones are found. */
+  readonly key: string;
+  /** How many of them are read for each run. */
+  readonly reach: number;
+  /** The condition that the counted ones fulfil. */
+  readonly where: AnyCondition;
 }
 
 /**
@@ -86,21 +98,22 @@ export function countNewestSql(
   { dialect, builder }: Connection,
   { child, column }: Pick<Relation, 'child' | 'column'>,
   runs: readonly ChildRun[],
-  { where, reach }: { readonly where: AnyCondition; readonly reach: number },
+  { within, key, reach, where }: NewestCount,
 ): Statement<CompiledQuery> {
-  const condition = conditionSql(dialect, child, where, 'recent');
+  const inner = conditionSql(dialect, child, within, 'row');
+  const outer = conditionSql(dialect, child, where, 'recent');
   const parents = dialect.encodeList(runs.map(({ parentId }) => parentId));
   const starts = dialect.encodeList(runs.map(({ after }) => after));
   return {
-    shape: `${child} ${column} ${condition.shape}`,
-    values: [reach, ...condition.values, parents, starts],
+    shape: `${child} ${column} ${key} ${inner.shape} | ${outer.shape}`,
+    values: [...inner.values, reach, ...outer.values, parents, starts],
     build: () =>
       sql`select "run"."value" as "id", (
           select count(*) from (
             select * from ${sql.table(child)} as "row"
-            where ${sql.ref(`row.${column}`)} = "run"."value" and "row"."id" > "start"."value"
-            order by "row"."id" desc limit ${reach}
-          ) as "recent" where ${condition.build()}
+            where ${sql.ref(`row.${column}`)} = "run"."value" and ${sql.ref(`row.${key}`)} > "start"."value" and ${inner.build()}
+            order by ${sql.ref(`row.${key}`)} desc limit ${reach}
+          ) as "recent" where ${outer.build()}
         ) as "count"
         from ${dialect.listed(parents)} as "run"
         join ${dialect.listed(starts)} as "start" on "start"."place" = "run"."place"`.compile(builder),

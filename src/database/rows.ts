@@ -11,6 +11,7 @@ import {
   countNewestSql,
   type NewestChild,
   type NewestChildQuery,
+  type NewestCount,
   newestChildrenSql,
 } from './newest-children-sql.ts';
 import type { RawRow, RowQuery } from './select-sql.ts';
@@ -163,14 +164,14 @@ export async function findByNewestChild(
 }
 
 /** Returns how many of the newest children of each run fulfil a condition, by the id of the parent; see {@link countNewestSql}. Call it outside of transactions. */
-export async function countNewestChildren<Child extends ModelName>(
+export async function countNewestChildren(
   database: Database,
-  relation: Pick<ChildRelation<Child>, 'child' | 'column'>,
+  relation: Pick<ChildRelation<ModelName>, 'child'> & { readonly column: string },
   runs: readonly ChildRun[],
-  { where, reach }: { readonly where: Condition<Child>; readonly reach: number },
+  counted: NewestCount,
 ): Promise<ReadonlyMap<number, number>> {
   const rows = await statementsOf(database).readBy('count newest', (connection) =>
-    countNewestSql(connection, relation, runs, { where: where as AnyCondition, reach }),
+    countNewestSql(connection, relation, runs, counted),
   );
   return new Map(rows.map((row) => [Number(row['id']), Number(row['count'])]));
 }

@@ -10,6 +10,7 @@ CREATE TABLE "ChatReadMark" (
 );
 CREATE UNIQUE INDEX "ChatReadMark_chatSessionId_userId_key" ON "ChatReadMark"("chatSessionId", "userId");
 CREATE INDEX "ChatReadMark_userId_idx" ON "ChatReadMark"("userId");
+CREATE INDEX "ChatMention_userId_chatSessionId_messageId_idx" ON "ChatMention"("userId", "chatSessionId", "messageId");
 
 ALTER TABLE "ChatMember" ADD COLUMN "joinedAfter" INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE "User" ADD COLUMN "presence" TEXT NOT NULL DEFAULT 'VISIBLE' CHECK ("presence" IN ('VISIBLE', 'INVISIBLE'));
