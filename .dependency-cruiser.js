@@ -11,7 +11,7 @@ export const SLICES = readdirSync(SOURCES).filter((name) => existsSync(`${SOURCE
 /** Which slices a slice may import. */
 const NEIGHBOURS = {
   sessions: ['audit'],
-  users: ['audit', 'sessions'],
+  users: ['audit', 'chat', 'sessions'],
   todos: ['todo-lists'],
 };
 

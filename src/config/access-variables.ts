@@ -64,6 +64,11 @@ export const RATE_VARIABLES = {
     { min: 1, max: 100_000_000 },
     'attempts to create an account from one IP address within an hour; further ones get `RATE_LIMITED` with `Retry-After`',
   ),
+  MAX_USER_SEARCHES: wholeNumber(
+    300,
+    { min: 1, max: 100_000_000 },
+    'searches of users by one user, other than staff, within five minutes; further ones get `RATE_LIMITED` with `Retry-After`',
+  ),
 };
 
 /** The variables that only commands read. */

@@ -18,6 +18,7 @@ export interface WriteLimits {
   readonly maxAnonymousPerAddress: number;
   /** The number of accounts that may be created from one address within an hour. */
   readonly maxSignUpsPerAddress: number;
+  readonly maxUserSearches: number;
   /** The number of mails that may be requested from one address within an hour. */
   readonly maxMailsPerAddress: number;
   /** The number of mails that may be requested for one username, and sent to one email address, within an hour. */
@@ -217,6 +218,7 @@ export function parseConfig(
     writes: {
       maxAnonymousPerAddress: values.MAX_ANONYMOUS_WRITES,
       maxSignUpsPerAddress: values.MAX_SIGN_UPS,
+      maxUserSearches: values.MAX_USER_SEARCHES,
       maxMailsPerAddress: values.MAX_MAILS_PER_ADDRESS,
       maxMailsPerUser: values.MAX_MAILS_PER_USER,
     },

@@ -51,6 +51,14 @@ function expectAtMost(path: string, length: number, max: number): void {
   }
 }
 
+/** The last code point of Unicode. */
+const LAST_CODE_POINT = '\u{10ffff}';
+
+/** Returns the comparison of the texts that begin with `start`: a range, which an index can serve. */
+export function startsWith(start: string): { gte: string; lt: string } {
+  return { gte: start, lt: `${start}${LAST_CODE_POINT}` };
+}
+
 /** Returns the condition that a time is at or after `from` and before `before`; a bound that is left out does not apply. */
 export function timeRange<Column extends string>(
   column: Column,

@@ -38,6 +38,18 @@ export async function limitSignUp(context: Context): Promise<void> {
 }
 
 /**
+ * Counts a search of users by the user with an id, which finds the names of other users.
+ *
+ * @throws {OverloadedError} after too many searches within five minutes
+ */
+export async function limitUserSearch(context: Context, userId: number): Promise<void> {
+  const { writeLimits, tokens } = context;
+  const keys = counterKeys(tokens.keys, 'user search', userId);
+  const limit = { keys, max: writeLimits.maxUserSearches, windowMs: WRITE_WINDOW_MS };
+  await count(context, limit, 'searches of users');
+}
+
+/**
  * Counts a request for a mail to the user with a name, whether or not that user exists, or to the viewer with an id. The limits are for each address, so that no
  * caller uses up the requests of another one. Call it outside of transactions, before the user is read.
  *

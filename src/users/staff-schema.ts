@@ -3,7 +3,10 @@ import type { Builder } from '../graphql/builder.ts';
 import { defineFilter, toListFilter } from '../graphql/list-filters.ts';
 import { withDatabaseIds } from '../graphql/node-ids.ts';
 import { connectionComplexity, defineOrder, toConnection, toOrder } from '../graphql/relay-connection.ts';
-import { listUsers, setUserStatus, USER_ORDERS, type UserFilter } from './staff.ts';
+import { setUserStatus, USER_ORDERS, type UserFilter } from './staff.ts';
+import { listUsers } from './user-list.ts';
+
+const BY_USERNAME = { column: 'username', direction: 'asc' } as const;
 
 /** Defines the list of users and the mutation of their status, for staff. */
 export function defineStaff(builder: Builder): void {
@@ -33,14 +36,24 @@ export function defineStaff(builder: Builder): void {
         type: 'User',
         authScopes: { signedIn: true },
         description:
-          'All users, page by page, for staff; `FORBIDDEN` for other users. To find one user by name, any signed-in user may use `user`.',
+          'Users, page by page. Staff list all of them. Other users pass `search` and no `filter`, `FORBIDDEN` otherwise: they find the active users whom they may add to a chat (see `User.addableBy`), themselves excluded. `UNAUTHENTICATED` without a credential, `VALIDATION` for a `search` of less than 2 or more than 150 characters, `RATE_LIMITED` after too many searches within five minutes.',
         complexity: connectionComplexity,
         args: {
+          search: t.arg.string({
+            description:
+              'Only users whose username, first name or last name begins with this text of 2 to 150 characters, such as what has been typed so far to invite somebody. Usernames are compared without regard to case; names as they are typed, in lower case, in upper case and capitalized.',
+          }),
           filter: t.arg({ type: filter, description: 'Returns only the users that meet these conditions.' }),
-          orderBy: t.arg({ type: order, description: 'The sort order; by `id`, oldest first, when left out.' }),
+          orderBy: t.arg({
+            type: order,
+            description:
+              'The sort order; when left out, by `USERNAME` for a `search`, otherwise by `id`, oldest first.',
+          }),
         },
-        resolve: (_root, { filter, orderBy, ...page }, context) =>
-          toConnection(listUsers(context, { filter: toListFilter(filter, 'User'), order: toOrder(orderBy), page })),
+        resolve: (_root, { search, filter, orderBy, ...page }, context) => {
+          const order = search != null && !orderBy ? BY_USERNAME : toOrder(orderBy);
+          return toConnection(listUsers(context, { filter: toListFilter(filter, 'User'), search, order, page }));
+        },
       },
       { name: 'UserConnection', description: 'A page of a list of users.' },
       { name: 'UserEdge', description: 'A user of a page, with its cursor.' },

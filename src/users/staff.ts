@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { actorOf } from '../audit/service.ts';
 import type { Context } from '../context.ts';
 import type { RowCondition } from '../database/condition.ts';
-import { filterCondition, type ListArguments, type ListFilter, timeRange } from '../database/list-filters.ts';
-import { type OrderColumns, type Page, readPage } from '../database/page.ts';
+import { type ListFilter, startsWith, timeRange } from '../database/list-filters.ts';
+import type { OrderColumns } from '../database/page.ts';
 import { ValidationError } from '../errors.ts';
 import type { User } from '../generated/client/client.ts';
 import { requireStaff } from '../identity/rights.ts';
@@ -11,12 +11,8 @@ import { usernameKey } from '../identity/usernames.ts';
 import { boolean, filterText, requireId, type Unvalidated, validate } from '../validation.ts';
 import { changeStatus } from './account-status.ts';
 import { MAX_EMAIL, MAX_USERNAME } from './fields.ts';
-import { visibleUsers } from './policy.ts';
 
 export const USER_ORDERS = { id: 'number', username: 'text', createdAt: 'date' } as const satisfies OrderColumns;
-
-/** The last code point of Unicode, which no username contains. */
-const LAST_CODE_POINT = '\u{10ffff}';
 
 /** The conditions on a list of users; a condition that is left out or null does not apply. */
 export interface UserFilter extends ListFilter<UserFilter> {
@@ -39,7 +35,7 @@ export function userCondition(filter: Partial<UserFilter>): RowCondition<'User'>
   return {
     ...((usernameStartsWith ?? usernameContains) != null && {
       usernameKey: {
-        ...(usernameStartsWith != null && startingWith(keyOf('usernameStartsWith', usernameStartsWith))),
+        ...(usernameStartsWith != null && startsWith(keyOf('usernameStartsWith', usernameStartsWith))),
         ...(usernameContains != null && { contains: keyOf('usernameContains', usernameContains) }),
       },
     }),
@@ -52,30 +48,6 @@ export function userCondition(filter: Partial<UserFilter>): RowCondition<'User'>
 
 function keyOf(path: string, text: string): string {
   return usernameKey(filterText(path, text, MAX_USERNAME));
-}
-
-/** Returns the comparison of the texts that begin with `start`: a range, which an index can serve. */
-function startingWith(start: string) {
-  return { gte: start, lt: `${start}${LAST_CODE_POINT}` };
-}
-
-/**
- * Returns one page of the users, for staff; see {@link readPage} for its other errors.
- *
- * @throws {UnauthenticatedError} for anonymous callers
- * @throws {AppError} `FORBIDDEN` unless the viewer is staff
- */
-export async function listUsers(
-  context: Context,
-  { filter, order, page }: ListArguments<UserFilter, typeof USER_ORDERS>,
-): Promise<Page<User>> {
-  const where = visibleUsers(requireStaff(context.viewer));
-  return readPage(
-    context,
-    { model: 'User', where, filter: filterCondition(filter, userCondition), columns: USER_ORDERS },
-    page,
-    order,
-  );
 }
 
 const userStatus = z.object({ isActive: boolean().optional(), isStaff: boolean().optional() });
