@@ -8,11 +8,16 @@ const { configs } = graphql;
 const WITHOUT_ID = {
   types: [
     'AuthTokenKey',
+    'ChatPresence',
     'ChatReactionGroup',
+    'ChatReadMark',
     'ChatTyping',
     'ConnectionRenewal',
     'DeletedTodos',
     'FieldProblem',
+    'InboxChatChange',
+    'InboxMemberChange',
+    'InboxReadChange',
     'PageInfo',
     'SearchResult',
     'TextPart',
