@@ -204,7 +204,7 @@ const RELATIONS = [
   { from: 'an owned todo', to: 'an ownerless list', path: '... on Todo { row: list { id } }' },
   { from: 'an ownerless todo', to: 'an owned list', path: '... on Todo { row: list { id } }' },
   { from: 'a chat', to: 'a message', path: '... on ChatSession { rows: messages { totalCount nodes { id } } }' },
-  { from: 'a chat', to: 'a message', path: '... on ChatSession { row: lastMessage { id } }' },
+  { from: 'a chat', to: 'a reply', path: '... on ChatSession { row: lastMessage { id } }' },
   { from: 'a message', to: 'a chat', path: '... on ChatMessage { row: chatSession { id } }' },
   { from: 'a reply', to: 'a message', path: '... on ChatMessage { row: replyTo { id } }' },
 ] as const;

@@ -290,7 +290,7 @@ describe('operations', () => {
     expect(chosen.payload).toEqual({ data: { b: 'Query' } });
     for (const operationName of ['C', '', null]) {
       expect(await run(socket, '2', { query, operationName })).toEqual([
-        { type: 'error', id: '2', payload: [{ message: expect.any(String) }] },
+        { type: 'error', id: '2', payload: [{ message: expect.any(String), extensions: { code: 'BAD_INPUT' } }] },
       ]);
     }
     expect(await resultOf(socket, '{ __typename }')).toEqual({ data: { __typename: 'Query' } });
