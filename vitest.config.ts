@@ -13,7 +13,12 @@ const indifferent = [
 ];
 
 /** Tests that state how long something takes, or load a process beyond what it can do: nothing runs beside them. */
-const timed = ['test/{hash-queue,overload,slow-peers,soak}.test.ts', 'test/live/slow-readers.test.ts'];
+const timed = [
+  'test/{hash-queue,overload,slow-peers,soak}.test.ts',
+  'test/live/slow-readers.test.ts',
+  // Access tokens of five seconds, in six tabs of a browser.
+  'test/client/examples.test.ts',
+];
 
 const left = process.env['TIDINGS_TEST_DATABASE'] === 'postgres' ? indifferent : [];
 
