@@ -113,7 +113,7 @@ describe('who is online', () => {
     await ask();
     const few = await app.countStatements(ask);
     await ann.gql(`mutation { addChatMembers(uri: "${chat.uri}", usernames: ["ben", "cat"]) { __typename } }`);
-    expect(await app.countStatements(ask)).toBe(few);
+    expect(await app.countStatements(ask)).toBeLessThanOrEqual(few);
   });
 });
 

@@ -62,7 +62,10 @@ export async function watchInbox(context: Context): Promise<SubscriptionFilter> 
 
 /** Returns the events that show the text of a message that has become a deleted message since; the event of the deletion follows them in the log. */
 async function findDeletedTexts(context: Context, events: readonly InboxEvent[]): Promise<ReadonlySet<ChangeEvent>> {
-  const texts = events.filter(({ kind, isReaction, image }) => kind === 'MESSAGE' && (isReaction || isPresent(image)));
+  const texts = events.filter(
+    ({ kind, action, isReaction, image }) =>
+      kind === 'MESSAGE' && action !== 'DELETED' && (isReaction || isPresent(image)),
+  );
   const deleted = await findDeletedMessages(context, [...new Set(texts.map(({ rowId }) => rowId))]);
   return new Set(texts.filter(({ rowId }) => deleted.has(rowId)));
 }
