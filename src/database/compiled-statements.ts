@@ -116,12 +116,11 @@ export class CompiledStatements {
     const key = `children ${child} ${parent} ${column} ${condition.shape} ${orderKey(orderBy)}`;
     return this.#run(key, child, [...condition.values, take, ids], () => {
       const columns = [...columnsOf(child).keys()].map((name) => sql`${sql.ref(`child.${name}`)}`);
+      const first = sql`select "row"."id" from ${sql.table(child)} as "row"
+        where ${sql.ref(`row.${column}`)} = "parent"."id" and ${condition.build()}
+        order by ${order('row')} limit ${take}`;
       return sql`select ${sql.join(columns)} from ${sql.table(parent)} as "parent"
-        join ${sql.table(child)} as "child" on "child"."id" in (
-          select "row"."id" from ${sql.table(child)} as "row"
-          where ${sql.ref(`row.${column}`)} = "parent"."id" and ${condition.build()}
-          order by ${order('row')} limit ${take}
-        )
+        join ${sql.table(child)} as "child" on ${dialect.isAmong(sql.ref('child.id'), first)}
         where ${dialect.isIn(sql.ref('parent.id'), ids)} order by ${order('child')}`.compile(builder);
     });
   }

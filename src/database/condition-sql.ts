@@ -23,6 +23,8 @@ export interface SqlDialect {
   readonly encodeList: (values: readonly unknown[]) => unknown;
   /** Returns the condition that a column has one of the values of such a parameter. */
   readonly isIn: (column: Expression<unknown>, list: unknown) => Expression<SqlBool>;
+  /** Returns the condition that a column has one of the values of a subquery with a limit, in the form for which the database looks up each value in the index of the column. */
+  readonly isAmong: (column: Expression<unknown>, subquery: Expression<unknown>) => Expression<SqlBool>;
   /** Returns such a parameter as a table with the columns `value` and `place`. */
   readonly listed: (list: unknown) => Expression<unknown>;
   /** Returns the texts joined in the order of their positions, with a separator; null for no rows. */

@@ -18,6 +18,8 @@ export const POSTGRES_DIALECT: SqlDialect = {
   locksRows: true,
   encodeList: (values) => values,
   isIn: (column, list) => sql<boolean>`${column} = any(${list})`,
+  // For `in`, PostgreSQL compares every row of the table with the result of the subquery.
+  isAmong: (column, subquery) => sql<boolean>`${column} = any(array(${subquery}))`,
   listed: (list) =>
     sql`(select "value", "place" from unnest(${list}::integer[]) with ordinality as "list"("value", "place"))`,
   concatenated: (text, separator, place) => sql`string_agg(${text}, ${separator} order by ${place})`,

@@ -19,6 +19,7 @@ export const SQLITE_DIALECT: SqlDialect = {
   locksRows: false,
   encodeList: (values) => JSON.stringify(values),
   isIn: (column, list) => sql<boolean>`${column} in (select "value" from json_each(${list}))`,
+  isAmong: (column, subquery) => sql<boolean>`${column} in (${subquery})`,
   listed: (list) => sql`(select "value", "key" as "place" from json_each(${list}))`,
   // `json_each` returns the list in its order, and the join looks up the rows in that order.
   concatenated: (text, separator) => sql`group_concat(${text}, ${separator})`,
