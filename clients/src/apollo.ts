@@ -104,7 +104,10 @@ export interface ApplyToCacheOptions extends ApplyOptions {
   readonly variables?: OperationVariables | undefined;
 }
 
-/** Applies an event to a query in Apollo's cache, and removes deleted objects from the cache. */
+/**
+ * Applies an event to a query in Apollo's cache. An object that was deleted for the subscription, since it may have moved to another list, is removed from the cache
+ * when no other query has it.
+ */
 export function applyToCache(
   cache: ApolloCache,
   event: ChangeEvent,
@@ -115,10 +118,7 @@ export function applyToCache(
       cache.updateQuery({ query, ...(variables && { variables }), overwrite: true }, (data) =>
         data === null ? undefined : applyChange(data, event, options),
       );
-      const typename = (event as { __typename?: unknown }).__typename;
-      if (event.action === 'DELETED' && typeof typename === 'string') {
-        const id = cache.identify({ __typename: typename.replace(/Change$/, ''), id: event.id });
-        cache.evict(id === undefined ? {} : { id });
+      if (event.action === 'DELETED') {
         cache.gc();
       }
     },

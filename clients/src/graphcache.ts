@@ -16,8 +16,8 @@ export interface GraphcacheListOptions {
 type Result = Readonly<Record<string, ChangeEvent & { readonly __typename?: string }>>;
 
 /**
- * Returns `updates.Subscription` of Graphcache: `changeUpdates({ todoChanged: { list: 'todos' } })`. Deleted objects are removed from the cache, and new ones added
- * to lists that are selected by `nodes`. Lists that are selected by `edges` are fetched again when an object is created.
+ * Returns `updates.Subscription` of Graphcache: `changeUpdates({ todoChanged: { list: 'todos' } })`. Deleted objects are removed from the list, and new ones added
+ * if it is selected by `nodes`. Lists that are selected by `edges` are fetched again when an object is created.
  */
 export function changeUpdates(
   lists: Readonly<Record<string, GraphcacheListOptions>>,
@@ -61,9 +61,6 @@ function applyToGraphcache(
     } else if (!isIn) {
       removeFrom(cache, page, key);
     }
-  }
-  if (event.action === 'DELETED') {
-    cache.invalidate(entity);
   }
 }
 

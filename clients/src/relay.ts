@@ -124,7 +124,7 @@ export function snapshotThenStream(environment: Environment, options: RelaySnaps
   });
 }
 
-/** Applies the event of a subscription to connections in Relay's store, and removes deleted objects from the store. */
+/** Applies the event of a subscription to connections in Relay's store. A deleted object stays in other connections: it may have moved to one of them. */
 export function applyToStore(
   store: RecordSourceSelectorProxy,
   data: unknown,
@@ -139,7 +139,6 @@ export function applyToStore(
     for (const record of records) {
       ConnectionHandler.deleteNode(record, id);
     }
-    store.delete(id);
     return;
   }
   for (const record of records) {
