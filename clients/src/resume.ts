@@ -9,6 +9,8 @@ import type { Pausable, ResultSink, Transport } from './transport.ts';
 const KEPT_CURSORS = 1_000;
 /** How often something is tried again that may fail for ever. */
 const MAX_ATTEMPTS = 5;
+/** Failures before a subscription that lasted as long are over, in milliseconds. */
+const STABLE_MS = 60_000;
 
 export interface ResumeOptions {
   /**
@@ -54,8 +56,10 @@ class ResumedSubscription implements Resumed, Pausable {
   readonly #remove: () => void;
   #pauses = 0;
   #isOver = false;
-  /** Failures since the last event. */
-  #failures = 0;
+  /** How often each error has occurred since the last event, or since the subscription lasted for some time. */
+  readonly #failures = new Map<string | null, number>();
+  /** When the subscription was sent. */
+  #startedAt = 0;
 
   constructor(transport: Transport, request: OperationRequest, sink: ResultSink, options: ResumeOptions) {
     this.#transport = transport;
@@ -102,11 +106,12 @@ class ResumedSubscription implements Resumed, Pausable {
   async #start(signal: AbortSignal): Promise<void> {
     if (this.#isResumable && this.#after === null) {
       // Otherwise nothing would say where to go on when the connection is lost before the first event.
-      this.#after = await this.#position();
+      this.#after = await this.#position(signal);
     }
     if (signal.aborted) {
       return;
     }
+    this.#startedAt = Date.now();
     this.#unsubscribe = this.#transport.execute(() => this.#payload(), {
       next: (result) => !signal.aborted && this.#next(result),
       error: (error) => !signal.aborted && this.#recover(error, signal),
@@ -141,7 +146,7 @@ class ResumedSubscription implements Resumed, Pausable {
       }
       this.#after = cursor;
     }
-    this.#failures = 0;
+    this.#failures.clear();
     this.#sink.next(result);
   }
 
@@ -155,22 +160,26 @@ class ResumedSubscription implements Resumed, Pausable {
   /** Returns when the subscription can be started again. Throws the error that ends it. */
   async #recovered(error: Error, signal: AbortSignal): Promise<void> {
     const code = error instanceof OperationError ? error.code : null;
-    this.#failures += 1;
+    if (Date.now() - this.#startedAt >= STABLE_MS) {
+      this.#failures.clear();
+    }
+    const failures = (this.#failures.get(code) ?? 0) + 1;
+    this.#failures.set(code, failures);
     if (code === 'OVERLOADED' || code === 'RATE_LIMITED') {
       const seconds = Number((error as OperationError).errors[0]?.extensions?.['retryAfter']);
-      await this.#whileCatchingUp(() => wait(Math.max(seconds * 1000 || 0, retryDelay(this.#failures)), signal));
+      await this.#whileCatchingUp(() => wait(Math.max(seconds * 1000 || 0, retryDelay(failures)), signal));
       return;
     }
-    if (this.#failures > MAX_ATTEMPTS) {
+    if (failures > MAX_ATTEMPTS) {
       throw error;
     }
     if (code === 'RESYNC_REQUIRED' || (code === 'BAD_CURSOR' && this.#isResumable)) {
       await this.#whileCatchingUp(() => this.#resync(error, signal));
-    } else if (code === 'UNAUTHENTICATED' && this.#failures === 1 && this.#transport.refuseToken()) {
+    } else if (code === 'UNAUTHENTICATED' && failures === 1 && this.#transport.refuseToken()) {
       // The next connection has another token.
       return;
     } else if (code === 'INTERNAL') {
-      await wait(retryDelay(this.#failures), signal);
+      await wait(retryDelay(failures), signal);
     } else {
       throw error;
     }
@@ -183,7 +192,7 @@ class ResumedSubscription implements Resumed, Pausable {
     }
     for (let attempt = 1; !signal.aborted; attempt++) {
       // Before the data is loaded: an event that comes twice changes nothing, and one that is left out is lost.
-      const position = await this.#position();
+      const position = await this.#position(signal);
       try {
         this.#after = (await onResync()) || position;
         return;
@@ -196,8 +205,9 @@ class ResumedSubscription implements Resumed, Pausable {
     }
   }
 
-  /** Returns the present position of the log. */
-  #position(): Promise<string> {
+  /** Returns the present position of the log. Rejects when the signal is aborted. */
+  #position(signal: AbortSignal): Promise<string> {
+    signal.throwIfAborted();
     return new Promise((resolve, reject) => {
       const stop = this.#transport.execute(() => ({ query: POSITION }), {
         next: ({ data, errors }) => {
@@ -211,7 +221,10 @@ class ResumedSubscription implements Resumed, Pausable {
         error: reject,
         complete: () => reject(new Error('The server sent no cursor.')),
       });
-      this.#run.signal.addEventListener('abort', stop);
+      signal.addEventListener('abort', () => {
+        stop();
+        reject(signal.reason);
+      });
     });
   }
 
