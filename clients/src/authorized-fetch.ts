@@ -14,7 +14,7 @@ export interface AuthorizedFetchOptions extends Credentials {
   /** Sends the session cookie with each request, also to another origin. */
   readonly sendCookies?: boolean | undefined;
   /** Called when a token or cookie is refused and cannot be refreshed. */
-  readonly onSignedOut?: ((reason: string) => void) | undefined;
+  readonly onSignedOut?: ((reason: string, refused: string | null) => void) | undefined;
 }
 
 const UNAUTHENTICATED = 401;
@@ -44,7 +44,7 @@ export function createAuthorizedFetch(options: AuthorizedFetchOptions): typeof f
     }
     const next = token === null || !refresh ? null : await refresh(token);
     if (next === null || next === token) {
-      onSignedOut?.('The server no longer accepts the credential.');
+      onSignedOut?.('The server no longer accepts the credential.', token);
       return response;
     }
     return send(input, init, next);

@@ -36,8 +36,11 @@ export interface Session extends Store<SessionState> {
   readonly getToken: () => Promise<string | null>;
   /** Returns an access token other than the refused one; null when the session has ended. Of all tabs, one refreshes. */
   readonly refresh: (refused: string) => Promise<string | null>;
-  /** Reports that the server no longer accepts the credential: the session ends in all tabs. */
-  readonly ended: () => void;
+  /**
+   * Reports that the server no longer accepts the credential: the session ends in all tabs. With `refused`, the access token that is not accepted or null
+   * without one, a session that has other tokens meanwhile goes on.
+   */
+  readonly ended: (refused?: string | null) => void;
   /** A `fetch` that sends the credential of the session. */
   readonly fetch: typeof fetch;
   /** Stops listening to other tabs. The session stays valid. */
@@ -52,7 +55,7 @@ export function createSession(options: SessionOptions): Session {
     refresh: session.refresh,
     fetch: options.fetch,
     sendCookies: options.mode === 'cookie',
-    onSignedOut: session.ended,
+    onSignedOut: (_reason, refused) => session.ended(refused),
   };
   return { ...session, fetch: createAuthorizedFetch(fetchOptions) };
 }

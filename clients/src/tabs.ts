@@ -38,9 +38,12 @@ export function openTabChannel(name: string, onChange: () => void): TabChannel {
   addEventListener('pageshow', onChange);
   // The announcement of a change in `localStorage` can arrive before the change.
   addEventListener('storage', onChange);
+  let isClosed = false;
   return {
-    announce: () => channel.postMessage('changed'),
+    // A closed channel throws, and a session that is closed stays usable.
+    announce: () => isClosed || channel.postMessage('changed'),
     close: () => {
+      isClosed = true;
       removeEventListener('pageshow', onChange);
       removeEventListener('storage', onChange);
       channel.close();

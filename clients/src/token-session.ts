@@ -55,7 +55,10 @@ export function createTokenSession(options: SessionOptions): SessionCore {
         if (!isRefusal(error)) {
           throw error;
         }
-        keep(null);
+        // The user may have signed in again meanwhile.
+        if (tokens.read()?.refreshToken === present.refreshToken) {
+          keep(null);
+        }
       }
       return tokens.read();
     });
@@ -71,11 +74,16 @@ export function createTokenSession(options: SessionOptions): SessionCore {
     refresh,
     signIn: async (username, password) => {
       const pair = await sessionRequest<TokenPair>(options, OBTAIN_TOKEN, { input: { username, password } });
-      if (tokens.read()) {
+      const earlier = tokens.read();
+      if (earlier) {
         // Subscriptions of the earlier session end with it.
         keep(null);
       }
       keep(tokensOf(pair));
+      if (earlier) {
+        // Nobody can sign out of it any more. When the server is not reached, it ends when its tokens expire.
+        endSession(options, earlier).catch(() => undefined);
+      }
     },
     signOut: async () => {
       const present = tokens.read();
@@ -84,7 +92,11 @@ export function createTokenSession(options: SessionOptions): SessionCore {
         await endSession(options, present);
       }
     },
-    ended: () => keep(null),
+    ended: (refused) => {
+      if (refused === undefined || tokens.read()?.token === refused) {
+        keep(null);
+      }
+    },
     close: channel.close,
   };
 }
