@@ -26,3 +26,15 @@ export function afterClose(code: number): AfterClose {
   }
   return DEFECT_CODES.has(code) ? 'fail' : 'retry';
 }
+
+/** Returns the code and the reason of the end of a socket, which graphql-ws reports as an error or as a close event. */
+export function closeOf(event: unknown): { code: number; reason: string } {
+  const { code, reason } = (event ?? {}) as { code?: unknown; reason?: unknown };
+  if (typeof code === 'number') {
+    return {
+      code,
+      reason: typeof reason === 'string' && reason !== '' ? reason : `The connection was closed (${code}).`,
+    };
+  }
+  return { code: 1006, reason: event instanceof Error ? event.message : 'The server cannot be reached.' };
+}

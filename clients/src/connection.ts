@@ -1,7 +1,7 @@
 import { type Client, createClient } from 'graphql-ws';
 import { retryDelay, wait } from './backoff.ts';
 import { CatchUp } from './catch-up.ts';
-import { afterClose } from './close-codes.ts';
+import { afterClose, closeOf } from './close-codes.ts';
 import type { ConnectionOptions, ConnectionState, ConnectionStatus } from './connection-state.ts';
 import { ConnectionError, SignedOutError } from './errors.ts';
 import { Renewal } from './renewal.ts';
@@ -54,6 +54,11 @@ export class Connection {
     });
   }
 
+  /** The token of the last connection; null for a cookie. */
+  get token(): string | null {
+    return this.#token;
+  }
+
   /** Registers an operation, which `end` ends with an error. Returns the function that removes it. */
   register(end: (error: Error) => void): () => void {
     this.#operations.add(end);
@@ -100,9 +105,14 @@ export class Connection {
     if (this.state.getState().status === 'signed-out' && this.#operations.size === 0) {
       return;
     }
+    this.#options.onSignedOut?.(this.endOperations(reason));
+  }
+
+  /** Ends all operations of a user who has signed out, which is not reported: the session does so. Returns the error that ends them. */
+  endOperations(reason: string): SignedOutError {
     const error = new SignedOutError(reason);
     this.#end(error, 'signed-out', reason);
-    this.#options.onSignedOut?.(error);
+    return error;
   }
 
   /** Opens a new socket with the present credential, over which all subscriptions are resumed. */
@@ -280,17 +290,6 @@ export class Connection {
     this.#catchUp.stop();
     this.#renewal.stop();
   }
-}
-
-function closeOf(event: unknown): { code: number; reason: string } {
-  const { code, reason } = (event ?? {}) as { code?: unknown; reason?: unknown };
-  if (typeof code === 'number') {
-    return {
-      code,
-      reason: typeof reason === 'string' && reason !== '' ? reason : `The connection was closed (${code}).`,
-    };
-  }
-  return { code: 1006, reason: event instanceof Error ? event.message : 'The server cannot be reached.' };
 }
 
 function socketUrl(url: string): string {

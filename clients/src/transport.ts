@@ -75,7 +75,7 @@ export function createTransport({ session, print, ...options }: TransportOptions
   const credentials = session ?? options;
   const url = options.url;
   const onSignedOut = (error: SignedOutError): void => {
-    session?.ended();
+    session?.ended(connection.token);
     options.onSignedOut?.(error);
   };
   const connection = new Connection({
@@ -137,8 +137,10 @@ function followSession(session: Session, connection: Connection): () => void {
     const earlier = username;
     ({ username } = session.getState());
     if (earlier !== null && earlier !== username) {
-      connection.signOut('The user signed out.');
-    } else if (username !== null) {
+      // Reported to the session, it would end that of the user who has signed in meanwhile.
+      connection.endOperations('The user signed out.');
+    }
+    if (username !== null) {
       connection.reconnect();
     }
   });

@@ -1,4 +1,4 @@
-import { createSession } from 'tidings-client';
+import { createSession, createTransport, type Session, type SessionState } from 'tidings-client';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
 const URL = 'http://server.test/graphql';
@@ -87,5 +87,44 @@ describe('a session of a page', () => {
     await session.signIn('ann', 'password');
     await session.signOut();
     expect(session.getState().status).toBe('signed-out');
+  });
+});
+
+describe('a transport with a session', () => {
+  it('should go on as another user who signs in, and leave the session to them', async () => {
+    let state: SessionState = { status: 'signed-in', username: 'ann' };
+    const listeners = new Set<() => void>();
+    const ended = vi.fn();
+    const session: Session = {
+      getState: () => state,
+      subscribe: (listener) => {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+      // The socket is not opened.
+      getToken: () => new Promise(() => undefined),
+      refresh: async () => null,
+      signIn: async () => undefined,
+      signOut: async () => undefined,
+      ended,
+      fetch,
+      close: () => undefined,
+    };
+    const transport = createTransport({ url: URL, session });
+    const error = vi.fn();
+    transport.execute(() => ({ query: 'subscription { a }' }), { next: vi.fn(), error, complete: vi.fn() });
+    const change = (username: string | null) => {
+      state = { status: username === null ? 'signed-out' : 'signed-in', username };
+      for (const listener of listeners) {
+        listener();
+      }
+    };
+    change('ben');
+    expect(error.mock.calls.map(([{ name }]) => name)).toEqual(['SignedOutError']);
+    expect(transport.getState().status).toBe('idle');
+    change(null);
+    expect(transport.getState().status).toBe('signed-out');
+    expect(ended).not.toHaveBeenCalled();
+    transport.close();
   });
 });
