@@ -31,6 +31,31 @@ describe('withoutSecrets', () => {
     );
   });
 
+  it.each([
+    ['# mutation { signIn(input: {password: "Zq"}) }', '# mutation { signIn(input: {password: ""}) }'],
+    ['{ a }\n# signIn(input: {password:\n#   "Zq"})\n{ b }', '{ a }\n# signIn(input: {password:\n#   ""})\n{ b }'],
+    ['# password: Zq, see the wiki', '# password: "", see the wiki'],
+    ['mutation { signIn(input: {password: Zq-1!x}) { id } }', 'mutation { signIn(input: {password: ""}) { id } }'],
+    ['# password: a#Zq', '# password: ""'],
+    ['{ signIn(input: {password: a#Zq', '{ signIn(input: {password: ""'],
+    ['mutation ($password: String! = Zq', 'mutation ($password: String! = ""'],
+  ])('should remove a password in a comment and without quotes: %s', (query, expected) => {
+    expect(withoutSecrets(query, '').query).toBe(expected);
+  });
+
+  it('should remove a password without quotes from variables', () => {
+    const typed = '{"password": Zq-1!x, /* "token": "Zq" */ "token": [12Zq';
+    expect(withoutSecrets('', typed).variables).toBe('{"password": "", /* "token": "" */ "token": [""');
+  });
+
+  it.each([
+    '# query ($token: String!) { a(password: $token) { token } }',
+    'query ($password: [String!]!, $tokens: Int) { token: id, mySecret: title a(token: null, secret: $tokens) }',
+    '# A note without such a name: "text"',
+  ])('should keep types, variables, aliases and notes: %s', (query) => {
+    expect(withoutSecrets(query, '').query).toBe(query);
+  });
+
   it('should change nothing else', () => {
     fc.assert(
       fc.property(fc.json(), fc.string(), (variables, text) => {
@@ -50,6 +75,8 @@ describe('withoutSecrets', () => {
   it.each([
     'password: #',
     'password: /* * ',
+    '# "token": ',
+    '# password: a-\n',
     'password: , ',
     'token',
     '"password": "\\',
