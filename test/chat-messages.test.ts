@@ -185,6 +185,19 @@ describe('a reply', () => {
     expect((await read(ann, other.uri))[0]).toMatchObject({ message: 'open', replyTo: null });
   });
 
+  it('should be returned for the key as the viewer may see it now', async () => {
+    const { id } = await send(ann, 'lunch?');
+    const sent = await send(ben, 'yes', { replyTo: id, key: 'k2' });
+    await remove(ann, sent.id);
+    expect(await send(ben, 'yes', { replyTo: id, key: 'k2' })).toMatchObject({
+      id: sent.id,
+      message: '',
+      deletedAt: expect.any(String),
+    });
+    await leave(ben);
+    expect(await send(ben, 'yes', { replyTo: id, key: 'k2' })).toEqual(NOT_FOUND);
+  });
+
   it('should be sent once with one key', async () => {
     const { id } = await send(ann, 'question');
     const sent = [

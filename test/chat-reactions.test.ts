@@ -107,6 +107,13 @@ describe('the reactions to a message', () => {
     expect(chatSession.messages.nodes).toEqual([{ reactions: [] }]);
   });
 
+  it('should not be read again with a key by a user who has left the chat', async () => {
+    await eve.gql('mutation ($uri: String!) { joinChat(uri: $uri) { __typename } }', { uri });
+    await add(eve, '👍', { key: 'left' });
+    await eve.gql('mutation ($uri: String!) { leaveChat(uri: $uri) { __typename } }', { uri });
+    expect(await add(eve, '👍', { key: 'left' })).toEqual(NOT_FOUND);
+  });
+
   it('should be added once with one key, although they were removed since', async () => {
     await add(ben, '👍', { key: 'once' });
     await remove(ben, '👍');

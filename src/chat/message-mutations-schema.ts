@@ -1,8 +1,8 @@
 import { ConflictError, NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
-import { IDEMPOTENCY_KEY, idempotent } from '../graphql/idempotent-mutation.ts';
+import { IDEMPOTENCY_KEY, idempotentReadAgain } from '../graphql/idempotent-mutation.ts';
 import { toDatabaseId } from '../graphql/node-ids.ts';
-import { deleteMessage, sendMessage, updateMessage } from './messages.ts';
+import { deleteMessage, requireMessage, sendMessage, updateMessage } from './messages.ts';
 
 /** The argument that identifies a message. */
 export const MESSAGE_ID = { required: true, description: 'The `id` of the message.' } as const;
@@ -15,7 +15,7 @@ export function defineMessageMutations(builder: Builder): void {
     sendMessage: t.field({
       type: 'ChatMessage',
       authScopes: { signedIn: true },
-      description: `Sends a message to a chat of which the viewer is the owner or a member, and ends the typing signal of the viewer there. ${MENTIONS} \`NotFoundError\` for any other chat; \`ValidationError\` also when \`replyTo\` is not a message of the chat or was deleted.`,
+      description: `Sends a message to a chat of which the viewer is the owner or a member, and ends the typing signal of the viewer there. ${MENTIONS} \`NotFoundError\` for any other chat; \`ValidationError\` also when \`replyTo\` is not a message of the chat or was deleted. With the \`idempotencyKey\` of an earlier call it returns the message as it is now, and \`NotFoundError\` when the viewer has left the chat.`,
       errors: { types: [ValidationError, NotFoundError] },
       args: {
         uri: t.arg.string({ required: true, description: 'The `uri` of the chat: 15 hexadecimal digits.' }),
@@ -28,8 +28,11 @@ export function defineMessageMutations(builder: Builder): void {
         }),
         idempotencyKey: t.arg.string(IDEMPOTENCY_KEY),
       },
-      resolve: idempotent('sendMessage', (context, { uri, message, replyTo }) =>
-        sendMessage(context, uri, message, replyTo == null ? null : toDatabaseId('ChatMessage', replyTo)),
+      resolve: idempotentReadAgain(
+        'sendMessage',
+        (context, { uri, message, replyTo }) =>
+          sendMessage(context, uri, message, replyTo == null ? null : toDatabaseId('ChatMessage', replyTo)),
+        (context, { id }) => requireMessage(context, id),
       ),
     }),
     updateMessage: t.field({

@@ -1,8 +1,9 @@
 import { ConflictError, NotFoundError, ValidationError } from '../errors.ts';
 import type { Builder } from '../graphql/builder.ts';
-import { IDEMPOTENCY_KEY, idempotent } from '../graphql/idempotent-mutation.ts';
+import { IDEMPOTENCY_KEY, idempotentReadAgain } from '../graphql/idempotent-mutation.ts';
 import { toDatabaseId } from '../graphql/node-ids.ts';
 import { MESSAGE_ID } from './message-mutations-schema.ts';
+import { requireMessage } from './messages.ts';
 import {
   addReaction,
   hasReacted,
@@ -66,15 +67,17 @@ export function defineReactions(builder: Builder): void {
       type: 'ChatMessage',
       authScopes: { signedIn: true },
       description:
-        'Adds a reaction of the viewer to a message of a chat in which the viewer participates; it changes nothing when the viewer has reacted with that emoji already. `ConflictError` for a deleted message, for more than 10 reactions of the viewer to the message, and beyond the limits of `ChatMessage.reactions`.',
+        'Adds a reaction of the viewer to a message of a chat in which the viewer participates; it changes nothing when the viewer has reacted with that emoji already. `ConflictError` for a deleted message, for more than 10 reactions of the viewer to the message, and beyond the limits of `ChatMessage.reactions`. With the `idempotencyKey` of an earlier call it returns the message as it is now, and `NotFoundError` when the viewer has left the chat.',
       errors: { types: [ValidationError, NotFoundError, ConflictError] },
       args: {
         messageId: t.arg.id(MESSAGE_ID),
         emoji: t.arg.string(emoji),
         idempotencyKey: t.arg.string(IDEMPOTENCY_KEY),
       },
-      resolve: idempotent('addReaction', (context, { messageId, emoji }) =>
-        addReaction(context, toDatabaseId('ChatMessage', messageId), emoji),
+      resolve: idempotentReadAgain(
+        'addReaction',
+        (context, { messageId, emoji }) => addReaction(context, toDatabaseId('ChatMessage', messageId), emoji),
+        (context, { id }) => requireMessage(context, id),
       ),
     }),
     removeReaction: t.field({

@@ -23,7 +23,27 @@ export function idempotent<Arguments extends IdempotentArguments, Result>(
   return idempotentAfter(mutation, (context) => limitAnonymousWrite(context), write);
 }
 
-/** The same for a mutation with slow work that writes nothing: `prepare` runs outside the transaction, `write` gets its result. */
+/**
+ * The same for a mutation whose result may change, or whose caller may lose the right to see it. A repetition does not return the stored result, whose fields
+ * would be read without a check of the rights, but what `readAgain` returns for it. `readAgain` fails when the caller may no longer see the result.
+ */
+export function idempotentReadAgain<Arguments extends IdempotentArguments, Result extends object>(
+  mutation: string,
+  write: (context: Context, args: Arguments) => Promise<Result>,
+  readAgain: (context: Context, stored: Result) => Promise<Result>,
+) {
+  return async (root: object, args: Arguments, context: Context): Promise<Result> => {
+    let written: Result | undefined;
+    const resolve = idempotent(mutation, async (inner, given: Arguments) => {
+      written = await write(inner, given);
+      return written;
+    });
+    const result = await resolve(root, args, context);
+    return result === written ? result : readAgain(context, result);
+  };
+}
+
+/** The same as {@link idempotent} for a mutation with slow work that writes nothing: `prepare` runs outside the transaction, `write` gets its result. */
 export function idempotentAfter<Arguments extends IdempotentArguments, Result, Prepared>(
   mutation: string,
   prepare: (context: Context, args: Arguments) => Promise<Prepared>,
