@@ -1,6 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Signals } from '../src/changes/signals.ts';
 import { PresencePeers } from '../src/chat/presence-peers.ts';
+import { watchSignals } from '../src/chat/watch-typing.ts';
+import type { Context } from '../src/context.ts';
 import { ConnectedUsers } from '../src/identity/connected-users.ts';
 import { startApp, type TestApp } from './kit/app.ts';
 import type { Person } from './kit/person.ts';
@@ -36,6 +38,10 @@ describe('who is online', () => {
   const look = async (viewer: Person, { username }: Person) => (await viewer.gql(LOOK, { name: username })).user;
   const setPresence = (person: Person, presence: string) =>
     person.gql(`mutation { updateViewer(input: { presence: ${presence} }) { ... on User { presence } } }`);
+  const remove = async ({ username }: Person): Promise<void> => {
+    await ann.gql(`mutation { removeChatMember(uri: "${uri}", username: "${username}") { __typename } }`);
+    await app.delivered();
+  };
   const names = async (operation: Operation): Promise<string[]> =>
     (await operation.event()).users.map(({ username }: { username: string }) => username);
 
@@ -104,6 +110,45 @@ describe('who is online', () => {
     expect(await ofCat.ended).toBeNull();
     expect(await names(anns)).toEqual(['ann']);
     expect((await look(cat, ann)).online).toBeNull();
+  });
+
+  it.each([
+    ['it cannot be listened to', async () => Promise.reject(new Error('no connection'))],
+    ['the viewer is removed meanwhile', async () => remove(cat)],
+    [
+      'the role changes meanwhile',
+      async () => {
+        await app.sql(`UPDATE "User" SET "isStaff" = ? WHERE "username" = 'cat'`, true);
+        await app.delivered();
+      },
+    ],
+  ])('should leave no listener when %s', async (_when, meanwhile) => {
+    await ann.gql(`mutation { addChatMembers(uri: "${uri}", usernames: ["cat"]) { __typename } }`);
+    const [user] = await app.sql(`SELECT "id" FROM "User" WHERE "username" = 'cat'`);
+    const { services } = app.app;
+    const { loop, memberships } = services.feed;
+    const counts = { added: 0, removed: 0 };
+    const counted = (stop: () => void) => {
+      counts.added += 1;
+      return () => {
+        counts.removed += 1;
+        stop();
+      };
+    };
+    const onAccess = (...args: Parameters<typeof services.feed.onAccess>) => counted(services.feed.onAccess(...args));
+    const context = {
+      ...services,
+      feed: { loop, memberships, onAccess, refresh: () => services.feed.refresh() },
+      viewer: { kind: 'user', id: Number(user?.['id']), isStaff: false },
+    } as unknown as Context;
+    const listen = async () => {
+      await meanwhile();
+      return counted(() => undefined);
+    };
+    const stream = await watchSignals(context, uri, listen).catch(() => null);
+    await new Promise((resolve) => (stream ? stream.onceEnded(resolve) : resolve(null)));
+    expect(counts.added).toBe(stream ? 3 : 2);
+    expect(counts.removed).toBe(counts.added);
   });
 
   it('should cost as many statements for one user as for several', async () => {

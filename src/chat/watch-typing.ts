@@ -33,20 +33,36 @@ export async function watchSignals(
   const { feed } = context;
   const viewer = requireUser(context.viewer);
   const { chatId, hasAccess, release } = await accessOfParticipant(context, await findChatId(context, uri));
-  const stops = [release];
+  const stops: (() => void)[] = [];
+  let hasEnded = false;
   const stream = new SignalStream(feed.loop, viewer, hasAccess, () => {
+    hasEnded = true;
     for (const stop of stops) {
       stop();
     }
   });
-  stops.push(feed.onAccess([chatScope(chatId)], () => stream.checkAccess()));
-  const endByRole = (): void => stream.fail(new AppError('RESYNC_REQUIRED'));
-  stops.push(onRoleChange(feed, viewer, endByRole));
-  stops.push(await listen(chatId, (signal) => stream.push(signal)));
-  // The role may have changed before its listener was registered, and the access may have ended while `listen` was awaited.
-  if (!(await hasSameRole(context.database, viewer))) {
-    endByRole();
+  const stopAtEnd = (stop: () => void): void => {
+    if (hasEnded) {
+      stop();
+    } else {
+      stops.push(stop);
+    }
+  };
+  stopAtEnd(release);
+  try {
+    stopAtEnd(feed.onAccess([chatScope(chatId)], () => stream.checkAccess()));
+    const endByRole = (): void => stream.fail(new AppError('RESYNC_REQUIRED'));
+    stopAtEnd(onRoleChange(feed, viewer, endByRole));
+    // The stream may end while `listen` is awaited.
+    stopAtEnd(await listen(chatId, (signal) => stream.push(signal)));
+    // The role may have changed before its listener was registered, and the access may have ended while `listen` was awaited.
+    if (!(await hasSameRole(context.database, viewer))) {
+      endByRole();
+    }
+    stream.checkAccess();
+    return stream;
+  } catch (error) {
+    stream.close();
+    throw error;
   }
-  stream.checkAccess();
-  return stream;
 }
