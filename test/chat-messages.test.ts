@@ -220,16 +220,25 @@ describe('mentions', () => {
     expect(names(await send(ben, 'hi @ANN, @cat. and @eve; x@ben'))).toEqual(['ann', 'cat.']);
     expect(names(await send(ann, '@cat @annabel'))).toEqual([]);
     await leave(ben);
-    expect(names(await send(ann, '@ben @ann'))).toEqual(['ann']);
+    expect(names(await send(ann, '@ben @cat.'))).toEqual(['cat.']);
+  });
+
+  it('should not include the sender, nor be counted for them', async () => {
+    const { id } = await send(ann, '@ann @ben');
+    expect(names((await read(ben))[0])).toEqual(['ben']);
+    expect(names(await edit(ann, id, '@ann @cat.'))).toEqual(['cat.']);
+    const { chatSession } = await ann.gql(`{ chatSession(uri: "${uri}") { unreadMentions } }`);
+    expect(chatSession.unreadMentions).toBe(0);
   });
 
   it('should follow the text when it is edited, and keep the rows that stay', async () => {
-    const { id } = await send(ann, '@ben and @ann');
+    const { id } = await send(ben, '@ann');
     const rows = () => app.sql(`SELECT * FROM "ChatMention" ORDER BY "id" DESC LIMIT 2`);
     const [kept] = await rows();
-    expect(names(await edit(ann, id, '@cat. and @ann'))).toEqual(['ann', 'cat.']);
+    expect(names(await edit(ben, id, '@cat. and @ann'))).toEqual(['ann', 'cat.']);
     expect((await rows())[1]).toEqual(kept);
-    expect(names(await edit(ann, id, 'nobody'))).toEqual([]);
+    expect(names(await edit(ben, id, '@cat.'))).toEqual(['cat.']);
+    expect(names(await edit(ben, id, 'nobody'))).toEqual([]);
   });
 
   it('should be found in messages of REST, too', async () => {
@@ -242,9 +251,9 @@ describe('mentions', () => {
   });
 
   it('should survive a text that is full of them', async () => {
-    expect(names(await send(ann, '@ann'.repeat(500)))).toEqual(['ann']);
-    expect(names(await send(ann, '@'.repeat(2000)))).toEqual([]);
-    expect(names(await send(ann, ' @ann.'.repeat(333)))).toEqual(['ann']);
+    expect(names(await send(ben, '@ann'.repeat(500)))).toEqual(['ann']);
+    expect(names(await send(ben, '@'.repeat(2000)))).toEqual([]);
+    expect(names(await send(ben, ' @ann.'.repeat(333)))).toEqual(['ann']);
   });
 });
 

@@ -4,6 +4,7 @@ import type { Transaction } from '../database/client.ts';
 import { findRows } from '../database/rows.ts';
 import type { ChatMessage, User } from '../generated/client/client.ts';
 import { loadUser } from '../identity/named-users.ts';
+import { requireUser } from '../identity/rights.ts';
 import { usernameKey } from '../identity/usernames.ts';
 
 /** How many users one message mentions at most: the first ones of its text. */
@@ -51,8 +52,16 @@ export function startsOf(text: string): Start[] {
   return starts;
 }
 
-/** Returns the ids of the participants of a chat whom a text mentions, in the order of the text; at most {@link MAX_MENTIONS}. */
-export async function findMentioned({ database }: Context, chatId: number, text: string): Promise<readonly number[]> {
+/**
+ * Returns the ids of the participants of a chat whom a text of the viewer mentions, in the order of the text; at most {@link MAX_MENTIONS}. The viewer is left out:
+ * nobody has to be notified of their own message.
+ */
+export async function findMentioned(
+  { database, viewer }: Context,
+  chatId: number,
+  text: string,
+): Promise<readonly number[]> {
+  const { id: senderId } = requireUser(viewer);
   const starts = startsOf(text);
   const keys = [...new Set(starts.flatMap(({ candidates }) => candidates.map(({ key }) => key)))];
   if (keys.length === 0) {
@@ -64,7 +73,9 @@ export async function findMentioned({ database }: Context, chatId: number, text:
       OR: [{ ownedChats: { some: { id: chatId } } }, { chatMemberships: { some: { chatSessionId: chatId } } }],
     },
   });
-  return mentionedBy(starts, new Map(participants.map((user) => [user.usernameKey, user.id])));
+  // The sender is left out at the end, since their name may be the longest one that fits.
+  const mentioned = mentionedBy(starts, new Map(participants.map((user) => [user.usernameKey, user.id])));
+  return mentioned.filter((id) => id !== senderId);
 }
 
 /** Returns the ids of the users whose names begin behind the `@` signs of a text, each once, in the order of the text; at most {@link MAX_MENTIONS}. */

@@ -46,7 +46,7 @@ export function defineMessages(builder: Builder): void {
         type: ['User'],
         complexity: MENTIONS_COST,
         description:
-          'The users whom the text mentions by `@` and their username, in the order in which they were first mentioned; empty for a deleted message. Only those count who were participants when the text was written; at most 50. docs/chat.md has the exact rule.',
+          'The users whom the text mentions by `@` and their username, in the order in which they were first mentioned; empty for a deleted message. Only those count who were participants when the text was written, and not the sender; at most 50. docs/chat.md has the exact rule.',
         resolve: async (message, _args, context) => [...(await listMentioned(context, message))],
       }),
     }),
