@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { composeOutgoing } from '../src/chat/broker/outgoing-messages.ts';
 import { startApp, type TestApp } from './kit/app.ts';
 import { numberOf } from './kit/ids.ts';
 import type { Person } from './kit/person.ts';
@@ -123,6 +124,22 @@ describe('a deleted message', () => {
     expect(await search()).toBe(1);
     await remove(ann, id);
     expect(await search()).toBe(0);
+  });
+
+  it('should not be published to RabbitMQ any more', async () => {
+    const { services } = app.app;
+    const start = await services.feed.refresh();
+    const { id } = await send(ben, 'deleted while the broker is down');
+    await send(ben, 'kept');
+    await remove(ben, id);
+    await app.delivered();
+    const { changes } = await services.feed.read(['ChatMessage'], start, false);
+    const inserts = changes.filter(({ action }) => action === 'INSERT');
+    const failures: unknown[] = [];
+    const messages = await composeOutgoing(services, inserts, (error) => failures.push(error));
+    expect(inserts).toHaveLength(2);
+    expect(messages.map(({ body }) => JSON.parse(String(body)).message)).toEqual(['kept']);
+    expect(failures).toEqual([]);
   });
 
   it('should be absent in the REST history', async () => {

@@ -21,8 +21,9 @@ const MAX_EXCHANGE_BYTES = 255;
 const MAX_BODY_BYTES = 128 * 1024 * 1024;
 
 /**
- * Returns the messages for the broker for changes that inserted chat messages, in their order. The data of rows that were deleted since comes from the log.
- * Messages that no broker would accept, which only raw SQL can write, are left out and reported.
+ * Returns the messages for the broker for changes that inserted chat messages, in their order. Messages whose author or the owner of the chat has deleted them
+ * since are left out: their text is not published any more. The data of rows that are gone comes from the log. Messages that no broker
+ * would accept, which only raw SQL can write, are left out and reported.
  */
 export async function composeOutgoing(
   services: Services,
@@ -32,7 +33,11 @@ export async function composeOutgoing(
   if (inserts.length === 0) {
     return [];
   }
+  const deleted = await findDeleted(services, inserts);
   const rows = inserts.flatMap((change) => {
+    if (deleted.has(change.rowId)) {
+      return [];
+    }
     try {
       return { change, ...messageRow.parse(change.after) };
     } catch (error) {
@@ -57,6 +62,15 @@ export async function composeOutgoing(
     }
     return [{ position: { seq: change.seq, at: change.at }, id: change.cursor, exchange, body }];
   });
+}
+
+/** Returns the ids of the messages that were deleted and keep their place. */
+async function findDeleted({ database }: Services, inserts: readonly Change[]): Promise<ReadonlySet<number>> {
+  const found = await database.chatMessage.findMany({
+    where: { id: { in: inserts.map(({ rowId }) => rowId) }, deletedAt: { not: null } },
+    select: { id: true },
+  });
+  return new Set(found.map(({ id }) => id));
 }
 
 /** Returns whether a uri can name an exchange, which only uris that raw SQL wrote cannot. */
