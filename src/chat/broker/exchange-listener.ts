@@ -88,10 +88,15 @@ export class ExchangeListener {
         await this.#idle(null);
         continue;
       }
+      const startedAt = performance.now();
       try {
         await this.#listen();
         pauseMs = RETRY_MIN_MS;
       } catch (error) {
+        // While sockets are open, `#listen` ends only by a failure: a failure after a long time begins with the shortest pause again.
+        if (performance.now() - startedAt > RETRY_MAX_MS) {
+          pauseMs = RETRY_MIN_MS;
+        }
         // The connection reports its own failures, and is reconnected soon.
         const isReported = error instanceof AMQPConnectionError;
         if (!this.#isStopping && !isReported) {
