@@ -44,7 +44,7 @@ export interface ExchangeRemovalOptions {
   readonly connection: Connection;
   readonly database: Database;
   readonly retentionMs: number;
-  /** Called with the name of an exchange before it is removed. */
+  /** Called with the name of an exchange before it is removed and afterwards. */
   readonly onRemoval: (exchange: string) => void;
   readonly onFailure: (error: unknown) => void;
 }
@@ -100,6 +100,8 @@ async function removeBatch(
     if (isExchangeName(uri) && updatedAt.getTime() < silentSince && (await isSilent(database, id, silentSince))) {
       onRemoval(uri);
       await removeUnused(connection, uri, signal);
+      // A message may have declared the exchange again just before it was removed.
+      onRemoval(uri);
     }
   }
   return chats.length < BATCH ? 0 : (chats.at(-1)?.id ?? 0);

@@ -80,7 +80,7 @@ export class ChatPublisher {
     }
   }
 
-  /** Forgets what is known of an exchange that is about to be removed. The next message declares it again. */
+  /** Forgets what is known of an exchange that is about to be removed, or was removed. The next message declares it again. */
   forget(exchange: string): void {
     this.#withListeners.delete(exchange);
     this.#externallyDeclared.delete(exchange);
