@@ -42,7 +42,7 @@ export class PresencePeers {
   readonly #connected: ConnectedUsers;
   readonly #times: PresenceTimes;
   /** When the last message of each other process arrived, and whether its answers are waited for. */
-  readonly #processes = new Map<string, { heardAt: number; answers: boolean }>();
+  readonly #processes = new Map<string, { lastMessageAt: number; answers: boolean }>();
   readonly #followed = new Map<number, Followed>();
   /** Until when other processes follow users here. */
   readonly #asked = new Map<number, number>();
@@ -168,7 +168,7 @@ export class PresencePeers {
       return;
     }
     const isNew = !this.#processes.has(message.from);
-    this.#processes.set(message.from, { heardAt: performance.now(), answers: true });
+    this.#processes.set(message.from, { lastMessageAt: performance.now(), answers: true });
     if (isNew) {
       this.#send({ kind: 'running' });
       this.#askAgain();
@@ -236,8 +236,8 @@ export class PresencePeers {
   #beat(): void {
     this.#send({ kind: 'running' });
     const now = performance.now();
-    for (const [id, { heardAt }] of this.#processes) {
-      if (now - heardAt > this.#times.death) {
+    for (const [id, { lastMessageAt }] of this.#processes) {
+      if (now - lastMessageAt > this.#times.death) {
         this.#forget(id);
       }
     }
