@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { loggedModels } from '../../src/changes/logged-models.ts';
 import { planPostgresTriggers } from '../../src/changes/postgres-triggers.ts';
 import { checkPostgres, migratePostgres } from '../../src/database/migrate-postgres.ts';
+import { readMigrations } from '../../src/database/migrations.ts';
 import { MODELS } from '../../src/slices.ts';
 import { createDatabase, type PostgresDatabase, runSql } from '../kit/postgres.ts';
 import { describeWith } from '../kit/present.ts';
@@ -109,5 +110,44 @@ describeWith('postgres', 'a migration beside a transaction that stays open', () 
     await sql(`DELETE FROM "Todo" WHERE "title" = 'queued'`);
     const logged = await sql(`SELECT "action" FROM "Change" WHERE "model" = 'Todo' ORDER BY "seq"`);
     expect(logged.map(({ action }) => action)).toEqual(['INSERT', 'INSERT', 'INSERT', 'INSERT', 'DELETE']);
+  });
+});
+
+describeWith('postgres', 'the additive migrations', () => {
+  let database: PostgresDatabase;
+  beforeAll(async () => {
+    database = await createDatabase();
+  });
+  afterAll(() => database.remove());
+
+  it('should read the messages and index the users before they stop readers', async () => {
+    const migrations = readMigrations('postgres/migrations');
+    const first = migrations.findIndex(({ name }) => name.endsWith('_expand_message_details'));
+    const client = new pg.Client({ connectionString: database.url });
+    await client.connect();
+    for (const { sql } of migrations.slice(0, first)) {
+      await client.query(sql);
+    }
+    const lockedBefore: Record<string, unknown[]> = {};
+    await client.query('BEGIN');
+    for (const statement of migrations.slice(first).flatMap(({ sql }) => sql.split(/(?<=;)\n/))) {
+      const slow = /INSERT INTO "\w+"|INDEX "User_\w+"/.exec(statement)?.[0];
+      if (slow) {
+        const { rows } = await client.query<{ table: string }>(
+          `SELECT c.relname AS "table" FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
+           WHERE l.pid = pg_backend_pid() AND l.mode = 'AccessExclusiveLock' AND c.relname IN ('User', 'ChatSession', 'ChatMember', 'ChatMessage')
+           ORDER BY c.relname`,
+        );
+        lockedBefore[slow] = rows.map(({ table }) => table);
+      }
+      await client.query(statement);
+    }
+    await client.end();
+    const chats = ['ChatMember', 'ChatMessage', 'ChatSession'];
+    expect(lockedBefore).toEqual({
+      'INSERT INTO "ChatReadMark"': [],
+      'INDEX "User_firstName_id_idx"': chats,
+      'INDEX "User_lastName_id_idx"': chats,
+    });
   });
 });
