@@ -5,7 +5,23 @@ import type { Person } from './kit/person.ts';
 
 // A naive model of the search, over random rows and queries, for every kind of viewer.
 
-const WORDS = ['tea', 'team', 'green', 'Grün', 'GRU', 'ΣΟΦΟΣ', 'σοφός', 'Чай', 'é', 'e', '茶'] as const;
+const WORDS = [
+  'tea',
+  'team',
+  'green',
+  'Grün',
+  'GRU',
+  'ΣΟΦΟΣ',
+  'σοφός',
+  'Чай',
+  'é',
+  'e',
+  '茶',
+  'ＡＢＣ',
+  'STRAẞE',
+  'Ⅷ',
+  'mɔ́i',
+] as const;
 const VIEWERS = ['anonymous', 'ann', 'ben', 'mel', 'sue'] as const;
 type Viewer = (typeof VIEWERS)[number];
 

@@ -115,6 +115,12 @@ describe('a search', () => {
     expect([undefined, 'VALIDATION']).toContain(errors?.[0]?.extensions?.['code']);
   });
 
+  // Letters that the folding of the databases and that of JavaScript may treat differently.
+  it.each(['ＡＢＣ', 'STRAẞE', 'Ⅷ', 'mɔ́i', 'İĞ', 'Ѐ', 'ᏸᎠ'])('should find the text %s by itself', async (text) => {
+    await todo(ann, `${text} itself`);
+    expect(await find(ann, `"${text} itself"`)).toEqual([`Todo TITLE [${text}] [itself]: `]);
+  });
+
   it.each(['', '   ', '"" ?!', 'x'.repeat(201), 'a '.repeat(17), 'a\0b', '\ud800'])(
     'should refuse %j',
     async (query) => {

@@ -62,6 +62,7 @@ function boundary(text: string, position: number): number {
 /** Returns the ranges of the words that match a term, in order, without overlaps. */
 function* matchesOf(text: string, terms: readonly SearchTerm[]): Generator<Range> {
   const longest = Math.max(...terms.map(({ words }) => words.length));
+  const wanted = terms.map((term) => ({ ...term, words: term.words.map(seenWord) }));
   const window: (Range & { readonly word: string })[] = [];
   const words = wordsOf(text);
   for (;;) {
@@ -70,16 +71,21 @@ function* matchesOf(text: string, terms: readonly SearchTerm[]): Generator<Range
       if (next.done) {
         break;
       }
-      window.push({ ...next.value, word: cutWord(next.value.word) });
+      window.push({ ...next.value, word: seenWord(next.value.word) });
     }
     if (window.length === 0) {
       return;
     }
-    const count = Math.max(0, ...terms.filter((term) => fits(term, window)).map(({ words: { length } }) => length));
+    const count = Math.max(0, ...wanted.filter((term) => fits(term, window)).map(({ words: { length } }) => length));
     // Each word of a phrase is a match of its own, without the characters between them.
     yield* window.slice(0, count);
     window.splice(0, Math.max(count, 1));
   }
+}
+
+/** Returns a word in the form in which matches are marked: SQLite also finds letters in the other case that `foldWord` leaves as they are. */
+function seenWord(word: string): string {
+  return cutWord(word).toLowerCase();
 }
 
 function fits({ words, isPrefix }: SearchTerm, window: readonly { readonly word: string }[]): boolean {

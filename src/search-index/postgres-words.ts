@@ -1,5 +1,5 @@
 import { MAX_INDEXED_TEXT, MAX_INDEXED_TITLE } from './source.ts';
-import { MAX_WORD } from './words.ts';
+import { LATIN_LETTERS, LOWER_CASE, MAX_WORD, UPPER_CASE } from './words.ts';
 
 /**
  * The characters above ASCII that separate words, as ranges in hexadecimal: those that the tokenizer `unicode61` of SQLite separates words at (everything but
@@ -27,7 +27,6 @@ const MAX_POSITION = 16_383;
 
 /** Returns the SQL functions that make the words and the document of a row, independent of the locale and the extensions of the server. */
 export function wordFunctions(schema: string): string {
-  const { upper, lower } = caseOfLetters();
   return `
   CREATE OR REPLACE FUNCTION ${schema}.tidings_search_words(content text) RETURNS text
   LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $body$
@@ -35,9 +34,9 @@ export function wordFunctions(schema: string): string {
     words text := coalesce(content, '') COLLATE "C";
   BEGIN
     IF octet_length(words) > length(words) THEN
-      words := regexp_replace(normalize(words, NFD), '([A-Za-z\\u00c0-\\u024f])[\\u0300-\\u036f]+', '\\1', 'g');
+      words := regexp_replace(normalize(words, NFD), '([${LATIN_LETTERS}])[\\u0300-\\u036f]+', '\\1', 'g');
       IF words ~ '[\\u00b5-\\u058f]' THEN
-        words := translate(words, '${upper}', '${lower}');
+        words := translate(words, '${UPPER_CASE}', '${LOWER_CASE}');
       END IF;
       words := regexp_replace(normalize(words, NFC), '[${bracketOf(SEPARATORS)}]+', ' ', 'g');
     END IF;
@@ -66,26 +65,6 @@ export function wordFunctions(schema: string): string {
     RETURN document::tsvector;
   END
   $body$;`;
-}
-
-/** Returns the upper-case letters above ASCII without diacritics, and their lower-case letters, of the scripts whose cases all supported versions of Node.js agree about. */
-function caseOfLetters(): { readonly upper: string; readonly lower: string } {
-  let upper = 'µſς';
-  let lower = 'μsσ';
-  for (let code = 0xc0; code <= 0x58f; code++) {
-    const letter = String.fromCodePoint(code);
-    const small = letter.toLowerCase();
-    if (
-      small !== letter &&
-      small.length === 1 &&
-      letter.normalize('NFD') === letter &&
-      small.normalize('NFD') === small
-    ) {
-      upper += letter;
-      lower += small;
-    }
-  }
-  return { upper, lower };
 }
 
 /** Returns ranges as the content of a bracket of a regular expression of PostgreSQL. */

@@ -12,19 +12,46 @@ export interface SearchTerm {
   readonly isPrefix: boolean;
 }
 
+/** The Latin letters that are compared without diacritics, as the content of a bracket of a regular expression, both of JavaScript and of PostgreSQL. */
+export const LATIN_LETTERS = 'A-Za-z\\u00c0-\\u024f';
+
+/** The letters above ASCII that are compared in lower case, and the letters for which they are compared, at the same places. */
+export const { upper: UPPER_CASE, lower: LOWER_CASE } = caseOfLetters();
+
+const MARKED_LETTERS = new RegExp(`([${LATIN_LETTERS}])[\\u0300-\\u036f]+`, 'g');
+const FOLDED = new Map([...UPPER_CASE].map((letter, index) => [letter, LOWER_CASE.charAt(index)]));
+
 /**
- * Returns a word in the form in which words are compared: in lower case, and without diacritics on Latin letters. It is the form of the tokenizer `unicode61`
- * of SQLite, and of the function that `postgres-words.ts` creates.
+ * Returns a word in the form in which words are compared: in lower case, and without diacritics on Latin letters. It is exactly what the function that
+ * `postgres-words.ts` creates makes of a text, so that each text is found by its own words. The tokenizer `unicode61` of SQLite folds more letters, of texts and queries.
  */
 export function foldWord(word: string): string {
   return word
     .normalize('NFD')
-    .replace(/(\p{Script=Latin})[\u0300-\u036f]+/gu, '$1')
+    .replace(MARKED_LETTERS, '$1')
+    .replace(/[\u00b5-\u058f]/g, (letter) => FOLDED.get(letter) ?? letter)
     .normalize('NFC')
-    .toLowerCase()
-    .replaceAll('\u00b5', 'μ')
-    .replaceAll('ſ', 's')
-    .replaceAll('ς', 'σ');
+    .replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+}
+
+/** Returns the upper-case letters above ASCII without diacritics, and their lower-case letters, of the scripts whose cases all supported versions of Node.js agree about. */
+function caseOfLetters(): { readonly upper: string; readonly lower: string } {
+  let upper = 'µſς';
+  let lower = 'μsσ';
+  for (let code = 0xc0; code <= 0x58f; code++) {
+    const letter = String.fromCodePoint(code);
+    const small = letter.toLowerCase();
+    if (
+      small !== letter &&
+      small.length === 1 &&
+      letter.normalize('NFD') === letter &&
+      small.normalize('NFD') === small
+    ) {
+      upper += letter;
+      lower += small;
+    }
+  }
+  return { upper, lower };
 }
 
 /** A word of a text, and where it is. */
