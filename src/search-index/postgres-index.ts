@@ -33,9 +33,11 @@ export async function planPostgresSearch(
   );
   const { schema = 'public', mark = null, triggers } = rows[0] ?? {};
   const present = triggers ?? [];
-  const expected = sources
-    .flatMap(({ model }) => [`${model} ${PREFIX}${model}`, `${model} ${PREFIX}${model}_truncate`])
-    .sort();
+  const triggersOn = ({ model }: SearchSource): string[] => [
+    `${model} ${PREFIX}${model}`,
+    `${model} ${PREFIX}${model}_truncate`,
+  ];
+  const expected = sources.flatMap(triggersOn).sort();
   const functions = [wordFunctions(schema), ...sources.map((source) => rowFunction(schema, source))].join('\n');
   const wanted = `tidings ${createHash('sha256').update(functions).digest('hex')}`;
   if (mark === wanted && present.join() === expected.join()) {
@@ -52,7 +54,7 @@ export async function planPostgresSearch(
       sql: `DROP TRIGGER "${name}" ON ${schema}."${table}"`,
     })),
     ...sources
-      .filter(({ model }) => !present.includes(`${model} ${PREFIX}${model}_truncate`))
+      .filter((source) => !triggersOn(source).every((name) => present.includes(name)))
       .map(({ model }) => ({ name: `trigger ${PREFIX}${model}`, sql: triggersOf(schema, model) })),
   ];
 }
@@ -141,7 +143,9 @@ export function postgresQuery(
 ): string {
   const prefix = `${scopeWord(source, scope)}${isShared(scope) ? `_${BLOCK}` : ''}${inTitle ? '^' : '/'}`;
   const term = ({ words, isPrefix }: SearchTerm): string =>
-    words.map((word, index) => `'${prefix}${word}'${isPrefix && index === words.length - 1 ? ':*' : ''}`).join(' <-> ');
+    words
+      .map((word, index) => `'${prefix}${word}'${isPrefix && index === words.length - 1 ? ':*' : ''}`)
+      .join(' <-> ');
   return terms.map((each) => `(${term(each)})`).join(' & ');
 }
 

@@ -4,7 +4,8 @@ import { loggedModels } from '../../src/changes/logged-models.ts';
 import { planPostgresTriggers } from '../../src/changes/postgres-triggers.ts';
 import { checkPostgres, migratePostgres } from '../../src/database/migrate-postgres.ts';
 import { readMigrations } from '../../src/database/migrations.ts';
-import { MODELS } from '../../src/slices.ts';
+import { planPostgresSearch } from '../../src/search-index/postgres-index.ts';
+import { MODELS, SEARCHED } from '../../src/slices.ts';
 import { createDatabase, type PostgresDatabase, runSql } from '../kit/postgres.ts';
 import { describeWith } from '../kit/present.ts';
 import { runCommand } from '../kit/process.ts';
@@ -149,5 +150,22 @@ describeWith('postgres', 'the additive migrations', () => {
       'INDEX "User_firstName_id_idx"': chats,
       'INDEX "User_lastName_id_idx"': chats,
     });
+  });
+});
+
+describeWith('postgres', 'a trigger of the search index', () => {
+  it.each(['', '_truncate'])('should be made again after tidings_search_Todo%s was dropped', async (suffix) => {
+    const database = await createDatabase();
+    try {
+      const search = (client: pg.Client) => planPostgresSearch(client, SEARCHED);
+      await migratePostgres(database.url, search);
+      await runSql(database.url, `DROP TRIGGER "tidings_search_Todo${suffix}" ON "Todo"`);
+      expect((await migratePostgres(database.url, search)).statements).toContain('trigger tidings_search_Todo');
+      expect((await checkPostgres(database.url, search)).statements).toEqual([]);
+      await runSql(database.url, `INSERT INTO "Todo" ("title") VALUES ('seen')`);
+      expect(await runSql(database.url, 'SELECT "id" FROM "SearchEntry"')).toHaveLength(1);
+    } finally {
+      await database.remove();
+    }
   });
 });
