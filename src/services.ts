@@ -11,7 +11,7 @@ import { planSqliteTriggers } from './changes/sqlite-triggers.ts';
 import type { Config } from './config/config.ts';
 import type { Services, TokenSettings } from './context.ts';
 import type { Database } from './database/client.ts';
-import { runPeriodically } from './database/housekeeping.ts';
+import { runPeriodically, runUntilDone } from './database/housekeeping.ts';
 import { explainFailure, type PostMigration, sessionUrl } from './database/migrate.ts';
 import { type DatabaseObserver, type OpenDatabase, openDatabase } from './database/open.ts';
 import { PostgresPeers } from './database/postgres-peers.ts';
@@ -178,7 +178,11 @@ function startBackgroundTasks(
   });
   opened.add(stopRemoval);
   const stopping = new AbortController();
-  const backfills = Promise.all(SLICES.map(({ backfill }) => backfill?.(database, stopping.signal).catch(onFailure)));
+  const backfills = Promise.all(
+    SLICES.map(({ backfill }) =>
+      runUntilDone({ work: async (signal) => backfill?.(database, signal), onFailure }, stopping.signal),
+    ),
+  );
   opened.add(() => {
     stopping.abort();
     return backfills;

@@ -32,7 +32,7 @@ export interface Slice {
   readonly mountSockets?: (transport: SocketTransport) => DrainConnections;
   /** Starts work that is independent of requests. Returns the function that stops it. */
   readonly start?: (server: SliceServer) => Promise<() => Promise<void>>;
-  /** Completes rows that an older version wrote. It is called in the background at each start, and stops soon after the signal. */
+  /** Completes rows that an older version wrote. It is called in the background at each start, again when it fails, and stops soon after the signal. */
   readonly backfill?: (database: Database, stopping: AbortSignal) => Promise<void>;
   /** Removes expired rows. It is called every ten minutes, and stops soon after the signal. */
   readonly removeExpired?: (database: Database, config: Config, stopping: AbortSignal) => Promise<void>;
