@@ -115,6 +115,14 @@ describe('a search', () => {
     expect([undefined, 'VALIDATION']).toContain(errors?.[0]?.extensions?.['code']);
   });
 
+  it('should find a word of 70 letters by itself, also within a phrase', async () => {
+    const word = 'z'.repeat(70);
+    await todo(ann, 'long', `${word} word`);
+    const expected = [`Todo TEXT long: [${word}] [word]`];
+    expect(await find(ann, `"${word} word"`)).toEqual(expected);
+    expect(await find(ann, `"${word}"`)).toEqual([`Todo TEXT long: [${word}] word`]);
+  });
+
   // Letters that the folding of the databases and that of JavaScript may treat differently.
   it.each(['ＡＢＣ', 'STRAẞE', 'Ⅷ', 'mɔ́i', 'İĞ', 'Ѐ', 'ᏸᎠ'])('should find the text %s by itself', async (text) => {
     await todo(ann, `${text} itself`);

@@ -5,7 +5,7 @@ import type { SchemaStatement } from '../database/migrations.ts';
 import { wordFunctions } from './postgres-words.ts';
 import { CODES, type SearchSource, scopeWord, WHOLE } from './source.ts';
 import { indexedColumns } from './sqlite-index.ts';
-import type { SearchTerm } from './words.ts';
+import { cutWord, type SearchTerm } from './words.ts';
 
 const PREFIX = 'tidings_search_';
 
@@ -144,7 +144,7 @@ export function postgresQuery(
   const prefix = `${scopeWord(source, scope)}${isShared(scope) ? `_${BLOCK}` : ''}${inTitle ? '^' : '/'}`;
   const term = ({ words, isPrefix }: SearchTerm): string =>
     words
-      .map((word, index) => `'${prefix}${word}'${isPrefix && index === words.length - 1 ? ':*' : ''}`)
+      .map((word, index) => `'${prefix}${cutWord(word)}'${isPrefix && index === words.length - 1 ? ':*' : ''}`)
       .join(' <-> ');
   return terms.map((each) => `(${term(each)})`).join(' & ');
 }

@@ -3,7 +3,7 @@ import { lengthInCharacters } from '../validation.ts';
 /** A character of a word: a letter, a digit, a private-use character, or a mark that belongs to a letter. All others separate words. */
 const WORD = /[\p{L}\p{N}\p{Co}\p{M}]+/gu;
 
-/** The longest part of a word that is compared, in characters. */
+/** The longest part of a word that PostgreSQL's index has and that is marked in excerpts, in characters. SQLite's index has words in full. */
 export const MAX_WORD = 64;
 
 /** A part of a query: words that must follow each other in this order. The last one also matches longer words when `isPrefix` is set. */
@@ -78,7 +78,7 @@ export function parseTerms(query: string): SearchTerm[] {
   for (const [index, part] of query.split('"').entries()) {
     // Every second part is in quotes.
     for (const chunk of index % 2 === 1 ? [part] : part.split(/\s+/u)) {
-      const words = [...wordsOf(chunk)].map(({ word }) => cutWord(word));
+      const words = [...wordsOf(chunk)].map(({ word }) => word);
       if (words.length > 0) {
         terms.push({ words, isPrefix: false });
       }
@@ -91,7 +91,7 @@ export function parseTerms(query: string): SearchTerm[] {
   return terms;
 }
 
-/** Returns the part of a word that is compared. */
+/** Returns the part of a word that PostgreSQL's index has. */
 export function cutWord(word: string): string {
   return word.length > MAX_WORD && lengthInCharacters(word) > MAX_WORD ? [...word].slice(0, MAX_WORD).join('') : word;
 }
