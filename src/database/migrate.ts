@@ -9,7 +9,7 @@ import type { MigrationReport, MigrationStatus } from './migrations.ts';
 import { MovedDatabaseError } from './moves.ts';
 import { explainConnectionFailure } from './postgres-connection.ts';
 
-/** The functions that return the statements that are missing after the migrations: the triggers of the change log. */
+/** The functions that return the statements that are missing after the migrations: the triggers of the change log and of the search index. */
 export interface PostMigration {
   readonly sqlite: SqlitePlan;
   readonly postgres: PostgresPlan;

@@ -31,7 +31,7 @@ export interface MigrationStatus {
   readonly isNew: boolean;
   /** The names of the migrations, in their order. */
   readonly migrations: readonly string[];
-  /** The names of the functions and triggers of the change log. */
+  /** What the statements after the migrations change: functions and triggers of the change log and of the search index, by name. */
   readonly statements: readonly string[];
 }
 
@@ -98,6 +98,6 @@ export function reportDone(
   if (isNew) {
     report('info', 'the database was created', { migrations: migrations.length, ms });
   } else if (migrations.length > 0 || statements.length > 0) {
-    report('info', 'the database was migrated', { migrations, changeLog: statements, ms });
+    report('info', 'the database was migrated', { migrations, statements, ms });
   }
 }
