@@ -1,10 +1,10 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { loggedModels } from '../../src/changes/logged-models.ts';
-import { planPostgresTriggers } from '../../src/changes/postgres-triggers.ts';
 import { checkPostgres, migratePostgres } from '../../src/database/migrate-postgres.ts';
 import { readMigrations } from '../../src/database/migrations.ts';
 import { planPostgresSearch } from '../../src/search-index/postgres-index.ts';
+import { schemaPlan } from '../../src/services.ts';
 import { MODELS, SEARCHED } from '../../src/slices.ts';
 import { createDatabase, type PostgresDatabase, runSql } from '../kit/postgres.ts';
 import { describeWith } from '../kit/present.ts';
@@ -12,7 +12,7 @@ import { runCommand } from '../kit/process.ts';
 
 /** Longer than a migration blocks writers before it makes way for them, on a loaded machine; the open transaction would block them for ever. */
 const WRITE_DEADLINE_MS = 10_000;
-const plan = (client: pg.Client) => planPostgresTriggers(client, loggedModels(MODELS));
+const { postgres: plan } = schemaPlan(loggedModels(MODELS));
 
 interface Report {
   readonly message: string;

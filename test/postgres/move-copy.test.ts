@@ -26,7 +26,7 @@ const EPOCHS = 'ChangeEpoch';
 const ROW_IDS = [7, 9] as const;
 const AWKWARD_TEXT = `'"\\ \t\n\u{1F600} e\u0301 \u00fc %s $1 {"json": null} ${'long '.repeat(50)}`;
 /** Columns that take some texts only. */
-const TEXTS: Readonly<Record<string, string>> = { 'User.addableBy': 'CONTACTS' };
+const TEXTS: Readonly<Record<string, string>> = { 'User.addableBy': 'CONTACTS', 'User.presence': 'INVISIBLE' };
 const SERVER_TIMEOUT_MS = 500;
 const WRITERS = 3;
 const TIMEOUT_MS = 90_000;

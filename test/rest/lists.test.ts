@@ -3,6 +3,7 @@ import { type IncomingMessage, request } from 'node:http';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startApp, type TestApp } from '../kit/app.ts';
+import { numberOf } from '../kit/ids.ts';
 import type { Person } from '../kit/person.ts';
 import { ON_POSTGRES } from '../kit/postgres.ts';
 
@@ -148,7 +149,7 @@ describe('a list that the database writes', () => {
     for (let start = 0; start < count; start += 500) {
       const rows = Array.from(
         { length: 500 },
-        () => `(${id}, ${viewer.id}, '${'x'.repeat(2000)}', '${stored(new Date())}')`,
+        () => `(${numberOf(id)}, ${numberOf(viewer.id)}, '${'x'.repeat(2000)}', '${stored(new Date())}')`,
       );
       await app.sql(
         `INSERT INTO "ChatMessage" ("chatSessionId", "userId", "message", "updatedAt") VALUES ${rows.join(', ')}`,
@@ -160,7 +161,7 @@ describe('a list that the database writes', () => {
     asked.end();
     const [response] = (await once(asked, 'response')) as [IncomingMessage];
     await once(response, 'readable');
-    await app.sql('DELETE FROM "ChatMember" WHERE "chatSessionId" = ?', Number(id));
+    await app.sql('DELETE FROM "ChatMember" WHERE "chatSessionId" = ?', numberOf(id));
     const pieces: Buffer[] = [];
     for await (const piece of response) {
       pieces.push(piece);
