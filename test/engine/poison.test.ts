@@ -48,6 +48,7 @@ const COLUMNS: Readonly<Record<string, readonly string[]>> = {
   ChatMember: ['chatSessionId', 'userId', 'createdAt', 'updatedAt'],
   ChatMessage: ['chatSessionId', 'userId', 'message', 'replyToId', 'createdAt', 'updatedAt', 'deletedAt'],
   ChatReaction: ['messageId', 'chatSessionId', 'emoji'],
+  ChatReadMark: ['chatSessionId', 'userId', 'messageId', 'updatedAt'],
   Note: ['title', 'description', 'priority', 'createdAt', 'createdBy', 'ownerId', 'insertedAt', 'updatedAt'],
 };
 
@@ -120,6 +121,12 @@ async function makeRows(): Promise<Record<string, number>> {
       chatSessionId: String(chat),
       userId: '1',
       emoji: `'👍'`,
+    }),
+    ChatReadMark: await insert('ChatReadMark', {
+      chatSessionId: String(chat),
+      userId: '1',
+      messageId: String(message),
+      updatedAt: now,
     }),
     Note: await insert('Note', {
       title: `'note'`,

@@ -54,13 +54,13 @@ beforeAll(async () => {
   await ann.gql('mutation { createPost(input: { title: "t", content: "c" }) { __typename } createChatSession { id } }');
   await app.sql('UPDATE "ChatSession" SET "uri" = ?', URI);
   const made = await owner.gql(`mutation {
-    createPost(input: { title: "t", content: "c" }) { ... on Post { id } }
+    createPost(input: { title: "t", content: "c" }) { ... on Post { databaseId } }
     createTodoList(input: { name: "l" }) { __typename }
     createChatSession { __typename }
     joinChat(uri: "${URI}") { __typename }
     sendMessage(uri: "${URI}", message: "from the owner") { __typename }
   }`);
-  ownPost = made.createPost.id;
+  ownPost = String(made.createPost.databaseId);
   token = (ann.authorization ?? '').split(' ')[1] ?? '';
   const { createAuthToken } = await app.anonymous.gql(
     `mutation { createAuthToken(input: { username: "ann", password: "${PASSWORD}" }) { ... on AuthTokenKey { authToken } } }`,
