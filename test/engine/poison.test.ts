@@ -88,8 +88,8 @@ async function connect({ authorization }: Person): Promise<SocketClient> {
   return client;
 }
 
-/** Rows of every model that may be damaged; each test damages copies of its own. */
-async function makeRows(): Promise<Record<string, number>> {
+/** Inserts a row of a model that may be damaged, with the rows that it refers to; returns its id. Each damage is done to a row of its own. */
+async function makeRow(model: string): Promise<number | undefined> {
   const now = ON_POSTGRES ? 'now()' : `'2026-01-01T00:00:00.000+00:00'`;
   const insert = async (table: string, columns: Readonly<Record<string, string>>): Promise<number> => {
     const names = Object.keys(columns).map((name) => `"${name}"`);
@@ -99,44 +99,38 @@ async function makeRows(): Promise<Record<string, number>> {
     return Number(row?.['id']);
   };
   const tag = Math.random().toString(36).slice(2);
-  const user = await insert('User', { username: `'${tag}'`, usernameKey: `'${tag}'`, passwordHash: `'!'` });
-  const list = await insert('TodoList', { name: `'list'`, updatedAt: now });
-  const chat = await insert('ChatSession', { uri: `'${tag}'`, ownerId: String(user), updatedAt: now });
-  const message = await insert('ChatMessage', {
-    chatSessionId: String(chat),
-    userId: '1',
-    message: `'hello'`,
-    updatedAt: now,
-  });
-  return {
-    User: user,
-    TodoList: list,
-    Todo: await insert('Todo', { title: `'todo'`, updatedAt: now }),
-    Post: await insert('Post', { title: `'post'`, content: `'-'`, updatedAt: now }),
-    ChatSession: chat,
-    ChatMember: await insert('ChatMember', { chatSessionId: String(chat), userId: '1', updatedAt: now }),
-    ChatMessage: message,
-    ChatReaction: await insert('ChatReaction', {
-      messageId: String(message),
-      chatSessionId: String(chat),
-      userId: '1',
-      emoji: `'👍'`,
-    }),
-    ChatReadMark: await insert('ChatReadMark', {
-      chatSessionId: String(chat),
-      userId: '1',
-      messageId: String(message),
-      updatedAt: now,
-    }),
-    Note: await insert('Note', {
-      title: `'note'`,
-      description: `''`,
-      priority: '1',
-      createdAt: `''`,
-      createdBy: `''`,
-      updatedAt: now,
-    }),
+  const makeUser = () => insert('User', { username: `'${tag}'`, usernameKey: `'${tag}'`, passwordHash: `'!'` });
+  const makeChat = async () =>
+    insert('ChatSession', { uri: `'${tag}'`, ownerId: String(await makeUser()), updatedAt: now });
+  const makeMessage = async (chat: number) =>
+    insert('ChatMessage', { chatSessionId: String(chat), userId: '1', message: `'hello'`, updatedAt: now });
+  const makeAbout = async (table: string, columns: Readonly<Record<string, string>>) => {
+    const chat = await makeChat();
+    const messageId = String(await makeMessage(chat));
+    return insert(table, { messageId, chatSessionId: String(chat), userId: '1', ...columns });
   };
+  const makers: Readonly<Record<string, () => Promise<number>>> = {
+    User: makeUser,
+    TodoList: () => insert('TodoList', { name: `'list'`, updatedAt: now }),
+    Todo: () => insert('Todo', { title: `'todo'`, updatedAt: now }),
+    Post: () => insert('Post', { title: `'post'`, content: `'-'`, updatedAt: now }),
+    ChatSession: makeChat,
+    ChatMember: async () =>
+      insert('ChatMember', { chatSessionId: String(await makeChat()), userId: '1', updatedAt: now }),
+    ChatMessage: async () => makeMessage(await makeChat()),
+    ChatReaction: () => makeAbout('ChatReaction', { emoji: `'👍'` }),
+    ChatReadMark: () => makeAbout('ChatReadMark', { updatedAt: now }),
+    Note: () =>
+      insert('Note', {
+        title: `'note'`,
+        description: `''`,
+        priority: '1',
+        createdAt: `''`,
+        createdBy: `''`,
+        updatedAt: now,
+      }),
+  };
+  return makers[model]?.();
 }
 
 /** Writes each value into each column of a model, where the database lets it; returns how many it took. */
@@ -144,10 +138,10 @@ async function damage(model: string, columns: readonly string[]): Promise<number
   let taken = 0;
   for (const column of columns) {
     for (const value of VALUES) {
-      const rows = await makeRows();
+      const id = await makeRow(model);
       const statements = [
-        `UPDATE "${model}" SET "${column}" = ${value} WHERE "id" = ${rows[model]}`,
-        `DELETE FROM "${model}" WHERE "id" = ${rows[model]}`,
+        `UPDATE "${model}" SET "${column}" = ${value} WHERE "id" = ${id}`,
+        `DELETE FROM "${model}" WHERE "id" = ${id}`,
       ];
       for (const statement of statements) {
         taken += await app.sql(statement).then(
