@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 /** Tests that bring a database of their own kind along, or need none: the same whichever one the suite is run over. */
 const indifferent = [
-  'test/{add-a-domain,answer-size,architecture,backup,browser-cookies,caching,command-line,config,connection-limits,csrf,dependencies,documents,drivers,durability,failed-start,graphiql,graphiql-examples,hash-queue,hosts,image-tree,logs,metrics,migrations,overload,pages,persisted-operations,process,prometheus,proxy,schema,slow-peers,soak,traces,usernames}.test.ts',
+  'test/{add-a-domain,answer-size,architecture,backup,browser-cookies,caching,command-line,config,connection-limits,csrf,dependencies,documents,drivers,durability,failed-start,graphiql,graphiql-examples,hash-queue,hosts,image-tree,key-rotation,logs,metrics,migrations,overload,pages,persisted-operations,process,prometheus,proxy,schema,slow-peers,soak,traces,usernames}.test.ts',
   'test/{broker,docs,feed,live,migrations,nodes,postgres,units}/**',
   'test/engine/retention.test.ts',
   'test/client/**',

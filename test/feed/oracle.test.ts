@@ -3,10 +3,10 @@ import { consultOracle, settle, type Tally } from './oracle.ts';
 import { TOPICS, Watcher } from './watcher.ts';
 import { sqliteStorage, World } from './world.ts';
 
-const RUNS = Number(process.env['TIDINGS_ORACLE_RUNS'] ?? 8);
+const RUNS = Number(process.env['TIDINGS_ORACLE_RUNS'] ?? 5);
 /** Long enough for an event to come, were it not ignored. */
 const BRIEF_DEADLINE_MS = 2_000;
-const TIMEOUT_MS = 150_000 * Math.max(1, RUNS / 8);
+const TIMEOUT_MS = 150_000 * Math.max(1, RUNS / 5);
 
 describe('every client, whatever happens', () => {
   let world: World;

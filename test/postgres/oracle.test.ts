@@ -3,8 +3,8 @@ import { consultOracle, type Tally } from '../feed/oracle.ts';
 import { postgresStorage, World } from '../feed/world.ts';
 import { describeWith } from '../kit/present.ts';
 
-const RUNS = Number(process.env['TIDINGS_ORACLE_RUNS'] ?? 6);
-const TIMEOUT_MS = 180_000 * Math.max(1, RUNS / 6);
+const RUNS = Number(process.env['TIDINGS_ORACLE_RUNS'] ?? 4);
+const TIMEOUT_MS = 180_000 * Math.max(1, RUNS / 4);
 
 describeWith('postgres', 'every client, over three nodes and PostgreSQL', () => {
   let world: World;
